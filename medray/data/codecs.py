@@ -1,0 +1,96 @@
+"""A pydicom pixel-decoder plugin over imagecodecs: every compressed transfer syntax that it decodes, with the GIL released."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import uid
+from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import DecodeRunner
+
+PLUGIN = "imagecodecs"
+DECODER_DEPENDENCIES = dict.fromkeys(
+    (
+        uid.JPEGBaseline8Bit,
+        uid.JPEGExtended12Bit,
+        uid.JPEGLossless,
+        uid.JPEGLosslessSV1,
+        uid.JPEGLSLossless,
+        uid.JPEGLSNearLossless,
+        uid.JPEG2000Lossless,
+        uid.JPEG2000,
+        uid.HTJ2KLossless,
+        uid.HTJ2KLosslessRPCL,
+        uid.HTJ2K,
+    ),
+    ("imagecodecs",),
+)
+"""Transfer syntaxes of the plugin; the name and form are fixed by pydicom's plugin interface."""
+
+_J2K = {uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K}
+_JPEG_LS = {uid.JPEGLSLossless, uid.JPEGLSNearLossless}
+_JCS_RGB = 2  # libjpeg's J_COLOR_SPACE; the same on both sides means no conversion
+_JPEG_DCT = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit}
+
+
+def register() -> None:
+    """Offer the plugin to pydicom; later calls do nothing."""
+    for syntax in DECODER_DEPENDENCIES:
+        decoder = get_decoder(syntax)
+        if PLUGIN not in decoder.available_plugins:
+            decoder.add_plugin(PLUGIN, (__name__, "decode_frame"))
+
+
+def is_available(syntax: str) -> bool:
+    """Whether the plugin decodes a transfer syntax (part of pydicom's plugin interface)."""
+    return syntax in DECODER_DEPENDENCIES
+
+
+def decode_frame(src: bytes, runner: DecodeRunner) -> bytearray:
+    """One encoded frame as raw little-endian pixel data, colour by pixel (part of pydicom's plugin interface).
+
+    Raises:
+        ValueError: the code stream holds another image size than the header states.
+    """
+    pixels = _decoder(runner)(src)
+    shape = (runner.rows, runner.columns) + ((runner.samples_per_pixel,) if runner.samples_per_pixel > 1 else ())
+    if pixels.shape != shape:
+        raise ValueError(f"the compressed image is {pixels.shape}, the header says {shape}")
+    runner.set_option("planar_configuration", 0)
+    runner.set_option("bits_allocated", 8 * pixels.dtype.itemsize)
+    if runner.photometric_interpretation in ("YBR_ICT", "YBR_RCT"):
+        runner.set_option("photometric_interpretation", "RGB")  # the code stream's own colour transform is undone
+    return bytearray(np.ascontiguousarray(pixels).tobytes())
+
+
+def _decoder(runner: DecodeRunner) -> Callable[[bytes], NDArray[Any]]:
+    syntax = runner.transfer_syntax
+    if syntax in _J2K:
+        return imagecodecs.jpeg2k_decode  # type: ignore[no-any-return]
+    if syntax in _JPEG_LS:
+        return imagecodecs.jpegls_decode  # type: ignore[no-any-return]
+    if syntax in _JPEG_DCT:
+        return _jpeg_without_colour_transform
+    return imagecodecs.jpegsof3_decode  # type: ignore[no-any-return]
+
+
+def _jpeg_without_colour_transform(data: bytes) -> NDArray[Any]:
+    """Baseline or 12-bit JPEG; the components stay as stored, since pydicom converts by the photometric interpretation."""
+    as_stored = {"colorspace": _JCS_RGB, "outcolorspace": _JCS_RGB} if _components(data) == 3 else {}
+    pixels: NDArray[Any] = imagecodecs.jpeg8_decode(data, **as_stored)
+    return pixels
+
+
+def _components(data: bytes) -> int:
+    """Number of components in the first JPEG frame header (SOF0–SOF2; ITU-T T.81 B.2.2), 0 if there is none."""
+    position = 2
+    while position + 10 <= len(data) and data[position] == 0xFF:
+        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker in (0xC0, 0xC1, 0xC2):
+            return data[position + 9]
+        position += 2 + length
+    return 0

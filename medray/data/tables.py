@@ -1,0 +1,95 @@
+"""Delta Lake tables on any store: open, append, upsert, register shards; each an atomic commit."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import DeltaTable, write_deltalake
+from deltalake.transaction import AddAction
+
+from medray.data import store
+from medray.errors import StoreError
+
+
+def is_table(uri: str) -> bool:
+    """Whether there is a Delta table at ``uri``."""
+    uri = store.normalise(uri)
+    with store.translated(uri):
+        return bool(DeltaTable.is_deltatable(uri, storage_options=store.delta_options(uri)))
+
+
+def open_table(uri: str, version: int | None = None) -> DeltaTable:
+    """The table, at a version or the newest.
+
+    Raises:
+        StoreError: TABLE_NOT_FOUND, …
+    """
+    uri = store.normalise(uri)
+    if not is_table(uri):
+        raise StoreError("TABLE_NOT_FOUND", f"there is no table at {uri}", "check the path, or make it first")
+    with store.translated(uri):
+        return DeltaTable(uri, version=version, storage_options=store.delta_options(uri))
+
+
+def read_table(uri: str, version: int | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a table as Arrow; the order of rows is not defined."""
+    table = open_table(uri, version)
+    with store.translated(uri):
+        return table.to_pyarrow_table(columns=list(columns) if columns is not None else None)
+
+
+def append(uri: str, rows: pa.Table) -> None:
+    """Add rows, making the table if need be."""
+    uri = store.normalise(uri)
+    with store.translated(uri):
+        write_deltalake(uri, rows, mode="append", storage_options=store.delta_options(uri))
+
+
+def replace(uri: str, rows: pa.Table) -> None:
+    """Make ``rows`` the whole content of the table; older versions stay readable."""
+    uri = store.normalise(uri)
+    with store.translated(uri):
+        write_deltalake(uri, rows, mode="overwrite", schema_mode="overwrite", storage_options=store.delta_options(uri))
+
+
+def upsert(uri: str, rows: pa.Table, key: str) -> None:
+    """Add rows and replace those of equal ``key``, in one commit."""
+    uri = store.normalise(uri)
+    if not is_table(uri):
+        append(uri, rows)
+        return
+    with store.translated(uri):
+        merge = open_table(uri).merge(
+            rows, f"target.{key} = source.{key}", source_alias="source", target_alias="target"
+        )
+        merge.when_matched_update_all().when_not_matched_insert_all().execute()
+
+
+def parquet_bytes(rows: pa.Table) -> bytes:
+    """The rows as one Parquet file; equal rows give equal bytes."""
+    sink = io.BytesIO()
+    pq.write_table(rows, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def register(uri: str, schema: pa.Schema, shards: Sequence[tuple[str, int, int]]) -> None:
+    """Make Parquet files that lie under ``uri`` the table's content, in one commit.
+
+    Args:
+        uri: the table.
+        schema: Arrow schema of every shard.
+        shards: (file name, size in bytes, number of rows) of each file.
+    """
+    uri = store.normalise(uri)
+    actions = [
+        AddAction(name, size, {}, modification_time=0, data_change=True, stats=json.dumps({"numRecords": rows}))
+        for name, size, rows in shards
+    ]
+    with store.translated(uri):
+        options = store.delta_options(uri)
+        table = DeltaTable.create(uri, schema, mode="ignore", storage_options=options)
+        table.create_write_transaction(actions, mode="overwrite", schema=table.schema())

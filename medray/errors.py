@@ -1,0 +1,77 @@
+"""Typed errors with stable codes.
+
+Every error that medray raises on purpose is a :class:`MedrayError`. Its ``code`` is stable (scripts may match on it), its message
+says what is wrong and where, and its ``hint`` says what to do. Messages carry pseudonyms and URIs, never patient attributes.
+"""
+
+from __future__ import annotations
+
+
+class MedrayError(Exception):
+    """Base of all medray errors.
+
+    Args:
+        code: stable upper-case code, for example ``"STORE_NOT_FOUND"``.
+        message: what is wrong and where, one line.
+        hint: what the user can do about it, one line, or empty.
+    """
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(code, message, hint)
+        self.code = code
+        self.message = " ".join(message.split())
+        self.hint = " ".join(hint.split())
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
+class ConfigError(MedrayError):
+    """A configuration file, an override or an argument is wrong."""
+
+
+class StoreError(MedrayError):
+    """The object store refused or failed; ``retryable`` when trying again later may help."""
+
+    def __init__(self, code: str, message: str, hint: str = "", *, retryable: bool = False) -> None:
+        super().__init__(code, message, hint)
+        self.retryable = retryable
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_store_error, (self.code, self.message, self.hint, self.retryable))
+
+
+def _store_error(code: str, message: str, hint: str, retryable: bool) -> StoreError:
+    return StoreError(code, message, hint, retryable=retryable)
+
+
+class InputError(MedrayError):
+    """One input cannot be scored. Its terminal state is EXCLUDED or QUARANTINED."""
+
+
+class Excluded(InputError):
+    """A valid object that is outside what the job handles (an SR document, a multi-frame image, …)."""
+
+
+class Quarantined(InputError):
+    """A broken or contradictory object that a person has to look at."""
+
+
+class LabelError(MedrayError):
+    """Labels are missing, match nothing, or cannot be trained on."""
+
+
+class ModelError(MedrayError):
+    """A model cannot be trained or used on the given data."""
+
+
+class BundleError(MedrayError):
+    """A bundle is incomplete, altered, or of an unknown format."""
+
+
+class ClusterError(MedrayError):
+    """The Ray cluster cannot be started or joined safely."""
+
+
+class RunError(MedrayError):
+    """A run ended without a result that may be published."""

@@ -1,0 +1,210 @@
+"""Preprocessing ops keep dtype, range, mask and header in step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from pydantic import ValidationError
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.pixels import apply_windowing
+
+from medray.errors import Excluded, Quarantined
+from medray.imaging import ops
+from medray.types import Header, Image
+
+SPECS = [
+    ops.Window(),
+    ops.Window(centre=0.3, width=5),
+    ops.Percentile(low=1, high=99),
+    ops.ForegroundCrop(threshold=0.2, margin=1),
+    ops.Denoise(method="median", kernel=5),
+    ops.Denoise(method="gaussian", kernel=7),
+    ops.Clahe(tiles=3),
+    ops.Resize(rows=5, columns=7),
+    ops.Resize(rows=9, columns=4, keep_aspect=True),
+    ops.Pad(rows=20, columns=21),
+]
+
+
+def apply(image: Image, spec: Any) -> Image:
+    return ops.OPS[spec.op](image, spec)
+
+
+def ct() -> Image:
+    """A CT slice of 128 x 128 in Hounsfield units."""
+    dataset = dcmread(get_testdata_file("CT_small.dcm"))
+    pixels = dataset.pixel_array * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept)
+    return Image(pixels.astype(np.float32), header=Header(spacing_mm=(0.5, 0.25), voi_window=(40.0, 400.0)))
+
+
+def masked(pixels: np.ndarray, valid: np.ndarray) -> Image:
+    return Image(pixels.astype(np.float32), valid)
+
+
+images = st.tuples(st.integers(1, 20), st.integers(1, 20), st.booleans()).flatmap(
+    lambda size: st.builds(
+        Image,
+        arrays(np.float32, size[:2], elements=st.floats(-1000, 4000, width=32)),
+        arrays(bool, size[:2]).filter(lambda valid: bool(valid.any())) if size[2] else st.none(),
+    )
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(images)
+@pytest.mark.parametrize("spec", SPECS, ids=repr)
+def test_every_op_keeps_the_invariants(spec: Any, image: Image) -> None:
+    before = image.pixels.copy()
+    result = apply(image, spec)
+    assert result.pixels.dtype == np.float32 and result.pixels.flags.c_contiguous
+    assert result.pixels.size > 0 and np.isfinite(result.pixels).all()
+    assert (result.valid is None) == (image.valid is None and not isinstance(spec, ops.Pad))
+    if result.valid is not None:
+        assert result.valid.dtype == bool and result.valid.shape == result.pixels.shape
+    if isinstance(spec, ops.Window | ops.Percentile | ops.Clahe):
+        assert result.pixels.min() >= 0 and result.pixels.max() <= 1
+    np.testing.assert_array_equal(image.pixels, before)
+    np.testing.assert_array_equal(apply(image, spec).pixels, result.pixels)
+
+
+def test_table_holds_every_spec_under_its_own_name() -> None:
+    assert {spec.op for spec in SPECS} == set(ops.OPS)
+
+
+def test_window_is_the_one_of_pydicom() -> None:
+    dataset = dcmread(get_testdata_file("CT_small.dcm"))
+    dataset.WindowCenter, dataset.WindowWidth = 40, 400
+    image = ct()
+    expected = apply_windowing(image.pixels.copy(), dataset)
+    ours = ops.window(image, ops.Window(centre=40, width=400)).pixels
+    scale = expected.max() - expected.min()
+    np.testing.assert_allclose(ours, (expected - expected.min()) / scale, atol=1e-6)
+
+
+def test_window_uses_the_images_own_window_and_then_drops_it() -> None:
+    image = ct()
+    own = ops.window(image, ops.Window())
+    np.testing.assert_array_equal(own.pixels, ops.window(image, ops.Window(centre=40, width=400)).pixels)
+    assert own.header.voi_window is None
+
+
+def test_window_without_any_takes_the_range_of_valid_pixels() -> None:
+    image = masked(np.array([[-2000, 10, 20, 30]]), np.array([[False, True, True, True]]))
+    np.testing.assert_allclose(ops.window(image, ops.Window()).pixels, [[0, 0, 0.5, 1]])
+
+
+def test_window_narrower_than_one_is_quarantined() -> None:
+    image = ct()
+    image = replace(image, header=replace(image.header, voi_window=(40.0, 0.0)))
+    with pytest.raises(Quarantined, match="VOI_WINDOW_WIDTH"):
+        ops.window(image, ops.Window())
+
+
+def test_width_one_is_a_threshold_at_centre_minus_half() -> None:
+    image = masked(np.array([[39.5, 39.6, 40.0]]), np.ones((1, 3), bool))
+    np.testing.assert_array_equal(ops.window(image, ops.Window(centre=40, width=1)).pixels, [[0, 1, 1]])
+
+
+def test_percentiles_ignore_padding() -> None:
+    values = np.arange(101.0)
+    image = masked(np.concatenate([values, [9999.0] * 50])[None], np.arange(151)[None] < 101)
+    result = ops.percentile(image, ops.Percentile(low=10, high=90)).pixels[0]
+    np.testing.assert_allclose(result[:101], np.clip((values - 10) / 80, 0, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("spec", [ops.Percentile(), ops.Window()], ids=repr)
+def test_constant_image_becomes_zeros(spec: Any) -> None:
+    assert not apply(Image(np.full((4, 5), 7, np.float32)), spec).pixels.any()
+
+
+def test_image_without_valid_pixels_is_quarantined() -> None:
+    with pytest.raises(Quarantined, match="IMAGE_NO_VALID_PIXELS"):
+        ops.percentile(masked(np.ones((2, 2)), np.zeros((2, 2), bool)), ops.Percentile())
+
+
+def test_crop_takes_the_largest_component() -> None:
+    pixels = np.zeros((40, 50))
+    pixels[10:20, 5:25] = 1
+    pixels[30:33, 40:43] = 5
+    cropped = ops.foreground_crop(Image(pixels.astype(np.float32)), ops.ForegroundCrop(threshold=0.1, margin=2))
+    assert cropped.pixels.shape == (14, 24)
+    assert cropped.pixels.sum() == 200
+
+
+def test_median_removes_a_lone_spike_and_gaussian_does_not_see_padding() -> None:
+    pixels = np.ones((9, 9))
+    pixels[4, 4] = 100
+    smooth = ops.denoise(Image(pixels.astype(np.float32)), ops.Denoise(method="median")).pixels
+    np.testing.assert_array_equal(smooth, np.ones((9, 9)))
+    image = masked(pixels, pixels == 1)
+    np.testing.assert_allclose(ops.denoise(image, ops.Denoise(method="gaussian")).pixels, 1, rtol=1e-6)
+
+
+def test_clahe_spreads_a_dull_image() -> None:
+    image = ops.window(ct(), ops.Window(centre=0, width=4000))
+    mild, strong = (ops.clahe(image, ops.Clahe(clip_limit=limit)).pixels.std() for limit in (2, 20))
+    assert image.pixels.std() < mild < 0.7 * strong
+
+
+def test_shrinking_does_not_alias_and_spacing_follows() -> None:
+    checkers = np.indices((64, 64)).sum(0) % 2
+    image = replace(Image(checkers.astype(np.float32)), header=Header(spacing_mm=(0.5, 0.25)))
+    small = ops.resize(image, ops.Resize(rows=16, columns=32))
+    np.testing.assert_allclose(small.pixels, 0.5)
+    assert small.header.spacing_mm == (2.0, 0.5)
+
+
+def test_resize_shrinks_one_axis_and_enlarges_the_other() -> None:
+    ramp = np.repeat(np.arange(8.0)[:, None], 4, axis=1)
+    result = ops.resize(Image(ramp.astype(np.float32)), ops.Resize(rows=4, columns=16)).pixels
+    np.testing.assert_allclose(result, np.repeat([[0.5], [2.5], [4.5], [6.5]], 16, axis=1))
+
+
+def test_resize_gives_padding_no_weight() -> None:
+    pixels = np.array([[1.0, 1.0, 1.0, 900.0, 900.0, 900.0, 900.0, 900.0]])
+    small = ops.resize(masked(pixels, pixels < 2), ops.Resize(rows=1, columns=4))
+    assert small.valid is not None
+    np.testing.assert_array_equal(small.valid, [[True, True, False, False]])
+    np.testing.assert_allclose(small.pixels[small.valid], 1)
+
+
+@pytest.mark.parametrize(("shape", "expected"), [((100, 50), (64, 32)), ((50, 100), (32, 64)), ((1, 500), (1, 64))])
+def test_keep_aspect_fits_inside(shape: tuple[int, int], expected: tuple[int, int]) -> None:
+    spec = ops.Resize(rows=64, columns=64, keep_aspect=True)
+    assert ops.resize(Image(np.ones(shape, np.float32)), spec).pixels.shape == expected
+
+
+def test_pad_centres_and_marks_padding_invalid() -> None:
+    padded = ops.pad(Image(np.ones((2, 3), np.float32)), ops.Pad(rows=4, columns=7, value=-5))
+    assert padded.valid is not None and padded.valid[1:3, 2:5].all() and padded.valid.sum() == 6
+    np.testing.assert_array_equal(padded.pixels == 1, padded.valid)
+    assert (padded.pixels[~padded.valid] == -5).all()
+
+
+def test_pad_refuses_a_larger_image() -> None:
+    with pytest.raises(Excluded, match="IMAGE_LARGER_THAN_PAD"):
+        ops.pad(Image(np.ones((2, 8), np.float32)), ops.Pad(rows=4, columns=7))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: ops.Window(centre=1),
+        lambda: ops.Window(centre=1, width=0.5),
+        lambda: ops.Percentile(low=50, high=50),
+        lambda: ops.Denoise(method="median", kernel=7),
+        lambda: ops.Denoise(kernel=4),
+        lambda: ops.Resize(rows=0, columns=4),
+        lambda: ops.Clahe(clip_limit=float("nan")),
+    ],
+)
+def test_wrong_specs_are_refused(build: Any) -> None:
+    with pytest.raises(ValidationError):
+        build()
