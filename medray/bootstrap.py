@@ -16,8 +16,8 @@ def resampled_auroc(labels: Int64, scores: Float64, unit: Int64, rng: np.random.
     Args:
         labels: int64 (n,), 0 or 1.
         scores: float64 (n,).
-        unit: int64 (n,), what is drawn as a whole (a patient), 0-based without gaps. Units with a positive case and units
-            without one are drawn apart, each as many times as there are such units.
+        unit: int64 (n,), number of what is drawn as a whole (a patient), 0-based without gaps. Units with a positive
+            case and units without one are drawn apart, each as many times as there are such units.
     """
     block = max(1, _BLOCK_CELLS // len(labels))
     sizes = [min(block, resamples - start) for start in range(0, resamples, block)]

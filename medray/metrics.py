@@ -101,9 +101,7 @@ class ThresholdPolicy(Spec):
     """
 
     kind: Literal["youden", "sensitivity_at_least", "specificity_at_least", "fixed"] = "youden"
-    value: float | None = Field(
-        None, ge=0, le=1, description="the sensitivity, specificity or threshold; none for youden"
-    )
+    value: float | None = Field(default=None, ge=0, le=1, description="what is asked for; none for youden")
 
     @model_validator(mode="after")
     def _value_fits_kind(self) -> ThresholdPolicy:
@@ -152,10 +150,13 @@ def bootstrap_interval(
     Draws are stratified: as many units with a positive case, and as many without, as there are.
     """
     labels, scores = _cases(y, p)
+    units = np.arange(len(labels)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    if units.shape != labels.shape:
+        raise _invalid(f"groups of shape {units.shape} for {len(labels)} cases")
     value = auroc(labels, scores)
     if value is None:
         return Interval(value=None, low=None, high=None)
-    areas = resampled_auroc(labels, scores, _units(labels, groups), np.random.default_rng(seed), resamples)
+    areas = resampled_auroc(labels, scores, units, np.random.default_rng(seed), resamples)
     low, high = np.nanpercentile(areas, [2.5, 97.5])
     return Interval(value=value, low=float(low), high=float(high))
 
@@ -217,9 +218,7 @@ def choose_threshold(y: ArrayLike, p: ArrayLike, policy: ThresholdPolicy | None 
     positives = int(labels.sum())
     negatives = len(labels) - positives
     if not positives or not negatives:
-        raise ModelError(
-            "THRESHOLD_ONE_CLASS", f"all {len(labels)} validation images have one label, no threshold can be chosen"
-        )
+        raise ModelError("THRESHOLD_ONE_CLASS", f"all {len(labels)} validation images have one label")
     fp, tp, thresholds = _counts(labels, scores)
     point, reason = _operating_point(tp / positives, (negatives - fp) / negatives, policy)
     return Threshold(value=_halfway(thresholds, point), reason=f"{reason} on {len(labels)} validation images")
@@ -248,9 +247,7 @@ def evaluate(y: ArrayLike, p: ArrayLike, threshold: float, groups: ArrayLike | N
 def _cases(y: ArrayLike, p: ArrayLike) -> tuple[Int64, Float64]:
     labels, scores = np.asarray(y), np.asarray(p, dtype=np.float64)
     if labels.ndim != 1 or labels.shape != scores.shape or not len(labels):
-        raise _invalid(
-            f"labels of shape {labels.shape} and probabilities of shape {scores.shape}: need equal (n,), n ≥ 1"
-        )
+        raise _invalid(f"labels {labels.shape} and probabilities {scores.shape} must have one equal shape (n,), n ≥ 1")
     if not np.isin(labels, (0, 1)).all():
         raise _invalid("labels must be 0 or 1")
     if not ((scores >= 0) & (scores <= 1)).all():
@@ -269,16 +266,6 @@ def _counts(labels: Int64, scores: Float64) -> tuple[Int64, Int64, Float64]:
     last_of_tie = np.r_[np.flatnonzero(np.diff(ranked)), len(ranked) - 1]
     tp = np.cumsum(labels[order])[last_of_tie]
     return last_of_tie + 1 - tp, tp, ranked[last_of_tie]
-
-
-def _units(labels: Int64, groups: ArrayLike | None) -> Int64:
-    """Number of the bootstrap unit (patient, or case) of each case, 0-based without gaps."""
-    if groups is None:
-        return np.arange(len(labels))
-    numbers = np.asarray(groups)
-    if numbers.shape != labels.shape:
-        raise _invalid(f"groups of shape {numbers.shape} for {len(labels)} cases")
-    return np.unique(numbers, return_inverse=True)[1].astype(np.int64)
 
 
 def _operating_point(sens: Float64, spec: Float64, policy: ThresholdPolicy) -> tuple[int, str]:

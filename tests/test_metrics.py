@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from sklearn import calibration, metrics as oracle
+from sklearn import calibration
+from sklearn import metrics as oracle
 
 from medray import metrics
 from medray.errors import ModelError

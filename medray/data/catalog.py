@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 import pyarrow as pa
+import pyarrow.compute
 
 from medray.data import store, tables
 from medray.data.store import ObjectInfo
@@ -76,6 +77,11 @@ class Catalog:
         """Whether anything was ingested here."""
         return tables.is_table(self.instances_uri)
 
+    def require(self) -> None:
+        """Raise StoreError CATALOG_NOT_FOUND unless something was ingested here."""
+        if not self.exists():
+            raise StoreError("CATALOG_NOT_FOUND", f"there is no catalog at {self.uri}", "make one with `medray ingest`")
+
     def version(self) -> int:
         """Version of the instances table."""
         return int(tables.open_table(self.instances_uri).version())
@@ -86,8 +92,7 @@ class Catalog:
         Raises:
             StoreError: CATALOG_NOT_FOUND.
         """
-        if not self.exists():
-            raise StoreError("CATALOG_NOT_FOUND", f"there is no catalog at {self.uri}", "make one with `medray ingest`")
+        self.require()
         return tables.read_table(self.instances_uri, version).sort_by("uri")
 
     def images(self, version: int | None = None) -> pa.Table:
@@ -121,3 +126,14 @@ class Catalog:
                 "LABELS_NOT_FOUND", f"the catalog {self.uri} has no labels", "run `medray ingest … --labels FILE`"
             )
         return tables.read_table(self.labels_uri)
+
+
+def open_catalog(uri: str) -> Catalog:
+    """The catalog at ``uri``.
+
+    Raises:
+        StoreError: CATALOG_NOT_FOUND.
+    """
+    catalog = Catalog(uri)
+    catalog.require()
+    return catalog

@@ -118,7 +118,7 @@ def join_labels(instances: pa.Table, labels: pa.Table, target: str, positive: st
         raise LabelError(
             "LABELS_NO_TARGET", f"the labels have no column {target!r} (found {found})", "set labels.target"
         )
-    key = next(name for name in ("sop_uid", "series_uid", "study_uid", "uri") if name in labels.column_names)
+    key = key_column(labels)
     find = _finder(labels, key, target)
     matched = [(item, label) for item in instances.to_pylist() if (label := find(item[key])) and label[target] != ""]
     if not matched:
@@ -133,6 +133,18 @@ def join_labels(instances: pa.Table, labels: pa.Table, target: str, positive: st
     for field in (pa.field("y", pa.int64()), pa.field("group", pa.string()), pa.field("split", pa.string())):
         schema = schema.append(field)
     return pa.Table.from_pylist(rows, schema=schema)
+
+
+def key_column(labels: pa.Table) -> str:
+    """The column that ties labels to instances, the most specific one where there are several."""
+    return next(name for name in ("sop_uid", "series_uid", "study_uid", "uri") if name in labels.column_names)
+
+
+def join_keys(instances: pa.Table, labels: pa.Table) -> int:
+    """How many instances have a row in a label table."""
+    key = key_column(labels)
+    find = _finder(labels, key, key)
+    return sum(find(value) is not None for value in instances[key].to_pylist())
 
 
 def _finder(labels: pa.Table, key: str, target: str) -> Callable[[str], Mapping[str, str] | None]:

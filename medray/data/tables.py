@@ -77,7 +77,7 @@ def parquet_bytes(rows: pa.Table) -> bytes:
 
 
 def register(uri: str, schema: pa.Schema, shards: Sequence[tuple[str, int, int]]) -> None:
-    """Make Parquet files that lie under ``uri`` the table's content, in one commit.
+    """Add Parquet files that already lie under ``uri`` to the table, in one commit.
 
     Args:
         uri: the table.
@@ -92,4 +92,4 @@ def register(uri: str, schema: pa.Schema, shards: Sequence[tuple[str, int, int]]
     with store.translated(uri):
         options = store.delta_options(uri)
         table = DeltaTable.create(uri, schema, mode="ignore", storage_options=options)
-        table.create_write_transaction(actions, mode="overwrite", schema=table.schema())
+        table.create_write_transaction(actions, mode="append", schema=table.schema())

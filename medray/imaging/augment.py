@@ -31,7 +31,9 @@ class AugmentSpec(Spec):
     gamma: float = Field(0.2, ge=0, le=2, description="largest power: exponents from 1 / (1 + gamma) to 1 + gamma")
     noise: float = Field(0.0, ge=0, le=1, description="largest standard deviation of added Gaussian noise")
     erase: float = Field(0.0, ge=0, le=1, description="probability of erasing a rectangle")
-    erase_side: float = Field(0.4, gt=0, le=1, description="longest side of the rectangle, as a fraction of the image side")
+    erase_side: float = Field(
+        0.4, gt=0, le=1, description="longest side of the rectangle, as a fraction of the image side"
+    )
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,10 @@ class Augmentation:
     """The alterations drawn for n images.
 
     Attributes:
-        affine: float64 (n, 2, 3), maps (column, row, 1) of the output to (column, row) of the input, both measured from the
-            image centre in image sides: it suits images of any size.
-        gain, bias, gamma, noise: float64 (n,), output = clip(gain * (input ** gamma - 0.5) + 0.5 + bias + noise * N(0, 1)).
+        affine: float64 (n, 2, 3), maps (column, row, 1) of the output to (column, row) of the input, both measured
+            from the image centre in image sides: it suits images of any size.
+        gain, bias, gamma, noise: float64 (n,),
+            output = clip(gain * (input ** gamma - 0.5) + 0.5 + bias + noise * N(0, 1)).
         noise_seed: int64 (n,), seeds of the noise fields.
         erase: bool (n,), whether a rectangle is erased.
         box: float64 (n, 4), the rectangle as (row, column, height, width), as fractions of the image sides.

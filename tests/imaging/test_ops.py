@@ -63,13 +63,17 @@ images = st.tuples(st.integers(1, 20), st.integers(1, 20), st.booleans()).flatma
 def test_every_op_keeps_the_invariants(spec: Any, image: Image) -> None:
     before = image.pixels.copy()
     result = apply(image, spec)
-    assert result.pixels.dtype == np.float32 and result.pixels.flags.c_contiguous
-    assert result.pixels.size > 0 and np.isfinite(result.pixels).all()
+    assert result.pixels.dtype == np.float32
+    assert result.pixels.flags.c_contiguous
+    assert result.pixels.size > 0
+    assert np.isfinite(result.pixels).all()
     assert (result.valid is None) == (image.valid is None and not isinstance(spec, ops.Pad))
     if result.valid is not None:
-        assert result.valid.dtype == bool and result.valid.shape == result.pixels.shape
+        assert result.valid.dtype == bool
+        assert result.valid.shape == result.pixels.shape
     if isinstance(spec, ops.Window | ops.Percentile | ops.Clahe):
-        assert result.pixels.min() >= 0 and result.pixels.max() <= 1
+        assert result.pixels.min() >= 0
+        assert result.pixels.max() <= 1
     np.testing.assert_array_equal(image.pixels, before)
     np.testing.assert_array_equal(apply(image, spec).pixels, result.pixels)
 
@@ -183,7 +187,9 @@ def test_keep_aspect_fits_inside(shape: tuple[int, int], expected: tuple[int, in
 
 def test_pad_centres_and_marks_padding_invalid() -> None:
     padded = ops.pad(Image(np.ones((2, 3), np.float32)), ops.Pad(rows=4, columns=7, value=-5))
-    assert padded.valid is not None and padded.valid[1:3, 2:5].all() and padded.valid.sum() == 6
+    assert padded.valid is not None
+    assert padded.valid[1:3, 2:5].all()
+    assert padded.valid.sum() == 6
     np.testing.assert_array_equal(padded.pixels == 1, padded.valid)
     assert (padded.pixels[~padded.valid] == -5).all()
 

@@ -1,0 +1,33 @@
+# medray: `make demo` runs the main job on synthetic data, `make test` passes the tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test lint bench clean
+
+$(VENV)/made-base: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e '.[serve]'
+	touch $@
+
+$(VENV)/made-dev: $(VENV)/made-base
+	$(PIP) -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/made-base
+	$(BIN)/medray demo
+
+test: $(VENV)/made-dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/made-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p medray
+
+bench: $(VENV)/made-dev
+	$(BIN)/python benchmarks/busi.py
+
+clean:
+	rm -rf $(VENV) medray-demo

@@ -1,0 +1,32 @@
+"""medray: distributed batch processing of medical images on Ray.
+
+From Python and notebooks:
+
+- ``medray.decode(bytes | path)`` → :class:`medray.types.Image`
+- ``medray.open_bundle(uri).predict(paths | bytes | arrays)`` → a list of :class:`medray.bundle.Prediction`
+- ``medray.open_catalog(uri).to_arrow()`` → :class:`pyarrow.Table`
+
+Everything that can go wrong is a :class:`medray.errors.MedrayError` with a stable ``code``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from medray.bundle import open_bundle
+    from medray.data.catalog import open_catalog
+    from medray.data.dicom import decode
+
+__all__ = ["decode", "open_bundle", "open_catalog"]
+
+_HOME = {"decode": "medray.data.dicom", "open_bundle": "medray.bundle", "open_catalog": "medray.data.catalog"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that ``import medray`` costs nothing."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'medray' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOME[name]), name)

@@ -1,0 +1,219 @@
+"""A bundle: one trained model with everything that decides its answers, locked by checksums.
+
+A folder with ``bundle.json`` (the manifest) and ``model/``. The manifest holds the preprocessing and feature specs, the classes, the
+threshold with its reason, where the model comes from, and the sha256 of every file; its own fingerprint names the bundle.
+``Bundle.predict`` is the only way from an image to a probability: evaluation, screening and serving all call it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from medray.data import store
+from medray.data.catalog import terminal_state
+from medray.data.dicom import decode
+from medray.errors import BundleError, Excluded, InputError, MedrayError
+from medray.features import table as features
+from medray.features.table import FeatureSpec
+from medray.imaging.preprocess import PreprocessSpec, preprocess
+from medray.metrics import Threshold
+from medray.models.family import InputKind, Model
+from medray.models.table import family_of
+from medray.spec import Spec, fingerprint
+from medray.types import Float32, Float64, Image, State
+
+MANIFEST = "bundle.json"
+FORMAT = 1
+POSITIVE = 1
+
+Input = bytes | str | Path | np.ndarray | Image
+
+
+class InputSpec(Spec):
+    """How an image becomes what the model takes: preprocessing and, for table models, features."""
+
+    preprocess: PreprocessSpec
+    features: FeatureSpec | None = None
+
+    @property
+    def kind(self) -> InputKind:
+        """What the model takes."""
+        return "image" if self.features is None else "table"
+
+    def columns(self) -> tuple[str, ...]:
+        """Names of the features; none for image models."""
+        return () if self.features is None else features.columns(self.features)
+
+    def apply(self, image: Image) -> Float32:
+        """float32 (rows, columns) for image models, (features,) for table models."""
+        prepared = preprocess(image, self.preprocess)
+        return prepared.pixels if self.features is None else features.extract(prepared, self.features)
+
+
+class Manifest(Spec):
+    """What ``bundle.json`` says."""
+
+    format: int = FORMAT
+    name: str
+    family: str
+    params: dict[str, Any]
+    input: InputSpec
+    target: str
+    positive: str
+    modalities: tuple[str, ...] = ()
+    threshold: Threshold
+    metrics: dict[str, Any] = {}
+    provenance: dict[str, Any] = {}
+    files: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The outcome of one input.
+
+    Attributes:
+        state: SCORED, or why not.
+        probability: probability of the positive class, None unless SCORED.
+        positive: whether it reaches the threshold, None unless SCORED.
+        sop_uid: SOP Instance UID, "" where there is none.
+        code, message: the error of an input that was not scored.
+    """
+
+    state: State
+    probability: float | None = None
+    positive: bool | None = None
+    sop_uid: str = ""
+    code: str = ""
+    message: str = ""
+
+
+class Bundle:
+    """An opened bundle; make one with :func:`open_bundle`."""
+
+    def __init__(self, manifest: Manifest, model: Model, uri: str) -> None:
+        self.manifest = manifest
+        self.model = model
+        self.uri = uri
+        self.fingerprint = fingerprint(manifest.model_dump(mode="json"))
+
+    def probability(self, image: Image) -> float:
+        """Probability of the positive class of one decoded image.
+
+        Raises:
+            Excluded: MODEL_SCOPE, the image is of a modality that the model was not trained on.
+        """
+        scope = self.manifest.modalities
+        if scope and image.header.modality and image.header.modality not in scope:
+            raise Excluded("MODEL_SCOPE", f"modality {image.header.modality}; the model knows {', '.join(scope)}")
+        probabilities: Float64 = self.model.predict_proba(self.manifest.input.apply(image)[None])
+        return float(probabilities[0, POSITIVE])
+
+    def predict(self, items: Sequence[Input]) -> list[Prediction]:
+        """Score DICOM files (bytes, paths, URIs), arrays (2-D, in the units of the modality LUT) or decoded images, in order.
+
+        An input that cannot be scored takes its own state and code; nothing is raised for it.
+        """
+        return [self._predict_one(item) for item in items]
+
+    def _predict_one(self, item: Input) -> Prediction:
+        try:
+            image = as_image(item)
+            probability = self.probability(image)
+        except (InputError, MedrayError) as error:
+            return Prediction(terminal_state(error), code=error.code, message=error.message)
+        positive = probability >= self.manifest.threshold.value
+        return Prediction(State.SCORED, probability, positive, image.header.sop_uid)
+
+
+def as_image(item: Input) -> Image:
+    """The image of a DICOM file (bytes, path or URI) or of a 2-D array.
+
+    Raises:
+        InputError, StoreError
+    """
+    if isinstance(item, Image):
+        return item
+    if isinstance(item, np.ndarray):
+        if item.ndim != 2 or not item.size or not np.isfinite(item).all():
+            raise Excluded("ARRAY_SHAPE", f"an array of shape {item.shape}; 2-D finite values are scored")
+        return Image(np.ascontiguousarray(item, dtype=np.float32))
+    return decode(item if isinstance(item, bytes) else store.read(str(item)))
+
+
+def write_bundle(manifest: Manifest, model_folder: Path, uri: str) -> Manifest:
+    """Lock a saved model as a bundle at ``uri``; the manifest is written last, so a bundle is whole or not there.
+
+    Args:
+        manifest: without ``files``.
+        model_folder: what ``Model.save`` wrote.
+        uri: where the bundle goes.
+
+    Returns:
+        The manifest with the checksums.
+    """
+    files = {f"model/{name}": digest for name, digest in checksums(model_folder).items()}
+    locked = manifest.model_copy(update={"files": files})
+    with TemporaryDirectory(prefix="medray-bundle-") as name:
+        folder = Path(name)
+        shutil.copytree(model_folder, folder / "model")
+        (folder / MANIFEST).write_text(json.dumps(locked.model_dump(mode="json"), indent=2, sort_keys=True) + "\n")
+        store.upload_folder(folder, uri, last=MANIFEST)
+    return locked
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """Relative path → sha256 of every file under a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def read_manifest(uri: str) -> Manifest:
+    """The manifest of the bundle at ``uri``.
+
+    Raises:
+        BundleError: BUNDLE_NOT_FOUND, BUNDLE_FORMAT.
+    """
+    if not store.exists(store.join(uri, MANIFEST)):
+        raise BundleError("BUNDLE_NOT_FOUND", f"there is no {MANIFEST} in {uri}", "give the folder of a bundle")
+    return _parse_manifest(store.read(store.join(uri, MANIFEST)), uri)
+
+
+def _parse_manifest(data: bytes, uri: str) -> Manifest:
+    try:
+        raw: Mapping[str, Any] = json.loads(data)
+        if raw.get("format") != FORMAT:
+            raise BundleError("BUNDLE_FORMAT", f"{uri} has format {raw.get('format')}, this medray reads {FORMAT}")
+        return Manifest.model_validate(raw)
+    except (ValueError, AttributeError, ValidationError) as error:
+        raise BundleError("BUNDLE_FORMAT", f"the manifest of {uri} cannot be read", "publish the bundle again") from error
+
+
+def open_bundle(uri: str) -> Bundle:
+    """Check every checksum, then load the model.
+
+    Raises:
+        BundleError: BUNDLE_NOT_FOUND, BUNDLE_FORMAT, BUNDLE_ALTERED.
+    """
+    uri = store.normalise(uri)
+    manifest = read_manifest(uri)
+    with ExitStack() as stack:
+        folder = stack.enter_context(store.local_folder(uri))
+        found = {f"model/{name}": digest for name, digest in checksums(folder / "model").items()}
+        if found != manifest.files:
+            wrong = sorted(name for name in found.keys() | manifest.files.keys() if found.get(name) != manifest.files.get(name))
+            raise BundleError("BUNDLE_ALTERED", f"{uri}: {', '.join(wrong)} differ from the manifest", "fetch or publish it again")
+        model = family_of(manifest.family).load(folder / "model")
+    return Bundle(manifest, model, uri)
+
+

@@ -1,0 +1,244 @@
+"""The ``medray`` command. Results go to stdout, progress and errors to stderr.
+
+Exit codes: 0 done; 1 an error (one line on stderr); 2 wrong usage; 3 done, but inputs were quarantined or failed; 130 stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from medray.console import reporting
+from medray.errors import MedrayError
+
+NEEDS_ATTENTION = 3
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__.splitlines()[0])
+
+ConfigFile = Annotated[str, typer.Argument(help="YAML configuration: a path or URI", show_default=False)]
+ConfigOption = Annotated[str, typer.Option("--config", help="YAML configuration: a path or URI", show_default=False)]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="override a setting of the configuration: a.b=value")]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+BundleUri = Annotated[str, typer.Argument(help="folder of a bundle (it holds bundle.json)", show_default=False)]
+Work = Annotated[str | None, typer.Option(help="where to keep partial results, so that a second start resumes")]
+Address = Annotated[str | None, typer.Option(help="Ray cluster: host:port or auto; default RAY_ADDRESS, else local")]
+AllowOpen = Annotated[bool, typer.Option(help="accept a Ray cluster without token authentication")]
+
+
+@app.command()
+def ingest(
+    source: Annotated[str, typer.Argument(help="archive: a prefix of DICOM objects", show_default=False)],
+    catalog: Annotated[str, typer.Option(help="where the catalog is or will be", show_default=False)],
+    labels: Annotated[str | None, typer.Option(help="label table: CSV or Parquet")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a catalog up to date with an archive."""
+    from medray.lifecycle.ingest import ingest as run
+
+    with reporting() as reporter:
+        summary = run(source, catalog, labels, reporter.progress)
+    show(asdict(summary), as_json, "Ingest")
+    finish(summary.quarantined + summary.failed, summary.reasons)
+
+
+@app.command()
+def train(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> None:
+    """Train the models of a configuration, evaluate them and publish the best as a bundle."""
+    from medray.lifecycle.config import TrainConfig, load_config
+    from medray.lifecycle.fit import as_json as plain
+    from medray.lifecycle.fit import train as run
+    from medray.lifecycle.reporting import write_train_report
+
+    settings = load_config(config, TrainConfig, sets or [])
+    with reporting() as reporter:
+        result = run(settings, reporter.progress, reporter.step)
+        report = write_train_report(result)
+    answer = {**plain(result), "report": report}
+    if as_json:
+        show(answer, True, "")
+    else:
+        show_models(answer)
+    finish(result.summary.quarantined, result.summary.reasons)
+
+
+@app.command()
+def tune(config: ConfigOption, sets: Sets = None, model: Annotated[list[str] | None, typer.Option()] = None, as_json: AsJson = False) -> None:
+    """Sweep the parameters of the models (or of --model NAME alone) over each family's search space."""
+    from medray.lifecycle.config import TrainConfig, load_config
+    from medray.lifecycle.sweep import tune as run
+
+    settings = load_config(config, TrainConfig, sets or [])
+    with reporting() as reporter:
+        found = run(settings, model or [], reporter.progress)
+    best = {name: {"valid_auroc": trials[0].auroc, "params": trials[0].params, "trials": len(trials)} for name, trials in found.items()}
+    show(best, as_json, "Best parameters")
+
+
+@app.command()
+def evaluate(
+    bundle: BundleUri,
+    src: Annotated[str, typer.Option(help="archive of labelled images", show_default=False)],
+    labels: Annotated[str, typer.Option(help="label table: CSV or Parquet", show_default=False)],
+    work: Work = None,
+    address: Address = None,
+    allow_open: AllowOpen = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score labelled images with a bundle and say how well it does."""
+    from medray.distributed.session import ClusterSpec
+    from medray.lifecycle.score import evaluate_source
+
+    with reporting() as reporter:
+        cluster = ClusterSpec(address=address, allow_open=allow_open)
+        result = evaluate_source(bundle, src, labels, cluster, work, reporter.progress)
+    answer = {**result.metrics.model_dump(mode="json"), "unlabelled": result.unlabelled, **asdict(result.summary)}
+    show(answer, as_json, f"Evaluation of {result.manifest.name}")
+    finish(result.summary.quarantined + result.summary.failed, result.summary.reasons)
+
+
+@app.command()
+def predict(
+    bundle: BundleUri,
+    source: Annotated[str, typer.Argument(help="images to score: a prefix or one object", show_default=False)],
+    out: Annotated[str, typer.Option(help="table to write: .parquet or .csv", show_default=False)],
+    work: Work = None,
+    address: Address = None,
+    allow_open: AllowOpen = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score images with a bundle and write one row for each."""
+    from medray.distributed.session import ClusterSpec
+    from medray.lifecycle.score import predict_source
+
+    with reporting() as reporter:
+        summary = predict_source(bundle, source, out, ClusterSpec(address=address, allow_open=allow_open), work, reporter.progress)
+    show({"out": out, **asdict(summary)}, as_json, "Predict")
+    finish(summary.quarantined + summary.failed, summary.reasons)
+
+
+@app.command()
+def screen(config: ConfigOption, sets: Sets = None, as_json: AsJson = False) -> None:
+    """Screen one night's archive and write the worklist."""
+    from medray.lifecycle.config import ScreenConfig, load_config
+    from medray.lifecycle.reporting import write_screen_report
+    from medray.lifecycle.screen import screen as run
+
+    settings = load_config(config, ScreenConfig, sets or [])
+    with reporting() as reporter:
+        result = run(settings, reporter.progress)
+        report = write_screen_report(result)
+    answer = {"night": result.night_uri, "bundle": result.bundle_uri, "studies": len(result.worklist), "report": report}
+    show({**answer, **asdict(result.summary)}, as_json, "Screening")
+    finish(result.summary.quarantined, result.summary.reasons)
+
+
+@app.command()
+def serve(
+    bundle: BundleUri,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port to listen on")] = 8000,
+    replicas: Annotated[int, typer.Option(help="copies of the model")] = 1,
+    address: Address = None,
+    allow_open: AllowOpen = False,
+) -> None:
+    """Serve a bundle over HTTP until stopped: POST /v1/score, GET /healthz."""
+    from medray.distributed.session import ClusterSpec
+    from medray.lifecycle.serving import serve_until_stopped
+
+    cluster = ClusterSpec(address=address, allow_open=allow_open)
+    serve_until_stopped(bundle, cluster, host, port, replicas, on_ready=lambda url: print(f"serving {bundle} at {url}", flush=True))
+
+
+@app.command()
+def demo(
+    folder: Annotated[str, typer.Option(help="folder to work in")] = "medray-demo",
+    seed: Annotated[int, typer.Option(help="seed of the phantoms and the fits")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """The whole loop on a synthetic archive: ingest, train, evaluate, publish, screen a night, report."""
+    from medray.lifecycle.demo import demo as run
+
+    with reporting() as reporter:
+        answer = run(folder, seed, reporter)
+    if as_json:
+        show(answer, True, "")
+    else:
+        show_models(answer["train"])
+        show(answer["night"], False, "Night")
+        print(f"report: {answer['report']}")
+
+
+def show(answer: dict[str, Any], as_json: bool, title: str) -> None:
+    """Print a result: one JSON object, or a table of its values."""
+    if as_json:
+        print(json.dumps(answer, sort_keys=False, default=str))
+        return
+    table = Table(title=title, show_header=False, title_justify="left")
+    for key, value in answer.items():
+        if value not in (None, {}, []):
+            table.add_row(key, _short(value))
+    Console().print(table)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, dict):
+        return "  ".join(f"{key} {_short(inner)}" for key, inner in value.items())
+    return str(value)
+
+
+def show_models(answer: dict[str, Any]) -> None:
+    """Print the models of a training run side by side."""
+    table = Table(title=f"Models on the {answer['evaluated_on']} split", title_justify="left")
+    for heading in ("model", "AUROC (95 %)", "AUPRC", "sensitivity", "specificity", "accuracy", "F1", "Brier", ""):
+        table.add_column(heading)
+    for name, model in answer["models"].items():
+        metrics = model["metrics"]
+        auroc = metrics["auroc"]
+        cells = [f"{auroc['value']:.3f} ({auroc['low']:.3f}–{auroc['high']:.3f})"]
+        cells += [f"{metrics[key]:.3f}" for key in ("auprc", "sensitivity", "specificity", "accuracy", "f1", "brier")]
+        table.add_row(name, *cells, "best" if name == answer["best"] else "")
+    console = Console()
+    console.print(table)
+    for key in ("bundle", "run", "report"):
+        if answer.get(key):
+            print(f"{key}: {answer[key]}")
+
+
+def finish(attention: int, reasons: dict[str, int]) -> None:
+    """Leave with code 3 and one line when inputs were quarantined or failed."""
+    if attention:
+        codes = ", ".join(f"{code} {count}" for code, count in reasons.items())
+        print(f"medray: {attention} inputs need attention ({codes}); the rest is done", file=sys.stderr)
+        raise typer.Exit(NEEDS_ATTENTION)
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command and return its exit code: errors as one line; ``--debug`` shows the traceback."""
+    debug = "--debug" in arguments or bool(os.environ.get("MEDRAY_DEBUG"))
+    try:
+        app([argument for argument in arguments if argument != "--debug"])
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else int(bool(done.code))
+    except MedrayError as error:
+        if debug:
+            raise
+        print(f"medray: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("medray: stopped; the same command goes on where it was", file=sys.stderr)
+        return 130
+    return 0
+
+
+def main() -> None:
+    """Entry point of the ``medray`` command."""
+    sys.exit(run(sys.argv[1:]))

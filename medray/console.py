@@ -1,0 +1,64 @@
+"""What a person sees: progress bars on a terminal, plain lines otherwise, and one line for an error. Everything goes to stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_PLAIN_EVERY_S = 2.0
+
+
+class Reporter:
+    """Shows how far a command is."""
+
+    def __init__(self, bars: Progress | None) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+        self._said: dict[str, float] = {}
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` are finished."""
+        if self._bars is not None:
+            task = self._tasks.get(what)
+            if task is None:
+                task = self._tasks[what] = self._bars.add_task(what, total=total)
+            self._bars.update(task, completed=done, total=total)
+        elif done >= total or time.monotonic() - self._said.get(what, float("-inf")) > _PLAIN_EVERY_S:
+            self._said[what] = time.monotonic()
+            self.line(f"{what}: {done}/{total}")
+
+    def step(self, model: str, step: int, metrics: Mapping[str, float]) -> None:
+        """Show a step (epoch, round) of a fit."""
+        shown = " ".join(f"{name.removeprefix('valid_')} {value:.3f}" for name, value in metrics.items() if name.startswith("valid_"))
+        if self._bars is not None:
+            task = self._tasks.get(model)
+            if task is None:
+                task = self._tasks[model] = self._bars.add_task(model, total=None)
+            self._bars.update(task, description=f"train {model}: step {step}  {shown}")
+        elif time.monotonic() - self._said.get(model, float("-inf")) > _PLAIN_EVERY_S:
+            self._said[model] = time.monotonic()
+            self.line(f"train {model}: step {step} {shown}")
+
+    def line(self, text: str) -> None:
+        """A line of its own."""
+        if self._bars is not None:
+            self._bars.console.print(text, highlight=False, markup=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def reporting() -> Iterator[Reporter]:
+    """A reporter for the length of a command."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Reporter(None)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bars:
+        yield Reporter(bars)

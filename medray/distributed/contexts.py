@@ -1,0 +1,140 @@
+"""Where a fit runs: a Ray task with checkpoints in the store, a Ray Train worker, or a Tune trial. Families see only FitContext."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medray.data import store
+
+COMPLETE = "complete"
+KEPT_CHECKPOINTS = 2
+
+Watcher = Any
+"""Handle of a :class:`medray.distributed.progress.Watch` actor, or None."""
+
+
+@dataclass
+class StoreContext:
+    """A fit in one process that keeps its checkpoints under a URI, so that a second start goes on where the first was killed."""
+
+    checkpoints_uri: str
+    threads: int = 1
+    device: str = "cpu"
+    seed: int = 0
+    watcher: Watcher = None
+    label: str = ""
+    rank: int = 0
+    world_size: int = 1
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def wrap(self, network: Any) -> Any:
+        return network.to(self.device)
+
+    def report(self, step: int, metrics: Mapping[str, float], save: Callable[[Path], None] | None = None) -> None:
+        if save is not None:
+            self._keep(step, save)
+        notify(self.watcher, self.label, step, metrics)
+
+    def _keep(self, step: int, save: Callable[[Path], None]) -> None:
+        with tempfile.TemporaryDirectory(prefix="medray-checkpoint-") as name:
+            save(Path(name))
+            (Path(name) / COMPLETE).write_text("")
+            store.upload_folder(Path(name), store.join(self.checkpoints_uri, f"{step:06d}"), last=COMPLETE)
+        for old in store.names(self.checkpoints_uri)[:-KEPT_CHECKPOINTS]:
+            store.delete(store.join(self.checkpoints_uri, old))
+
+    def checkpoint(self) -> Path | None:
+        for step in reversed(store.names(self.checkpoints_uri)):
+            uri = store.join(self.checkpoints_uri, step)
+            if store.exists(store.join(uri, COMPLETE)):
+                return self._stack.enter_context(store.local_folder(uri))
+        return None
+
+
+@dataclass
+class TrainContext:
+    """A fit on the workers of a Ray Train run; Ray keeps the checkpoints and finds them again by the run's name."""
+
+    threads: int = 1
+    device: str = "cpu"
+    seed: int = 0
+    watcher: Watcher = None
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        import ray.train
+
+        context = ray.train.get_context()
+        self.rank: int = context.get_world_rank()
+        self.world_size: int = context.get_world_size()
+        self._stack = ExitStack()
+
+    def wrap(self, network: Any) -> Any:
+        if not _in_process_group():
+            return network.to(self.device)
+        from ray.train.torch import prepare_model
+
+        return prepare_model(network)
+
+    def report(self, step: int, metrics: Mapping[str, float], save: Callable[[Path], None] | None = None) -> None:
+        import ray.train
+
+        if save is None or self.rank != 0:
+            ray.train.report(dict(metrics))
+        else:
+            with tempfile.TemporaryDirectory(prefix="medray-checkpoint-") as name:
+                save(Path(name))
+                ray.train.report(dict(metrics), checkpoint=ray.train.Checkpoint.from_directory(name))
+        if self.rank == 0:
+            notify(self.watcher, self.label, step, metrics)
+
+    def checkpoint(self) -> Path | None:
+        import ray.train
+
+        found = ray.train.get_checkpoint()
+        return Path(self._stack.enter_context(found.as_directory())) if found else None
+
+
+def _in_process_group() -> bool:
+    import torch.distributed
+
+    return bool(torch.distributed.is_available() and torch.distributed.is_initialized())
+
+
+@dataclass
+class TrialContext:
+    """A fit in a Tune trial; every report may end it early."""
+
+    threads: int = 1
+    device: str = "cpu"
+    seed: int = 0
+    rank: int = 0
+    world_size: int = 1
+
+    def wrap(self, network: Any) -> Any:
+        return network.to(self.device)
+
+    def report(self, step: int, metrics: Mapping[str, float], save: Callable[[Path], None] | None = None) -> None:
+        from ray import tune
+
+        tune.report({**metrics, "step": step})
+
+    def checkpoint(self) -> Path | None:
+        return None
+
+
+def notify(watcher: Watcher, label: str, step: int, metrics: Mapping[str, float]) -> None:
+    """Tell the driver how far a fit is."""
+    if watcher is not None:
+        watcher.tell.remote(label, step, dict(metrics))
+
+
+def device() -> str:
+    """``"cuda"`` where Ray gave this process a GPU."""
+    return "cuda" if os.environ.get("CUDA_VISIBLE_DEVICES", "").strip() not in ("", "-1", "NoDevFiles") else "cpu"

@@ -1,0 +1,132 @@
+"""The Serve endpoint: ``POST /v1/score`` with DICOM files, ``GET /healthz``. Replicas call ``Bundle.predict``."""
+
+import asyncio
+import hmac
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from pydantic import Field
+from ray import serve
+from starlette.exceptions import HTTPException
+
+from medray.bundle import Prediction, open_bundle
+from medray.errors import ClusterError
+from medray.spec import Spec
+from medray.types import State
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class ServeSpec(Spec):
+    """Where the endpoint listens and what it accepts."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65535)
+    replicas: int = Field(1, ge=1)
+    batch: int = Field(16, ge=1, le=256, description="images scored together")
+    max_files: int = Field(64, ge=1, description="files in one request")
+    max_body_bytes: int = Field(256 << 20, ge=1, description="size of one request")
+    request_timeout_s: float = Field(60.0, gt=0)
+
+
+def token() -> str:
+    """The bearer token that requests must carry: MEDRAY_SERVE_TOKEN, or the content of the file MEDRAY_SERVE_TOKEN_FILE, or ""."""
+    if path := os.environ.get("MEDRAY_SERVE_TOKEN_FILE"):
+        return Path(path).read_text().strip()
+    return os.environ.get("MEDRAY_SERVE_TOKEN", "")
+
+
+def start(bundle_uri: str, spec: ServeSpec) -> None:
+    """Deploy the endpoint on the running Ray session and return once it answers.
+
+    Raises:
+        ClusterError: SERVE_OPEN for an address others can reach without a token; SERVE_FAILED.
+        BundleError: the bundle cannot be opened.
+    """
+    if spec.host not in LOOPBACK and not token():
+        raise ClusterError("SERVE_OPEN", f"{spec.host} can be reached by others", "set MEDRAY_SERVE_TOKEN, or listen on 127.0.0.1")
+    open_bundle(bundle_uri)
+    serve.start(
+        http_options={"host": spec.host, "port": spec.port, "request_timeout_s": spec.request_timeout_s},
+        logging_config={"log_level": "ERROR", "enable_access_log": False},
+    )
+    try:
+        serve.run(application(bundle_uri, spec), name="medray", route_prefix="/")
+    except RuntimeError as error:
+        raise ClusterError("SERVE_FAILED", f"the endpoint did not start: {error}", "run again with --debug") from error
+
+
+def application(bundle_uri: str, spec: ServeSpec) -> Any:
+    """The Serve application of a bundle."""
+    api = FastAPI(title="medray", docs_url=None, redoc_url=None)
+
+    @serve.deployment(
+        num_replicas=spec.replicas,
+        max_ongoing_requests=2 * max(spec.batch, spec.max_files),
+        max_queued_requests=256,
+        health_check_period_s=5,
+        graceful_shutdown_timeout_s=10,
+    )
+    @serve.ingress(api)
+    class Endpoint:
+        def __init__(self) -> None:
+            self._bundle = open_bundle(bundle_uri)
+            self._token = token()
+
+        @api.get("/healthz")
+        async def healthz(self) -> dict[str, str]:
+            return {"status": "ok", **self._identity()}
+
+        @api.post("/v1/score")
+        async def score(self, request: Request) -> JSONResponse:
+            self._authorise(request)
+            _check_length(request, spec.max_body_bytes)
+            started = time.perf_counter()
+            items = await _files(request, spec)
+            answers = await asyncio.gather(*(self._predict(data) for _, data in items))
+            results = [{"file": name, **_as_json(answer)} for (name, _), answer in zip(items, answers, strict=True)]
+            scored = any(answer.state == State.SCORED for answer in answers)
+            body = {**self._identity(), "seconds": round(time.perf_counter() - started, 4), "results": results}
+            return JSONResponse(body, status_code=200 if scored else 422)
+
+        @serve.batch(max_batch_size=spec.batch, batch_wait_timeout_s=0.01)
+        async def _predict(self, items: list[bytes]) -> list[Prediction]:
+            return await asyncio.to_thread(self._bundle.predict, items)
+
+        def _identity(self) -> dict[str, str]:
+            return {"bundle": self._bundle.fingerprint, "model": self._bundle.manifest.name}
+
+        def _authorise(self, request: Request) -> None:
+            given = request.headers.get("authorization", "").removeprefix("Bearer ")
+            if self._token and not hmac.compare_digest(given.encode(), self._token.encode()):
+                raise HTTPException(401, "a bearer token is needed")
+
+    return Endpoint.bind()
+
+
+def _check_length(request: Request, limit_bytes: int) -> None:
+    length = request.headers.get("content-length", "")
+    if not length.isdigit():
+        raise HTTPException(411, "a Content-Length is needed")
+    if int(length) > limit_bytes:
+        raise HTTPException(413, f"at most {limit_bytes} bytes a request")
+
+
+async def _files(request: Request, spec: ServeSpec) -> list[tuple[str, bytes]]:
+    """(number in the request, content) of each file; names are the client's and never echoed."""
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise HTTPException(415, "send DICOM files as multipart/form-data")
+    async with request.form(max_files=spec.max_files, max_fields=0) as form:
+        items = [(str(number), await part.read()) for number, (_, part) in enumerate(form.multi_items()) if not isinstance(part, str)]
+    if not items:
+        raise HTTPException(400, "no file in the request")
+    return items
+
+
+def _as_json(answer: Prediction) -> dict[str, Any]:
+    return {**asdict(answer), "state": answer.state.value}

@@ -1,0 +1,186 @@
+"""Configuration files: YAML, overrides of the form ``a.b=c``, and one clear line when something is wrong."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from medray.bundle import InputSpec
+from medray.data import store
+from medray.data.labels import SplitSpec
+from medray.distributed.session import ClusterSpec
+from medray.distributed.train import Scaling
+from medray.distributed.tune import TuneSpec
+from medray.errors import ConfigError
+from medray.metrics import ThresholdPolicy
+from medray.models.table import FAMILIES
+from medray.spec import Spec
+
+S = TypeVar("S", bound=Spec)
+
+
+class LabelSpec(Spec):
+    """What is learnt."""
+
+    target: str = Field(description="label column to learn")
+    positive: str = Field("1", description="value of the target that makes a positive; every other one is negative")
+    split: SplitSpec = SplitSpec()
+
+
+class ModelSpec(Spec):
+    """One model of a training run."""
+
+    family: str
+    input: str = Field(description="name of an entry of `inputs`")
+    params: dict[str, Any] = {}
+    scaling: Scaling = Scaling()
+
+    @model_validator(mode="after")
+    def _known(self) -> ModelSpec:
+        if self.family not in FAMILIES:
+            raise ValueError(f"there is no model family {self.family!r}; use one of {', '.join(FAMILIES)}")
+        FAMILIES[self.family].params.model_validate(self.params)
+        return self
+
+
+class Resources(Spec):
+    """Actors that fetch, decode and prepare images."""
+
+    actors: int | None = Field(None, ge=1, description="one CPU each; default: every CPU of the cluster")
+
+
+class TrainConfig(Spec):
+    """``medray train`` and ``medray tune``."""
+
+    output: str = Field(description="root of everything a run makes")
+    catalog: str = Field(description="where `medray ingest` wrote")
+    name: str = Field("model", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+    labels: LabelSpec
+    inputs: dict[str, InputSpec] = Field(min_length=1)
+    models: dict[str, ModelSpec] = Field(min_length=1)
+    threshold: ThresholdPolicy = ThresholdPolicy()
+    cluster: ClusterSpec = ClusterSpec()
+    resources: Resources = Resources()
+    tune: TuneSpec = TuneSpec()
+
+    @model_validator(mode="after")
+    def _inputs_fit(self) -> TrainConfig:
+        for name, model in self.models.items():
+            if model.input not in self.inputs:
+                raise ValueError(f"models.{name}.input is {model.input!r}, but inputs has {', '.join(self.inputs)}")
+            needed, given = FAMILIES[model.family].input, self.inputs[model.input]
+            if needed != given.kind:
+                raise ValueError(f"models.{name} ({model.family}) takes a {needed}, inputs.{model.input} gives a {given.kind}")
+            if given.kind == "image" and given.preprocess.output_shape is None:
+                raise ValueError(f"inputs.{model.input} must end in a fixed size (add a resize or pad step) for models.{name}")
+        return self
+
+
+class ScreenConfig(Spec):
+    """``medray screen``."""
+
+    output: str = Field(description="root of everything a run makes")
+    source: str = Field(description="the archive to screen: a prefix of DICOM objects")
+    bundle: str | None = Field(None, description="URI of a bundle; default: the champion of the registry under output")
+    night: str = Field("night", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="name of this run; the same name resumes")
+    cluster: ClusterSpec = ClusterSpec()
+    resources: Resources = Resources()
+
+
+def load_config(uri: str, kind: type[S], overrides: Sequence[str] = ()) -> S:
+    """Read a YAML file, apply the overrides and validate.
+
+    Args:
+        uri: path or URI of the file.
+        kind: the model to validate against.
+        overrides: ``a.b=value`` each, the value in YAML.
+
+    Raises:
+        ConfigError: CONFIG_UNREADABLE, CONFIG_OVERRIDE, CONFIG_INVALID.
+        StoreError: the file cannot be fetched.
+    """
+    try:
+        raw = yaml.safe_load(store.read(uri))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError("CONFIG_UNREADABLE", f"{uri} is no valid YAML: {error}", "check its indentation and quotes") from error
+    if not isinstance(raw, dict):
+        raise ConfigError("CONFIG_UNREADABLE", f"{uri} holds no mapping", "a configuration is a YAML mapping")
+    for override in overrides:
+        apply_override(raw, override)
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError("CONFIG_INVALID", f"{uri}: {explain(error, kind)}", "see the configuration reference in the README") from error
+
+
+def apply_override(raw: dict[str, Any], override: str) -> None:
+    """Set ``a.b.c=value`` in nested mappings (and lists, by index).
+
+    Raises:
+        ConfigError: CONFIG_OVERRIDE.
+    """
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise ConfigError("CONFIG_OVERRIDE", f"--set {override!r} is not of the form a.b=value", "for example --set seed=1")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError("CONFIG_OVERRIDE", f"--set {override!r}: the value is no valid YAML", "quote it") from error
+    node: Any = raw
+    for key in keys[:-1]:
+        node = _child(node, key, override)
+    _assign(node, keys[-1], value, override)
+
+
+def _child(node: Any, key: str, override: str) -> Any:
+    if isinstance(node, list):
+        return node[_index(node, key, override)]
+    child = node.setdefault(key, {})
+    if child is None:
+        child = node[key] = {}
+    if not isinstance(child, (dict, list)):
+        raise ConfigError("CONFIG_OVERRIDE", f"--set {override!r}: {key} is a value, not a mapping")
+    return child
+
+
+def _assign(node: Any, key: str, value: Any, override: str) -> None:
+    if isinstance(node, list):
+        node[_index(node, key, override)] = value
+    else:
+        node[key] = value
+
+
+def _index(node: list[Any], key: str, override: str) -> int:
+    if not key.isdigit() or int(key) >= len(node):
+        raise ConfigError("CONFIG_OVERRIDE", f"--set {override!r}: {key} is no index of a list of {len(node)}")
+    return int(key)
+
+
+def explain(error: ValidationError, kind: type[Spec]) -> str:
+    """The first problem in one line: where, what, and what was probably meant."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    if first["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(first["loc"][-1]), _names(kind), n=1)
+        return f"unknown setting {where}" + (f", did you mean {close[0]}?" if close else "")
+    if first["type"] == "missing":
+        return f"{where} is missing"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}{more}"
+
+
+def _names(kind: type[Spec]) -> set[str]:
+    """Names of the settings of a model and of the models inside it."""
+    names: set[str] = set()
+    for name, field in kind.model_fields.items():
+        names.add(name)
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Spec):
+            names |= _names(inner)
+    return names

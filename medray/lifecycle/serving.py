@@ -1,0 +1,40 @@
+"""Serve a bundle until stopped: ``medray serve``."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from medray.data import store
+from medray.distributed import session
+from medray.distributed.session import ClusterSpec
+from medray.errors import ConfigError
+from medray.lifecycle.config import explain
+
+
+def serve_until_stopped(
+    bundle_uri: str, cluster: ClusterSpec, host: str, port: int, replicas: int, on_ready: Callable[[str], None]
+) -> None:
+    """Start the endpoint, call ``on_ready`` with its URL, and stay until SIGINT or SIGTERM.
+
+    Raises:
+        ConfigError: SERVE_EXTRA when the serve extra is not installed, CONFIG_INVALID; ClusterError; BundleError.
+    """
+    try:
+        from medray.distributed.serve import ServeSpec, start
+    except ImportError as error:
+        raise ConfigError("SERVE_EXTRA", f"serving needs another package: {error}", "pip install 'medray[serve]'") from error
+    try:
+        spec = ServeSpec(host=host, port=port, replicas=replicas)
+    except ValidationError as error:
+        raise ConfigError("CONFIG_INVALID", explain(error, ServeSpec)) from error
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    with session.session(cluster):
+        start(store.normalise(bundle_uri), spec)
+        on_ready(f"http://{host}:{port}")
+        stop.wait()

@@ -1,0 +1,143 @@
+"""Support vector machine with calibrated probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from medray.errors import BundleError, ModelError
+from medray.models.checks import require_features, require_two_classes, valid_scores
+from medray.models.family import FitContext, FitData, InputKind, Parallelism, Samples, SearchSpace
+from medray.spec import Spec
+from medray.types import Float32, Float64, Int64
+
+if TYPE_CHECKING:
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.pipeline import Pipeline
+
+FILE = "model.skops"
+TRUSTED = (
+    "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+)
+"""The types in a saved model beside those that skops trusts by itself."""
+
+
+class SvmParams(Spec):
+    """Parameters of a fit."""
+
+    kernel: Literal["linear", "poly", "rbf"] = "rbf"
+    C: float = Field(default=1.0, gt=0, le=1e6, description="cost of a violated margin")
+    gamma: float = Field(default=1.0, gt=0, le=1e3, description="kernel coefficient, in multiples of 1 / features")
+    degree: int = Field(default=3, ge=1, le=6, description="degree of the polynomial kernel")
+    balance: bool = Field(default=True, description="weigh the classes inversely to their frequency")
+    folds: int = Field(default=5, ge=2, le=20, description="most folds of the calibration, each of whole patients")
+
+
+SEARCH_SPACE: SearchSpace = {
+    "kernel": {"choice": ["linear", "poly", "rbf"]},
+    "C": {"log": [0.01, 100]},
+    "gamma": {"log": [0.05, 10]},
+}
+
+
+@dataclass(frozen=True)
+class SvmModel:
+    """A fitted machine."""
+
+    calibrated: CalibratedClassifierCV
+
+    def predict_proba(self, x: Float32) -> Float64:
+        """Probability of each class, float64 (n, 2); NaN features are imputed. Raises ModelError MODEL_FEATURE_COUNT."""
+        require_features(x, self.calibrated.n_features_in_)
+        if len(x) == 0:
+            return np.empty((0, 2))
+        return np.asarray(self.calibrated.predict_proba(x), dtype=np.float64)
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.skops``."""
+        import skops.io
+
+        skops.io.dump(self.calibrated, folder / FILE)
+
+
+class Svm:
+    """Family ``svm``: medians for missing features, unit variance, an SVC, and Platt's sigmoid over patient-wise folds."""
+
+    name = "svm"
+    input: InputKind = "table"
+    parallelism: Parallelism = "single"
+    params: type[Spec] = SvmParams
+    search_space: SearchSpace = SEARCH_SPACE
+
+    def fit(self, data: FitData, params: SvmParams, context: FitContext) -> SvmModel:
+        """The mean of one calibrated machine per fold.
+
+        Raises:
+            ModelError: MODEL_SINGLE_CLASS; MODEL_TOO_FEW_PATIENTS when a class comes from one patient only.
+        """
+        from sklearn.calibration import CalibratedClassifierCV
+
+        require_two_classes(data.train)
+        folds = _folds(data.train, params.folds, context.seed)
+        calibrated = CalibratedClassifierCV(_pipeline(params, data.train.x.shape[1]), method="sigmoid", cv=folds)
+        calibrated.fit(data.train.x, data.train.y)
+        model = SvmModel(calibrated.set_params(cv=len(folds)))
+        probability = model.predict_proba(data.valid.x)[:, 1]
+        context.report(1, valid_scores(probability, data.valid.y), model.save)
+        return model
+
+    def load(self, folder: Path) -> SvmModel:
+        """Read a saved model; raises BundleError BUNDLE_MODEL, also where it holds a type other than ours."""
+        from zipfile import BadZipFile
+
+        import skops.io
+        from sklearn.calibration import CalibratedClassifierCV
+        from skops.io.exceptions import UntrustedTypesFoundException
+
+        try:
+            calibrated = skops.io.load(folder / FILE, trusted=list(TRUSTED))
+        except UntrustedTypesFoundException as error:
+            raise BundleError("BUNDLE_MODEL", f"{FILE} holds types that are not trusted: {error}") from error
+        except BadZipFile as error:
+            raise BundleError("BUNDLE_MODEL", f"{FILE} is no skops file") from error
+        if not isinstance(calibrated, CalibratedClassifierCV):
+            raise BundleError("BUNDLE_MODEL", f"{FILE} holds a {type(calibrated).__name__}")
+        return SvmModel(calibrated)
+
+
+def _folds(samples: Samples, most: int, seed: int) -> list[tuple[Int64, Int64]]:
+    """(fit, calibrate) indices; no patient is on both sides, and each side has both classes."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    patients = min(len(np.unique(samples.groups[samples.y == label])) for label in (0, 1))
+    if patients < 2:
+        raise ModelError("MODEL_TOO_FEW_PATIENTS", "a class has one patient only", "label more patients")
+    splitter = StratifiedGroupKFold(min(most, patients), shuffle=True, random_state=seed)
+    folds = list(splitter.split(samples.x, samples.y, samples.groups))
+    return [fold for fold in folds if all(len(np.unique(samples.y[side])) == 2 for side in fold)]
+
+
+def _pipeline(params: SvmParams, features: int) -> Pipeline:
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    machine = SVC(
+        C=params.C,
+        kernel=params.kernel,
+        gamma=params.gamma / features,
+        degree=params.degree,
+        class_weight="balanced" if params.balance else None,
+    )
+    impute = SimpleImputer(strategy="median", keep_empty_features=True)
+    return make_pipeline(impute, StandardScaler(), machine)
+
+
+SVM = Svm()

@@ -1,0 +1,24 @@
+"""The model families by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from medray.errors import ConfigError
+from medray.models.cnn import CNN
+from medray.models.family import ModelFamily
+from medray.models.svm import SVM
+from medray.models.xgb import XGB
+
+FAMILIES: Mapping[str, ModelFamily] = {family.name: family for family in (XGB, SVM, CNN)}
+
+
+def family_of(name: str) -> ModelFamily:
+    """The family of that name.
+
+    Raises:
+        ConfigError: MODEL_UNKNOWN.
+    """
+    if name not in FAMILIES:
+        raise ConfigError("MODEL_UNKNOWN", f"there is no model family {name!r}", f"use one of {', '.join(FAMILIES)}")
+    return FAMILIES[name]

@@ -1,0 +1,170 @@
+"""Gradient-boosted trees (Chen and Guestrin, KDD 2016)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from medray.errors import BundleError, ModelError
+from medray.models.checks import require_both, require_features, valid_scores
+from medray.models.family import FitContext, FitData, InputKind, Parallelism, Samples, SearchSpace
+from medray.spec import Spec
+from medray.types import Float32, Float64
+
+if TYPE_CHECKING:
+    from xgboost import Booster, DMatrix
+
+FILE = "model.ubj"
+
+
+class XgbParams(Spec):
+    """Parameters of a fit; the names are those of XGBoost where it has one."""
+
+    rounds: int = Field(default=600, ge=1, le=100_000, description="most boosting rounds")
+    learning_rate: float = Field(default=0.03, gt=0, le=1)
+    max_depth: int = Field(default=4, ge=1, le=16)
+    min_child_weight: float = Field(default=3.0, ge=0)
+    subsample: float = Field(default=0.7, gt=0, le=1, description="share of the samples that a tree sees")
+    colsample_bytree: float = Field(default=0.3, gt=0, le=1, description="share of the features that a tree sees")
+    reg_lambda: float = Field(default=3.0, ge=0)
+    gamma: float = Field(default=0.0, ge=0)
+    balance: bool = Field(default=False, description="weigh the positives by negatives / positives")
+    early_stopping_rounds: int = Field(default=100, ge=0, description="rounds without a better logloss; 0 for never")
+    report_every: int = Field(default=10, ge=1, description="rounds between two reports")
+
+
+SEARCH_SPACE: SearchSpace = {
+    "learning_rate": {"log": [0.01, 0.2]},
+    "max_depth": {"int": [2, 8]},
+    "min_child_weight": {"log": [0.5, 20]},
+    "subsample": {"uniform": [0.5, 1.0]},
+    "colsample_bytree": {"uniform": [0.1, 1.0]},
+    "reg_lambda": {"log": [0.1, 30]},
+    "gamma": {"uniform": [0, 3]},
+}
+
+
+@dataclass(frozen=True)
+class XgbModel:
+    """A fitted ensemble, cut at its best round."""
+
+    booster: Booster
+
+    def predict_proba(self, x: Float32) -> Float64:
+        """Probability of each class, float64 (n, 2); NaN features are missing. Raises ModelError MODEL_FEATURE_COUNT."""
+        from xgboost import DMatrix
+
+        require_features(x, self.booster.num_features())
+        positive = self.booster.predict(DMatrix(x, nthread=1), validate_features=False).astype(np.float64)
+        return np.column_stack([1 - positive, positive])
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.ubj``."""
+        self.booster.save_model(folder / FILE)
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best round of a fit so far; kept inside the booster, so that early stopping outlives an interruption."""
+
+    round: int = 0
+    logloss: float = float("inf")
+
+    @classmethod
+    def of(cls, booster: Booster) -> Best:
+        """The one that :meth:`keep` wrote, or a fresh one."""
+        saved, logloss = booster.attr("best_round"), booster.attr("best_logloss")
+        return cls() if saved is None or logloss is None else cls(int(saved), float.fromhex(logloss))
+
+    def keep(self, booster: Booster) -> None:
+        """Write it into the booster."""
+        booster.set_attr(best_round=str(self.round), best_logloss=self.logloss.hex())
+
+
+class Xgb:
+    """Family ``xgb``: trees by histogram, on one process or on several whose XGBoost collective the caller has set up."""
+
+    name = "xgb"
+    input: InputKind = "table"
+    parallelism: Parallelism = "xgboost"
+    params: type[Spec] = XgbParams
+    search_space: SearchSpace = SEARCH_SPACE
+
+    def fit(self, data: FitData, params: XgbParams, context: FitContext) -> XgbModel:
+        """Boost until ``rounds``, or until the logloss of the validation split has long ceased to improve.
+
+        A round draws its samples from the seed and its own number, so a resumed fit grows the trees of an unbroken one.
+
+        Raises:
+            ModelError: MODEL_SINGLE_CLASS; MODEL_NO_VALIDATION when there is nothing to stop early by.
+        """
+        from xgboost import Booster
+
+        if len(data.valid) == 0 and params.early_stopping_rounds:
+            raise ModelError("MODEL_NO_VALIDATION", "early stopping needs validation samples", "early_stopping_rounds=0")
+        settings = _settings(data.train, params, context)
+        train, valid = _matrix(data.train, context.threads), _matrix(data.valid, context.threads)
+        checkpoint = context.checkpoint()
+        booster = Booster(settings, [train, valid], model_file=checkpoint and str(checkpoint / FILE))
+        best = Best.of(booster)
+        for done in range(booster.num_boosted_rounds() + 1, params.rounds + 1):
+            if params.early_stopping_rounds and done - 1 >= best.round + params.early_stopping_rounds:
+                break
+            booster.update(train, done - 1)
+            scores = valid_scores(booster.predict(valid).astype(np.float64), data.valid.y)
+            if scores["valid_logloss"] < best.logloss or not params.early_stopping_rounds:
+                best = Best(done, scores["valid_logloss"])
+            best.keep(booster)
+            if done % params.report_every == 0 or done == params.rounds:
+                context.report(done, scores, XgbModel(booster).save)
+        return _finished(booster)
+
+    def load(self, folder: Path) -> XgbModel:
+        """Read a saved model or a checkpoint; raises BundleError BUNDLE_MODEL."""
+        from xgboost import Booster
+        from xgboost.core import XGBoostError
+
+        try:
+            return _finished(Booster(model_file=folder / FILE))
+        except XGBoostError as error:
+            raise BundleError("BUNDLE_MODEL", f"{FILE} is no XGBoost model") from error
+
+
+def _settings(train: Samples, params: XgbParams, context: FitContext) -> dict[str, Any]:
+    from xgboost.collective import Op, allreduce
+
+    counts = allreduce(np.bincount(train.y, minlength=2).astype(np.int64), Op.SUM)
+    require_both(counts)
+    ours = {"rounds", "balance", "early_stopping_rounds", "report_every"}
+    return {
+        **params.model_dump(exclude=ours),
+        "objective": "binary:logistic",
+        "tree_method": "hist",
+        "device": context.device,
+        "nthread": context.threads,
+        "seed": context.seed,
+        "seed_per_iteration": True,
+        "scale_pos_weight": counts[0] / counts[1] if params.balance else 1.0,
+    }
+
+
+def _matrix(samples: Samples, threads: int) -> DMatrix:
+    from xgboost import DMatrix
+
+    return DMatrix(samples.x, samples.y, feature_names=list(samples.columns) or None, nthread=threads)
+
+
+def _finished(booster: Booster) -> XgbModel:
+    """The model cut at its best round, which predicts on one CPU thread wherever it was trained."""
+    best = Best.of(booster).round
+    if 0 < best < booster.num_boosted_rounds():
+        booster = booster[:best]
+    booster.set_param({"device": "cpu", "nthread": 1})
+    return XgbModel(booster)
+
+
+XGB = Xgb()
