@@ -157,6 +157,23 @@ def serve(
 
 
 @app.command()
+def synthesise(
+    folder: Annotated[str, typer.Argument(help="where images/ and labels.csv go: a path or URI", show_default=False)],
+    sets: Annotated[list[str] | None, typer.Option("--set", help="a setting of the archive: patients=1000, rows=512, seed=1, …")] = None,
+    address: Address = None,
+    allow_open: AllowOpen = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a synthetic archive of labelled phantoms: to try medray out, or as load."""
+    from medray.distributed.session import ClusterSpec
+    from medray.lifecycle.synthesise import synthesise as run
+
+    with reporting() as reporter:
+        count = run(folder, sets or [], ClusterSpec(address=address, allow_open=allow_open), reporter.progress)
+    show({"folder": folder, "images": count}, as_json, "Synthetic archive")
+
+
+@app.command()
 def demo(
     folder: Annotated[str, typer.Option(help="folder to work in")] = "medray-demo",
     seed: Annotated[int, typer.Option(help="seed of the phantoms and the fits")] = 0,
@@ -184,7 +201,12 @@ def show(answer: dict[str, Any], as_json: bool, title: str) -> None:
     for key, value in answer.items():
         if value not in (None, {}, []):
             table.add_row(key, _short(value))
-    Console().print(table)
+    _stdout().print(table)
+
+
+def _stdout() -> Console:
+    """Standard output; where it is no terminal, wide enough for the tables."""
+    return Console(width=None if sys.stdout.isatty() else 130)
 
 
 def _short(value: Any) -> str:
@@ -206,8 +228,7 @@ def show_models(answer: dict[str, Any]) -> None:
         cells = [f"{auroc['value']:.3f} ({auroc['low']:.3f}–{auroc['high']:.3f})"]
         cells += [f"{metrics[key]:.3f}" for key in ("auprc", "sensitivity", "specificity", "accuracy", "f1", "brier")]
         table.add_row(name, *cells, "best" if name == answer["best"] else "")
-    console = Console()
-    console.print(table)
+    _stdout().print(table)
     for key in ("bundle", "run", "report"):
         if answer.get(key):
             print(f"{key}: {answer[key]}")

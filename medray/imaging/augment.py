@@ -20,19 +20,23 @@ from medray.types import Bool, Float32, Float64, Int64
 class AugmentSpec(Spec):
     """How far a training image may be altered; zero (or a probability of zero) switches an alteration off."""
 
-    flip_horizontal: float = Field(0.5, ge=0, le=1, description="probability of a left-right flip")
-    flip_vertical: float = Field(0.0, ge=0, le=1, description="probability of an up-down flip")
-    rotate_degrees: float = Field(15.0, ge=0, le=180, description="largest rotation, degrees, either way")
-    scale: float = Field(0.2, ge=0, le=1, description="largest zoom: factors from 1 / (1 + scale) to 1 + scale")
-    stretch: float = Field(0.1, ge=0, le=1, description="largest change of the aspect ratio, as for scale")
-    translate: float = Field(0.1, ge=0, le=0.5, description="largest shift, as a fraction of the image side")
-    gain: float = Field(0.2, ge=0, le=1, description="largest relative change of contrast")
-    bias: float = Field(0.1, ge=0, le=1, description="largest shift of brightness, where the image spans [0, 1]")
-    gamma: float = Field(0.2, ge=0, le=2, description="largest power: exponents from 1 / (1 + gamma) to 1 + gamma")
-    noise: float = Field(0.0, ge=0, le=1, description="largest standard deviation of added Gaussian noise")
-    erase: float = Field(0.0, ge=0, le=1, description="probability of erasing a rectangle")
+    flip_horizontal: float = Field(default=0.5, ge=0, le=1, description="probability of a left-right flip")
+    flip_vertical: float = Field(default=0.0, ge=0, le=1, description="probability of an up-down flip")
+    rotate_degrees: float = Field(default=15.0, ge=0, le=180, description="largest rotation, degrees, either way")
+    scale: float = Field(default=0.2, ge=0, le=1, description="largest zoom: factors from 1 / (1 + scale) to 1 + scale")
+    stretch: float = Field(default=0.1, ge=0, le=1, description="largest change of the aspect ratio, as for scale")
+    translate: float = Field(default=0.1, ge=0, le=0.5, description="largest shift, as a fraction of the image side")
+    gain: float = Field(default=0.2, ge=0, le=1, description="largest relative change of contrast")
+    bias: float = Field(
+        default=0.1, ge=0, le=1, description="largest shift of brightness, where the image spans [0, 1]"
+    )
+    gamma: float = Field(
+        default=0.2, ge=0, le=2, description="largest power: exponents from 1 / (1 + gamma) to 1 + gamma"
+    )
+    noise: float = Field(default=0.0, ge=0, le=1, description="largest standard deviation of added Gaussian noise")
+    erase: float = Field(default=0.0, ge=0, le=1, description="probability of erasing a rectangle")
     erase_side: float = Field(
-        0.4, gt=0, le=1, description="longest side of the rectangle, as a fraction of the image side"
+        default=0.4, gt=0, le=1, description="longest side of the rectangle, as a fraction of the image side"
     )
 
 

@@ -110,12 +110,21 @@ def load_config(uri: str, kind: type[S], overrides: Sequence[str] = ()) -> S:
         raise ConfigError("CONFIG_UNREADABLE", f"{uri} is no valid YAML: {error}", "check its indentation and quotes") from error
     if not isinstance(raw, dict):
         raise ConfigError("CONFIG_UNREADABLE", f"{uri} holds no mapping", "a configuration is a YAML mapping")
+    return validated(raw, kind, overrides, uri)
+
+
+def validated(raw: dict[str, Any], kind: type[S], overrides: Sequence[str], source: str) -> S:
+    """Plain data with overrides as a model.
+
+    Raises:
+        ConfigError: CONFIG_OVERRIDE, CONFIG_INVALID.
+    """
     for override in overrides:
         apply_override(raw, override)
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError("CONFIG_INVALID", f"{uri}: {explain(error, kind)}", "see the configuration reference in the README") from error
+        raise ConfigError("CONFIG_INVALID", f"{source}: {explain(error, kind)}", "see the configuration reference in the README") from error
 
 
 def apply_override(raw: dict[str, Any], override: str) -> None:

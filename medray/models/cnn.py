@@ -26,27 +26,31 @@ class CnnParams(Spec):
 
     network: Network = "resnet10"
     width: int = Field(
-        16, ge=4, le=128, description="channels of the first stage of a resnet, growth rate of a densenet"
+        default=16, ge=4, le=128, description="channels of the first stage of a resnet, growth rate of a densenet"
     )
-    members: int = Field(1, ge=1, le=16, description="networks that are trained together and averaged")
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of the features dropped before the last layer")
+    members: int = Field(default=1, ge=1, le=16, description="networks that are trained together and averaged")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="share of the features dropped before the last layer")
     standardise: bool = Field(True, description="each image to mean 0 and standard deviation 1 inside the network")
-    epochs: int = Field(60, ge=1, le=10_000)
-    batch_size: int = Field(16, ge=2, le=4096, description="images of one step, over all workers")
-    learning_rate: float = Field(2e-3, gt=0, le=1, description="peak of the schedule")
-    warmup: float = Field(0.15, ge=0, le=0.9, description="share of the steps in which the learning rate rises")
-    weight_decay: float = Field(0.05, ge=0, le=10)
-    clip_norm: float = Field(5.0, gt=0, description="largest norm of the gradient")
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
-    class_balance: float = Field(0.5, ge=0, le=1, description="0: classes count as often as they occur, 1: all alike")
-    average_decay: float = Field(0.99, ge=0, lt=1, description="decay of the running mean of the weights; 0: none")
+    epochs: int = Field(default=60, ge=1, le=10_000)
+    batch_size: int = Field(default=16, ge=2, le=4096, description="images of one step, over all workers")
+    learning_rate: float = Field(default=2e-3, gt=0, le=1, description="peak of the schedule")
+    warmup: float = Field(default=0.15, ge=0, le=0.9, description="share of the steps in which the learning rate rises")
+    weight_decay: float = Field(default=0.05, ge=0, le=10)
+    clip_norm: float = Field(default=5.0, gt=0, description="largest norm of the gradient")
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    class_balance: float = Field(
+        default=0.5, ge=0, le=1, description="0: classes count as often as they occur, 1: all alike"
+    )
+    average_decay: float = Field(
+        default=0.99, ge=0, lt=1, description="decay of the running mean of the weights; 0: none"
+    )
     patience: int = Field(
-        0, ge=0, description="epochs without a better validation AUROC before the fit stops; 0: never"
+        default=0, ge=0, description="epochs without a better validation AUROC before the fit stops; 0: never"
     )
     keep: Literal["last", "best"] = Field(
-        "last", description="weights of the last epoch, or of the best validation AUROC"
+        default="last", description="weights of the last epoch, or of the best validation AUROC"
     )
-    validate_every: int = Field(1, ge=1, description="epochs between validations (and checkpoints)")
+    validate_every: int = Field(default=1, ge=1, description="epochs between validations (and checkpoints)")
     augment: AugmentSpec = AugmentSpec()
 
 

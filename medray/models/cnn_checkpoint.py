@@ -1,4 +1,4 @@
-"""Checkpoints of a ``cnn`` fit: tensors in a safetensors file, numbers in a JSON file. Imports torch: import it lazily."""
+"""Checkpoints of a ``cnn`` fit: tensors in safetensors, numbers in JSON. Imports torch: import it lazily."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class CnnModel:
             rows, columns = (int(side) for side in config["shape"])
             return cls(params, (rows, columns), load_file(folder / _WEIGHTS))
         except (OSError, KeyError, TypeError, ValueError, ValidationError, SafetensorError, RuntimeError) as error:
-            raise BundleError("BUNDLE_CNN", f"not a saved cnn model: {_first_line(error)}") from error
+            raise BundleError("BUNDLE_MODEL", f"not a saved cnn model: {_first_line(error)}") from error
 
     def _check(self, shape: tuple[int, ...]) -> None:
         if tuple(shape) != self.shape:

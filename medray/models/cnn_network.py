@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from monai.networks.nets import DenseNet, DenseNet121, EfficientNetBN, ResNet
+from monai.networks.nets.densenet import DenseNet, DenseNet121
+from monai.networks.nets.efficientnet import EfficientNetBN
+from monai.networks.nets.resnet import ResNet
 from torch import Tensor, nn
 
 from medray.models.cnn import CnnParams
@@ -28,7 +29,7 @@ def _resnet(blocks: list[int]) -> Architecture:
     def build(params: CnnParams) -> nn.Module:
         planes = [params.width * factor for factor in (1, 2, 4, 8)]
         network = ResNet("basic", blocks, planes, spatial_dims=2, n_input_channels=1, conv1_t_stride=2, num_classes=2)
-        network.fc = nn.Sequential(nn.Dropout(params.dropout), network.fc)
+        network.add_module("fc", nn.Sequential(nn.Dropout(params.dropout), nn.Linear(planes[-1], 2)))
         return network
 
     return Architecture(build, "layer3")
@@ -92,10 +93,9 @@ class CnnNetwork(nn.Module):
 
 def build_network(params: CnnParams) -> CnnNetwork:
     """A network with fresh weights from torch's generator, on the CPU, channels last (faster convolutions)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        network = CnnNetwork(params)
-    return network.to(memory_format=torch.channels_last)
+    network = CnnNetwork(params)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
 
 
 def as_batch(images: Any, device: torch.device) -> Tensor:

@@ -10,30 +10,32 @@ import copy
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, distributed, nn
 from torch.nn import functional
 
 from medray.errors import ModelError
 from medray.imaging.augment import augment
-from medray.models.checks import require_two_classes
+from medray.models.checks import require_both, valid_scores
 from medray.models.cnn import CnnParams
 from medray.models.cnn_checkpoint import Training, load_training, save_training
 from medray.models.cnn_model import CnnModel, probabilities
 from medray.models.cnn_network import CnnNetwork, as_batch, build_network
-from medray.models.family import FitContext, FitData
+from medray.models.family import FitContext, FitData, Samples
 from medray.spec import fingerprint
 from medray.types import Int64
 
 
 def fit(data: FitData, params: CnnParams, context: FitContext) -> CnnModel:
     """Train a network; see :meth:`medray.models.cnn.CnnFamily.fit`."""
-    counts = _class_counts(data, context)
+    if (params.patience or params.keep == "best") and len(np.unique(data.valid.y)) < 2:
+        raise ModelError(
+            "MODEL_SINGLE_CLASS", "the validation labels do not hold both classes", "they choose the epoch"
+        )
+    counts = _class_counts(data.train, context)
     with _torch_state(context.threads):
         torch.manual_seed(context.seed)
         training, wrapped = _start(params, context)
@@ -145,24 +147,19 @@ class _Loop:
         """Loss (natural logarithm) and AUROC of the running mean: measured on rank 0, then told to every rank."""
         metrics = torch.zeros(2, dtype=torch.float64)
         if self.context.rank == 0:
-            valid = self.data.valid
-            predicted = probabilities(training.average, valid.x)
-            chosen = predicted[np.arange(len(valid)), valid.y]
-            metrics[0] = float(-np.log(np.maximum(chosen, 1e-12)).mean())
-            metrics[1] = float(roc_auc_score(valid.y, predicted[:, 1]))
+            probability = probabilities(training.average, self.data.valid.x)[:, 1]
+            scores = valid_scores(probability, self.data.valid.y)
+            metrics = torch.tensor([scores["valid_logloss"], scores["valid_auroc"]], dtype=torch.float64)
         if self.context.world_size > 1:
             metrics = metrics.to(self.device)
             distributed.broadcast(metrics, src=0)
         return {"valid_loss": float(metrics[0]), "valid_auroc": float(metrics[1])}
 
 
-def _class_counts(data: FitData, context: FitContext) -> Int64:
-    """Images of each class over the shards of all ranks, int64 (2,); raises ModelError when a split lacks a class."""
-    if len(np.unique(data.valid.y)) < 2:
-        raise ModelError("MODEL_SINGLE_CLASS", "the validation split does not hold both classes")
-    counts = _sum(torch.from_numpy(np.bincount(data.train.y, minlength=2)), context).cpu().numpy()
-    everyone = np.repeat(np.arange(2), counts)
-    require_two_classes(replace(data.train, y=everyone))
+def _class_counts(train: Samples, context: FitContext) -> Int64:
+    """Images of each class over the shards of all ranks, int64 (2,); raises ModelError when a class is missing."""
+    counts = _sum(torch.from_numpy(np.bincount(train.y, minlength=2)), context).cpu().numpy()
+    require_both(counts)
     return np.asarray(counts, dtype=np.int64)
 
 

@@ -59,6 +59,8 @@ class XgbModel:
         from xgboost import DMatrix
 
         require_features(x, self.booster.num_features())
+        if len(x) == 0:
+            return np.empty((0, 2))
         positive = self.booster.predict(DMatrix(x, nthread=1), validate_features=False).astype(np.float64)
         return np.column_stack([1 - positive, positive])
 
@@ -97,19 +99,17 @@ class Xgb:
     def fit(self, data: FitData, params: XgbParams, context: FitContext) -> XgbModel:
         """Boost until ``rounds``, or until the logloss of the validation split has long ceased to improve.
 
-        A round draws its samples from the seed and its own number, so a resumed fit grows the trees of an unbroken one.
+        After each report the booster goes on from its own bytes, as a resumed fit does from a checkpoint: XGBoost keeps
+        the state of its samplers to itself, and so a resumed fit still grows the very trees of an unbroken one.
 
         Raises:
             ModelError: MODEL_SINGLE_CLASS; MODEL_NO_VALIDATION when there is nothing to stop early by.
         """
-        from xgboost import Booster
-
         if len(data.valid) == 0 and params.early_stopping_rounds:
             raise ModelError("MODEL_NO_VALIDATION", "early stopping needs validation samples", "early_stopping_rounds=0")
         settings = _settings(data.train, params, context)
         train, valid = _matrix(data.train, context.threads), _matrix(data.valid, context.threads)
-        checkpoint = context.checkpoint()
-        booster = Booster(settings, [train, valid], model_file=checkpoint and str(checkpoint / FILE))
+        booster = _booster(settings, [train, valid], context.checkpoint())
         best = Best.of(booster)
         for done in range(booster.num_boosted_rounds() + 1, params.rounds + 1):
             if params.early_stopping_rounds and done - 1 >= best.round + params.early_stopping_rounds:
@@ -121,6 +121,7 @@ class Xgb:
             best.keep(booster)
             if done % params.report_every == 0 or done == params.rounds:
                 context.report(done, scores, XgbModel(booster).save)
+                booster = _booster(settings, [train, valid], booster.save_raw())
         return _finished(booster)
 
     def load(self, folder: Path) -> XgbModel:
@@ -156,6 +157,13 @@ def _matrix(samples: Samples, threads: int) -> DMatrix:
     from xgboost import DMatrix
 
     return DMatrix(samples.x, samples.y, feature_names=list(samples.columns) or None, nthread=threads)
+
+
+def _booster(settings: dict[str, Any], matrices: list[DMatrix], start: Path | bytearray | None) -> Booster:
+    """A booster that caches predictions on the matrices, empty or as in a checkpoint's folder or a saved model."""
+    from xgboost import Booster
+
+    return Booster(settings, matrices, model_file=start / FILE if isinstance(start, Path) else start)
 
 
 def _finished(booster: Booster) -> XgbModel:

@@ -1,0 +1,50 @@
+"""The whole loop on a synthetic archive: ``medray demo``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from medray.console import Reporter
+from medray.data import store
+from medray.data.synthetic import SyntheticSpec
+from medray.distributed import session
+from medray.lifecycle.config import ScreenConfig, TrainConfig
+from medray.lifecycle.fit import as_json, train
+from medray.lifecycle.ingest import ingest
+from medray.lifecycle.reporting import write_train_report
+from medray.lifecycle.screen import screen
+from medray.lifecycle.synthesise import write_archive
+
+ARCHIVE = SyntheticSpec(patients=420)
+NIGHT = SyntheticSpec(patients=40, images_per_study=2, prevalence=0.15)
+UNSEEN = 1_000_003
+"""Added to the seed for the night, whose patients are then none of the archive's."""
+
+
+def demo(folder: str, seed: int, reporter: Reporter) -> dict[str, Any]:
+    """Make an archive and a night of unseen studies, train on one, screen the other, and write ``report.html``.
+
+    Returns:
+        ``train`` (as ``medray train --json``), ``night`` (sums) and ``report`` (path).
+    """
+    root = store.normalise(folder)
+    config = demo_config(root, seed)
+    with session.session(config.cluster):
+        write_archive(ARCHIVE.model_copy(update={"seed": seed}), store.join(root, "archive"), reporter.progress)
+        write_archive(NIGHT.model_copy(update={"seed": seed + UNSEEN}), store.join(root, "night"), reporter.progress)
+        ingest(store.join(root, "archive", "images"), config.catalog, store.join(root, "archive", "labels.csv"), reporter.progress)
+        result = train(config, reporter.progress, reporter.step)
+        night_config = ScreenConfig(output=config.output, source=store.join(root, "night", "images"), night=f"demo-{seed}")
+        night = screen(night_config.model_copy(update={"bundle": result.bundles[result.best].uri}), reporter.progress)
+    report = write_train_report(result, night, store.join(root, "report.html"))
+    return {"train": as_json(result), "night": {"studies": len(night.worklist), **asdict(night.summary)}, "report": report}
+
+
+def demo_config(root: str, seed: int) -> TrainConfig:
+    """The training configuration of the demo, kept as a file so that it can be read and copied."""
+    raw = yaml.safe_load(files("medray.lifecycle").joinpath("demo.yaml").read_text())
+    return TrainConfig.model_validate({**raw, "seed": seed, "output": store.join(root, "out"), "catalog": store.join(root, "catalog")})

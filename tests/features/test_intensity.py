@@ -1,0 +1,65 @@
+"""First-order features against NumPy and closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from medray.features.intensity import INTENSITY, IntensityParams
+
+PARAMS = IntensityParams()
+
+
+def features(pixels: np.ndarray, valid: np.ndarray | None = None, params: IntensityParams = PARAMS) -> dict[str, float]:
+    valid = np.ones(pixels.shape, bool) if valid is None else valid
+    values = INTENSITY.extract(pixels.astype(np.float32), valid, params).tolist()
+    return dict(zip(INTENSITY.columns(params), values, strict=True))
+
+
+def test_two_grey_levels_in_closed_form() -> None:
+    pixels = np.repeat([0.25, 0.75], [48, 16]).reshape(8, 8)
+    found = features(pixels)
+    expected = {
+        "mean": 0.375,
+        "variance": 0.046875,
+        "skewness": 0.5 / np.sqrt(0.1875),
+        "kurtosis": 1 + 1 / 3 + 1,
+        "minimum": 0.25,
+        "median": 0.25,
+        "maximum": 0.75,
+        "mean_absolute_deviation": 0.1875,
+        "root_mean_squared": np.sqrt(0.1875),
+        "entropy": -(0.75 * np.log2(0.75) + 0.25 * np.log2(0.25)),
+        "uniformity": 0.625,
+    }
+    assert {name: found[f"intensity_{name}"] for name in expected} == pytest.approx(expected, rel=1e-5)
+
+
+def test_invalid_pixels_do_not_count() -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.random((20, 30))
+    padded = np.full((20, 40), 0.99)
+    padded[:, :30] = pixels
+    found = features(padded, np.arange(40) < np.full((20, 1), 30))
+    assert found == pytest.approx(features(pixels), rel=1e-5)
+
+
+def test_constant_image_has_no_skewness_and_an_empty_one_nothing() -> None:
+    found = features(np.full((5, 5), 0.5))
+    assert np.isnan(found["intensity_skewness"])
+    assert np.isnan(found["intensity_kurtosis"])
+    assert found["intensity_entropy"] == 0
+    params = IntensityParams(grid=2, centre=True)
+    assert np.isnan(list(features(np.ones((4, 4)), np.zeros((4, 4), bool), params).values())).all()
+
+
+def test_cells_and_centre_say_where_it_is_bright() -> None:
+    pixels = np.zeros((64, 48))
+    pixels[:32, 24:] = 0.5
+    found = features(pixels, params=IntensityParams(grid=2, centre=True))
+    assert [found[f"intensity_cell_mean_{cell}"] for cell in ("0_0", "0_1", "1_0", "1_1")] == [0, 0.5, 0, 0]
+    assert found["intensity_cell_deviation_0_1"] == pytest.approx(0, abs=1e-6)
+    assert found["intensity_centre_difference"] == pytest.approx(0, abs=1e-6)
+    pixels = np.zeros((64, 48))
+    pixels[16:48, 12:36] = 1
+    assert features(pixels, params=IntensityParams(centre=True))["intensity_centre_difference"] == 1

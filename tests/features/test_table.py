@@ -1,0 +1,88 @@
+"""The feature table: fixed columns, any image, and no trace of the image's size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from pydantic import ValidationError
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+
+from medray.features.edges import EdgeParams
+from medray.features.intensity import IntensityParams
+from medray.features.shape import ShapeParams
+from medray.features.table import FAMILIES, FeatureSpec, columns, extract
+from medray.features.texture import TextureParams
+from medray.imaging.ops import Percentile, Resize
+from medray.imaging.preprocess import PreprocessSpec, preprocess
+from medray.types import Image
+
+SPEC = FeatureSpec()
+PREPROCESS = PreprocessSpec(steps=(Percentile(), Resize(rows=128, columns=128)))
+
+
+def ct() -> Image:
+    return Image(dcmread(get_testdata_file("CT_small.dcm")).pixel_array.astype(np.float32))
+
+
+images = st.tuples(st.integers(1, 40), st.integers(1, 40), st.booleans()).flatmap(
+    lambda size: st.builds(
+        Image,
+        arrays(np.float32, size[:2], elements=st.floats(0, 1, width=32)),
+        arrays(bool, size[:2]) if size[2] else st.none(),
+    )
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(images)
+def test_any_image_gives_one_value_a_column(image: Image) -> None:
+    row = extract(image, SPEC)
+    assert row.dtype == np.float32
+    assert row.shape == (len(columns(SPEC)),)
+    assert not np.isinf(row).any()
+    np.testing.assert_array_equal(row, extract(image, SPEC))
+
+
+def test_a_real_image_has_every_feature() -> None:
+    row = extract(preprocess(ct(), PREPROCESS), SPEC)
+    assert np.isfinite(row).all()
+
+
+def test_names_differ_and_start_with_their_family() -> None:
+    for params in SPEC.families:
+        names = FAMILIES[params.family].columns(params)
+        assert all(name.startswith(f"{params.family}_") for name in names)
+    assert len(set(columns(SPEC))) == len(columns(SPEC))
+    assert {params.family for params in SPEC.families} == set(FAMILIES)
+
+
+def test_families_stand_in_the_order_of_the_spec() -> None:
+    spec = FeatureSpec(families=(EdgeParams(grid=0), IntensityParams()))
+    image = preprocess(ct(), PREPROCESS)
+    expected = np.concatenate([extract(image, FeatureSpec(families=(params,))) for params in spec.families])
+    np.testing.assert_array_equal(extract(image, spec), expected)
+    assert columns(spec)[0].startswith("edges_")
+
+
+def test_padding_is_not_measured() -> None:
+    image = preprocess(ct(), PREPROCESS)
+    spec = FeatureSpec(families=(IntensityParams(), TextureParams(radii=())))
+    padded = Image(np.pad(image.pixels, 20, constant_values=0.9), np.pad(np.ones((128, 128), bool), 20))
+    np.testing.assert_allclose(extract(padded, spec), extract(image, spec), rtol=1e-5)
+
+
+@pytest.mark.parametrize("families", [(ShapeParams(), ShapeParams()), [{"family": "colour"}], [{"grid": 4}]])
+def test_wrong_specs_are_refused(families: object) -> None:
+    with pytest.raises(ValidationError):
+        FeatureSpec(families=families)
+
+
+def test_spec_round_trips() -> None:
+    spec = FeatureSpec(families=(IntensityParams(grid=3), TextureParams(distances=(2,))))
+    again = FeatureSpec.model_validate_json(spec.model_dump_json())
+    assert again == spec
+    assert again.fingerprint() != SPEC.fingerprint()

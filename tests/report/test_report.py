@@ -1,0 +1,209 @@
+"""medray.report: one page that needs nothing, says what the numbers say, and trusts no string."""
+
+from __future__ import annotations
+
+import base64
+import re
+from functools import cache
+from html.parser import HTMLParser
+
+import cv2
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from medray.metrics import choose_threshold, evaluate
+from medray.report.data import ModelResult, Reconciliation, ReportData, SampleImage, WorklistRow
+from medray.report.figures import confusion_figure, image_uri, overlay_uri, roc_figure
+from medray.report.html import render_report, summary
+
+VOID = {"meta", "img", "link", "br", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Tags with attributes and the visible text of a page; refuses tags that do not nest."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+
+    def values(self, attribute: str) -> list[str]:
+        return [value for _, attributes in self.tags if (value := attributes.get(attribute)) is not None]
+
+
+def _model(name: str, strength: float, n: int = 120) -> ModelResult:
+    rng = np.random.default_rng(7)
+    y = np.arange(n) % 3 // 2
+    p = 1 / (1 + np.exp(-(rng.normal(size=n) + strength * (y - 0.4))))
+    return ModelResult(name, y, p, evaluate(y, p, choose_threshold(y, p).value))
+
+
+def _sample(label: str = "benign", saliency: bool = True) -> SampleImage:
+    pixels = np.linspace(0, 1, 64 * 80, dtype=np.float32).reshape(64, 80)
+    return SampleImage(pixels, 0.25, label, pixels if saliency else None, "SYN-1")
+
+
+def _full(text: str = "") -> ReportData:
+    models = (_model(f"XGBoost{text}", 1.0), _model(f"CNN{text}", 2.5))
+    return ReportData(
+        title=f"Screening{text}",
+        date=f"today{text}",
+        facts={f"Bundle{text}": f"b-1{text}"},
+        models=models,
+        selected=f"CNN{text}",
+        positive=f"malignant{text}",
+        threshold_reason=f"maximises J{text}",
+        samples=(_sample(f"benign{text}"), _sample(saliency=False)),
+        worklist=(WorklistRow(f"st-1{text}", 0.9, 3, True), WorklistRow("st-2", 0.1, 1, False)),
+        worklist_total=50,
+        reconciliation=Reconciliation(10, 6, 1, 2, 1, {f"PIXELS_SHORT{text}": 2}),
+        provenance={f"Specs{text}": {"steps": [f"window{text}"]}},
+    )
+
+
+def test_page_is_self_contained_and_small() -> None:
+    html = render_report(_full())
+    page = Page(html)
+    names = {tag for tag, _ in page.tags}
+    assert names.isdisjoint({"script", "link", "iframe", "object", "embed", "form", "base"})
+    assert page.values("src")
+    assert all(source.startswith("data:image/jpeg;base64,") for source in page.values("src"))
+    assert all(link.startswith("#") for link in page.values("href") + page.values("xlink:href"))
+    assert not re.search(r"url\((?!#)|@import", html)
+    assert len(html) < 2_000_000
+    assert not any(attribute.startswith("on") for _, attributes in page.tags for attribute in attributes)
+
+
+def test_page_says_what_the_numbers_say() -> None:
+    report = _full()
+    chosen = report.models[1].metrics
+    page = Page(render_report(report))
+    assert f"CNN reaches an AUROC of {chosen.auroc.value:.3f}" in page.text
+    assert f"it finds {chosen.confusion.tp} of {chosen.positives} malignant images" in page.text
+    for expected in ("Screening", "today", "b-1", "chosen", "urgent", "The first 2 of 50 studies", "PIXELS_SHORT"):
+        assert expected in page.text
+    assert "do not add up" not in page.text
+    assert page.text.count("urgent") == 1
+    assert "For research use. Not a medical device" in page.text
+
+
+def test_images_and_figures_have_alternative_texts() -> None:
+    page = Page(render_report(_full()))
+    assert all(attributes.get("alt") for tag, attributes in page.tags if tag == "img")
+    figures = [attributes for _, attributes in page.tags if attributes.get("role") == "img"]
+    assert len(figures) == 4
+    assert all(attributes.get("aria-label") for attributes in figures)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "<script>alert(1)</script>",
+        "\"><img src=x onerror='x'>",
+        "]]></style><b>",
+        "{{ 7 * 7 }}{% raw %}",
+        "$\\frac{",
+        "&lt;",
+    ],
+)
+def test_hostile_strings_stay_text(hostile: str) -> None:
+    page = Page(render_report(_full(hostile)))
+    assert [tag for tag, _ in page.tags] == _clean_tags()
+    for expected in (
+        f"Screening{hostile}",
+        f"b-1{hostile}",
+        f"CNN{hostile}",
+        f"st-1{hostile}",
+        f"PIXELS_SHORT{hostile}",
+    ):
+        assert expected in page.text
+
+
+@cache
+def _clean_tags() -> list[str]:
+    return [tag for tag, _ in Page(render_report(_full())).tags]
+
+
+def test_everything_is_optional() -> None:
+    bare = Page(render_report(ReportData(title="Empty")))
+    assert {"table", "img", "svg", "details"}.isdisjoint(tag for tag, _ in bare.tags)
+    single = Page(
+        render_report(ReportData(title="One", models=(_model("SVM", 1.0),), samples=(_sample(saliency=False),)))
+    )
+    assert "SVM reaches an AUROC" in single.text
+    assert "chosen" not in single.text
+    assert len([tag for tag, _ in single.tags if tag == "img"]) == 1
+
+
+def test_undefined_figures_are_dashes_not_numbers() -> None:
+    y, p = np.zeros(20, np.int64), np.linspace(0, 0.6, 20)
+    model = ModelResult("XGBoost", y, p, evaluate(y, p, 0.5))
+    report = ReportData(title="Healthy only", models=(model, _model("SVM", 1.0)), selected="XGBoost")
+    assert summary(report).startswith("The AUROC of XGBoost is undefined on 20 test images of one class.")
+    page = Page(render_report(report))
+    assert "nan" not in page.text.lower()
+    assert "None" not in page.text
+    assert roc_figure([model]) == ""
+
+
+def test_missing_inputs_are_called_out() -> None:
+    report = ReportData(title="Night", reconciliation=Reconciliation(10, 6, 1, 1, 1))
+    assert "The states do not add up to the inputs" in Page(render_report(report)).text
+
+
+def test_same_report_same_bytes_and_no_state_left() -> None:
+    before = dict(mpl.rcParams)
+    report = _full()
+    assert render_report(report) == render_report(report)
+    assert dict(mpl.rcParams) == before
+
+
+def test_figures_take_their_colours_from_the_page() -> None:
+    svg = roc_figure([_model("SVM", 1.0), _model("CNN", 2.0)])
+    assert "var(--series-0)" in svg
+    assert "var(--series-1)" in svg
+    assert "var(--ink)" in svg
+    assert not re.search(r"#0[1-9]0[1-9]0[1-9]", svg)
+    assert ">98<" in confusion_figure(_model("SVM", 1.0).metrics.confusion.model_copy(update={"tn": 98}), "positive")
+
+
+def test_many_cases_keep_the_figure_small() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 30_000)
+    p = np.clip(rng.normal(0.3 + 0.3 * y, 0.2), 0, 1)
+    assert len(roc_figure([ModelResult("SVM", y, p, _model("SVM", 1.0).metrics)])) < 300_000
+
+
+def test_image_and_overlay_show_their_pixels() -> None:
+    ramp = np.tile(np.linspace(0, 1, 640, dtype=np.float32), (320, 1))
+    image = _decoded(image_uri(ramp))
+    assert image.shape == (160, 320, 3)
+    assert np.abs(image.astype(float).mean(axis=(0, 2)) - np.linspace(0, 255, 320)).max() < 4
+    nowhere, everywhere = np.zeros((8, 8), np.float32), np.ones((8, 8), np.float32)
+    assert np.abs(_decoded(overlay_uri(ramp, nowhere)).astype(int) - image).max() < 8
+    marked = _decoded(overlay_uri(ramp, everywhere)).astype(int)
+    assert (marked[..., 2] - marked[..., 0]).min() > 40
+
+
+def _decoded(uri: str) -> np.ndarray:
+    data = base64.b64decode(uri.partition(",")[2])
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
