@@ -1,0 +1,134 @@
+"""Real parts for the tests: an S3 server (SeaweedFS), one Ray session, synthetic archives, the BUSI data where it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+KEY, SECRET = "medraytestkey", "medraytestsecret"
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_AUTH_TOKEN", "medray-tests-0123456789abcdef0123456789abcdef")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    for item in sockets:
+        item.bind(("127.0.0.1", 0))
+    ports = [item.getsockname()[1] for item in sockets]
+    for item in sockets:
+        item.close()
+    return ports
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A SeaweedFS S3 server on loopback with keys; yields its endpoint URL."""
+    weed = shutil.which("weed") or str(Path(sys.executable).parent / "weed")
+    folder = tmp_path_factory.mktemp("weed")
+    identity = {"name": "medray", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin", "Read", "List", "Write"]}
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    master, volume, filer, s3, *grpc = free_ports(8)
+    options = [f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}", "-master.telemetry=false"]
+    options += [f"-master.port.grpc={grpc[0]}", f"-volume.port.grpc={grpc[1]}", f"-filer.port.grpc={grpc[2]}", f"-s3.port.grpc={grpc[3]}"]
+    options += ["-master.electionTimeout=1s", "-master.volumeSizeLimitMB=256", f"-volume.port={volume}", "-volume.max=50"]
+    options += ["-filer=true", f"-filer.port={filer}", f"-filer.localSocket={folder}/filer.sock", "-s3", f"-s3.port={s3}"]
+    options += ["-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.localSocket={folder}/s3.sock", f"-s3.config={folder}/s3.json"]
+    with (folder / "weed.log").open("w") as log:
+        server = subprocess.Popen([weed, "-logtostderr=true", "server", *options], stdout=log, stderr=subprocess.STDOUT)
+    endpoint = f"http://127.0.0.1:{s3}"
+    try:
+        _wait_for_bucket(endpoint, "imaging", folder / "weed.log")
+        yield endpoint
+    finally:
+        server.kill()  # loses nothing that was acknowledged, and is quicker than SIGTERM
+        server.wait()
+
+
+def _wait_for_bucket(endpoint: str, bucket: str, log: Path) -> None:
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.session import Session
+
+    config = Config(connect_timeout=2, read_timeout=5, retries={"max_attempts": 0})
+    client = Session().create_client(
+        "s3", region_name="us-east-1", endpoint_url=endpoint, aws_access_key_id=KEY, aws_secret_access_key=SECRET, config=config
+    )
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            if bucket not in [item["Name"] for item in client.list_buckets()["Buckets"]]:
+                client.create_bucket(Bucket=bucket)
+            client.put_object(Bucket=bucket, Key="ready", Body=b"")
+            client.delete_object(Bucket=bucket, Key="ready")
+            return
+        except (BotoCoreError, ClientError):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"SeaweedFS did not start: {log.read_text()[-2000:]}") from None
+            time.sleep(0.2)
+
+
+@pytest.fixture
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The environment points at the S3 server; yields a URI in its bucket that is this test's own."""
+    for name, value in s3_environment(s3_server).items():
+        monkeypatch.setenv(name, value)
+    return f"s3://imaging/{time.time_ns()}"
+
+
+def s3_environment(endpoint: str) -> dict[str, str]:
+    """The variables that a user sets for an S3-compatible store."""
+    return {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1"}
+
+
+@pytest.fixture(scope="session")
+def busi() -> Path:
+    """The BUSI data, which is not part of the project."""
+    folder = SHARED / "data" / "busi"
+    if not folder.is_dir():
+        pytest.skip("the BUSI data is not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small synthetic archive: images/ and labels.csv, 120 patients of 64 × 64 pixels."""
+    from medray.data.synthetic import SyntheticSpec, labels_csv
+    from medray.data.synthetic import write_archive as write
+
+    folder = tmp_path_factory.mktemp("archive")
+
+    def put(name: str, data: bytes) -> None:
+        path = folder / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    labels = write(SyntheticSpec(patients=120, rows=64, columns=64, difficulty=0.2, seed=7), put)
+    (folder / "labels.csv").write_bytes(labels_csv(labels))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[None]:
+    """One local Ray session for every test of this process that needs one."""
+    from medray.distributed.session import ClusterSpec, session
+
+    with session(ClusterSpec(address="local", cpus=2)):
+        yield
+
+
+def medray(*arguments: str, env: dict[str, str] | None = None, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run the ``medray`` command as a user does."""
+    command = [str(Path(sys.executable).parent / "medray"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, env={**os.environ, **(env or {})})
