@@ -65,7 +65,7 @@ def train(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> Non
         show(answer, True, "")
     else:
         show_models(answer)
-    finish(result.summary.quarantined, result.summary.reasons)
+    finish(result.summary.attention, result.summary.reasons)
 
 
 @app.command()
@@ -100,7 +100,7 @@ def evaluate(
         result = evaluate_source(bundle, src, labels, cluster, work, reporter.progress)
     answer = {**result.metrics.model_dump(mode="json"), "unlabelled": result.unlabelled, **asdict(result.summary)}
     show(answer, as_json, f"Evaluation of {result.manifest.name}")
-    finish(result.summary.quarantined + result.summary.failed, result.summary.reasons)
+    finish(result.summary.attention, result.summary.reasons)
 
 
 @app.command()
@@ -120,7 +120,7 @@ def predict(
     with reporting() as reporter:
         summary = predict_source(bundle, source, out, ClusterSpec(address=address, allow_open=allow_open), work, reporter.progress)
     show({"out": out, **asdict(summary)}, as_json, "Predict")
-    finish(summary.quarantined + summary.failed, summary.reasons)
+    finish(summary.attention, summary.reasons)
 
 
 @app.command()
@@ -136,7 +136,7 @@ def screen(config: ConfigOption, sets: Sets = None, as_json: AsJson = False) -> 
         report = write_screen_report(result)
     answer = {"night": result.night_uri, "bundle": result.bundle_uri, "studies": len(result.worklist), "report": report}
     show({**answer, **asdict(result.summary)}, as_json, "Screening")
-    finish(result.summary.quarantined, result.summary.reasons)
+    finish(result.summary.attention, result.summary.reasons)
 
 
 @app.command()

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,3 +133,42 @@ def medray(*arguments: str, env: dict[str, str] | None = None, timeout_s: float 
     """Run the ``medray`` command as a user does."""
     command = [str(Path(sys.executable).parent / "medray"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, env={**os.environ, **(env or {})})
+
+
+TINY = """
+name: tiny
+labels: {target: malignant}
+inputs:
+  table:
+    preprocess: {steps: [{op: percentile}, {op: resize, rows: 64, columns: 64}]}
+    features: {families: [{family: intensity}, {family: shape}]}
+  image:
+    preprocess: {steps: [{op: percentile}, {op: resize, rows: 32, columns: 32}]}
+models:
+  xgb: {family: xgb, input: table, params: {rounds: 30}}
+  svm: {family: svm, input: table}
+  cnn: {family: cnn, input: image, params: {epochs: 3, width: 8}, scaling: {threads: 1}}
+"""
+
+
+@pytest.fixture
+def tiny_config(tmp_path: Path) -> Path:
+    """A training configuration that fits in seconds; output and catalog are given with --set."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(archive: Path, tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Any:
+    """A finished training run on the synthetic archive (see :class:`medray.lifecycle.fit.TrainResult`)."""
+    import yaml
+
+    from medray.lifecycle.config import TrainConfig
+    from medray.lifecycle.fit import train
+    from medray.lifecycle.ingest import ingest
+
+    root = tmp_path_factory.mktemp("trained")
+    ingest(str(archive / "images"), str(root / "catalog"), str(archive / "labels.csv"))
+    raw = yaml.safe_load(TINY)
+    return train(TrainConfig.model_validate({**raw, "output": str(root / "out"), "catalog": str(root / "catalog")}))

@@ -42,6 +42,13 @@ def read_table(uri: str, version: int | None = None, columns: Sequence[str] | No
         return table.to_pyarrow_table(columns=list(columns) if columns is not None else None)
 
 
+def create(uri: str, schema: pa.Schema) -> None:
+    """Make an empty table, unless there is one."""
+    uri = store.normalise(uri)
+    with store.translated(uri):
+        DeltaTable.create(uri, schema, mode="ignore", storage_options=store.delta_options(uri))
+
+
 def append(uri: str, rows: pa.Table) -> None:
     """Add rows, making the table if need be."""
     uri = store.normalise(uri)

@@ -7,7 +7,7 @@ commit. A shard is named after its inputs, so a run that was killed finds what i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -53,11 +53,13 @@ def process(rows: pa.Table, job: ImageJob, table_uri: str, actors: int, progress
     Raises:
         StoreError
     """
+    schema = pa.schema([*OUTCOME, *job.fields()])
+    tables.create(table_uri, schema)
     todo = _missing(rows.select(["uri", "etag"]).sort_by("uri"), table_uri)
-    blocks = _blocks(todo)
+    shards = _shards(todo, int(tables.open_table(table_uri).version()))
     finished = set(store.names(table_uri))
-    waiting = [block for block in blocks if _shard_name(block) not in finished]
-    done = len(rows) - sum(len(block) for block in waiting)
+    waiting = {name: block for name, block in shards.items() if name not in finished}
+    done = len(rows) - sum(len(block) for block in waiting.values())
     if progress:
         progress(done, len(rows))
     if waiting:
@@ -65,7 +67,7 @@ def process(rows: pa.Table, job: ImageJob, table_uri: str, actors: int, progress
             done += count
             if progress:
                 progress(done, len(rows))
-    _register(blocks, job, table_uri)
+    _register(shards, schema, table_uri)
 
 
 def outcomes(rows: pa.Table, table_uri: str, columns: list[str] | None = None) -> pa.Table:
@@ -90,30 +92,30 @@ def read_values(table_uri: str, uris: list[str]) -> pa.Table:
 
 def _missing(rows: pa.Table, table_uri: str) -> pa.Table:
     """Rows without an outcome; failed ones are tried again."""
-    if not tables.is_table(table_uri):
-        return rows
     table = tables.open_table(table_uri)
     with store.translated(table_uri):
-        table.delete(f"state = '{State.FAILED.value}'")
+        if table.count():
+            table.delete(f"state = '{State.FAILED.value}'")
     known = tables.read_table(table_uri, columns=["uri", "etag"])
     return rows.join(known, keys=["uri", "etag"], join_type="left anti").sort_by("uri")
 
 
-def _blocks(rows: pa.Table) -> list[pa.Table]:
-    """At least 64 blocks where there are rows enough, so that cores share small inputs and a restart loses little."""
+def _shards(rows: pa.Table, generation: int) -> dict[str, pa.Table]:
+    """Shard name → block; ``generation`` tells the shards of this run from those registered before.
+
+    There are at least 64 blocks where there are rows enough: cores share small inputs, and a restart loses little.
+    """
     size = max(1, min(MAX_ROWS_PER_BLOCK, len(rows) // MIN_BLOCKS))
-    return [rows.slice(start, size).combine_chunks() for start in range(0, len(rows), size)]
+    blocks = [rows.slice(start, size).combine_chunks() for start in range(0, len(rows), size)]
+    return {f"part-{generation:05d}-{fingerprint(block.to_pydict())}.parquet": block for block in blocks}
 
 
-def _shard_name(block: pa.Table) -> str:
-    return f"part-{fingerprint(block.to_pydict())}-{len(block)}.parquet"
-
-
-def _run(blocks: list[pa.Table], job: ImageJob, table_uri: str, actors: int) -> Any:
+def _run(shards: Mapping[str, pa.Table], job: ImageJob, table_uri: str, actors: int) -> Iterator[int]:
     """Yield the number of inputs of each finished block."""
     import ray
     from ray.data import ActorPoolStrategy
 
+    blocks = [block.append_column("shard", pa.array([name] * len(block), pa.string())) for name, block in shards.items()]
     results = ray.data.from_arrow(blocks).map_batches(
         BlockActor,
         fn_constructor_args=(job, table_uri),
@@ -145,7 +147,7 @@ class BlockActor:
         contents = store.read_many([row["uri"] for row in rows])
         done = [outcome(row, content, self._work) for row, content in zip(rows, contents, strict=True)]
         shard = pa.Table.from_pylist(done, schema=pa.schema(self._fields))
-        store.write(store.join(self._table_uri, _shard_name(block)), tables.parquet_bytes(shard))
+        store.write(store.join(self._table_uri, rows[0]["shard"]), tables.parquet_bytes(shard))
         return pa.table({"done": [len(rows)]})
 
 
@@ -164,10 +166,7 @@ def outcome(row: dict[str, Any], content: bytes | StoreError, work: Work) -> dic
         return {**base, "state": terminal_state(error).value, "code": error.code, "message": error.message}
 
 
-def _register(blocks: list[pa.Table], job: ImageJob, table_uri: str) -> None:
-    if not blocks:
-        return
-    sizes = {info.uri.rsplit("/", 1)[-1]: info.size for info in store.list_objects(table_uri)}
-    names = [_shard_name(block) for block in blocks]
-    shards = [(name, sizes[name], len(block)) for name, block in zip(names, blocks, strict=True)]
-    tables.register(table_uri, pa.schema([*OUTCOME, *job.fields()]), shards)
+def _register(shards: Mapping[str, pa.Table], schema: pa.Schema, table_uri: str) -> None:
+    if shards:
+        sizes = {info.uri.rsplit("/", 1)[-1]: info.size for info in store.list_objects(table_uri)}
+        tables.register(table_uri, schema, [(name, sizes[name], len(block)) for name, block in shards.items()])

@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import logging
 import os
 import time
 from dataclasses import asdict
@@ -51,11 +52,10 @@ def start(bundle_uri: str, spec: ServeSpec) -> None:
     if spec.host not in LOOPBACK and not token():
         raise ClusterError("SERVE_OPEN", f"{spec.host} can be reached by others", "set MEDRAY_SERVE_TOKEN, or listen on 127.0.0.1")
     open_bundle(bundle_uri)
-    serve.start(
-        http_options={"host": spec.host, "port": spec.port, "request_timeout_s": spec.request_timeout_s},
-        logging_config={"log_level": "ERROR", "enable_access_log": False},
-    )
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    options = {"host": spec.host, "port": spec.port, "request_timeout_s": spec.request_timeout_s}
     try:
+        serve.start(http_options=options, logging_config={"log_level": "ERROR", "enable_access_log": False})
         serve.run(application(bundle_uri, spec), name="medray", route_prefix="/")
     except RuntimeError as error:
         raise ClusterError("SERVE_FAILED", f"the endpoint did not start: {error}", "run again with --debug") from error

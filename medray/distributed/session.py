@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from pydantic import Field
 
@@ -40,18 +42,24 @@ def session(spec: ClusterSpec) -> Iterator[None]:
     Raises:
         ClusterError: CLUSTER_OPEN, CLUSTER_UNREACHABLE.
     """
-    address = address_of(spec)
-    _authenticate(address, spec.allow_open)
-    import ray
-
-    if ray.is_initialized():
+    if _running():
         yield
         return
+    address = address_of(spec)
+    _authenticate(address, spec.allow_open)
     _connect(address, spec)
+    import ray
+
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _running() -> bool:
+    """Whether this process is connected to Ray already; does not import it."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
 
 
 def address_of(spec: ClusterSpec) -> str:
@@ -65,7 +73,13 @@ def is_local(spec: ClusterSpec) -> bool:
 
 
 def _authenticate(address: str, allow_open: bool) -> None:
-    """State the authentication mode: what Ray does by itself depends on which command ran first on the machine."""
+    """State the authentication mode: what Ray does by itself depends on which command ran first on the machine.
+
+    Ray reads the mode when it is imported, so it is imported after this.
+    """
+    if "RAY_AUTH_MODE" not in os.environ and "ray" in sys.modules and not allow_open:
+        message = "ray was imported before its authentication mode was stated"
+        raise ClusterError("CLUSTER_RAY_IMPORTED", message, "set RAY_AUTH_MODE (and RAY_AUTH_TOKEN) first, or import ray later")
     if address == "local":
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         if os.environ["RAY_AUTH_MODE"] == "token":
@@ -79,24 +93,44 @@ def _authenticate(address: str, allow_open: bool) -> None:
 
 
 def _connect(address: str, spec: ClusterSpec) -> None:
-    import ray
-
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else Ray Data's every actor pool prints an error that is none
-    local = {"num_cpus": spec.cpus, "include_dashboard": spec.dashboard} if address == "local" else {}
+    # Ray's C++ core prints an error that is none for every actor pool of Ray Data, and a line about being told not to.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
-        ray.init(
-            address=address,
-            runtime_env={"env_vars": _WORKER_ENV},
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            configure_logging=True,
-            **local,
-        )
+        with _native_stderr_muted():
+            _init(address, spec)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         detail = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
         raise ClusterError("CLUSTER_UNREACHABLE", f"cannot use Ray at {address}: {detail}", "check the address and the token") from error
     quiet()
+
+
+def _init(address: str, spec: ClusterSpec) -> None:
+    import ray
+
+    local = address == "local"
+    ray.init(
+        address=address,
+        num_cpus=spec.cpus if local else None,
+        include_dashboard=spec.dashboard if local else None,
+        runtime_env={"env_vars": _WORKER_ENV},
+        logging_level=logging.ERROR,
+        log_to_driver=False,
+    )
+
+
+@contextmanager
+def _native_stderr_muted() -> Iterator[None]:
+    """Drop what C++ code prints to standard error; what goes wrong is raised as an exception anyway."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def quiet() -> None:

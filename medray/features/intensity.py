@@ -35,8 +35,8 @@ class IntensityParams(Spec):
 
     family: Literal["intensity"] = "intensity"
     bins: int = Field(default=32, ge=2, le=256, description="grey levels of the histogram over [0, 1]")
-    grid: int = Field(default=0, ge=0, le=16, description="cells along each side with their own mean and deviation; 0 for none")
-    centre: bool = Field(default=False, description="compare the central half of the image with its border")
+    grid: int = Field(default=4, ge=0, le=16, description="cells along each side with their own mean and deviation; 0 for none")
+    centre: bool = Field(default=True, description="compare the central half of the image with its border")
 
 
 class Intensity:

@@ -24,17 +24,17 @@ class AugmentSpec(Spec):
     flip_vertical: float = Field(default=0.0, ge=0, le=1, description="probability of an up-down flip")
     rotate_degrees: float = Field(default=15.0, ge=0, le=180, description="largest rotation, degrees, either way")
     scale: float = Field(default=0.2, ge=0, le=1, description="largest zoom: factors from 1 / (1 + scale) to 1 + scale")
-    stretch: float = Field(default=0.1, ge=0, le=1, description="largest change of the aspect ratio, as for scale")
+    stretch: float = Field(default=0.2, ge=0, le=1, description="largest change of the aspect ratio, as for scale")
     translate: float = Field(default=0.1, ge=0, le=0.5, description="largest shift, as a fraction of the image side")
-    gain: float = Field(default=0.2, ge=0, le=1, description="largest relative change of contrast")
+    gain: float = Field(default=0.3, ge=0, le=1, description="largest relative change of contrast")
     bias: float = Field(
         default=0.1, ge=0, le=1, description="largest shift of brightness, where the image spans [0, 1]"
     )
     gamma: float = Field(
-        default=0.2, ge=0, le=2, description="largest power: exponents from 1 / (1 + gamma) to 1 + gamma"
+        default=0.3, ge=0, le=2, description="largest power: exponents from 1 / (1 + gamma) to 1 + gamma"
     )
     noise: float = Field(default=0.0, ge=0, le=1, description="largest standard deviation of added Gaussian noise")
-    erase: float = Field(default=0.0, ge=0, le=1, description="probability of erasing a rectangle")
+    erase: float = Field(default=0.3, ge=0, le=1, description="probability of erasing a rectangle")
     erase_side: float = Field(
         default=0.4, gt=0, le=1, description="longest side of the rectangle, as a fraction of the image side"
     )
@@ -45,8 +45,8 @@ class Augmentation:
     """The alterations drawn for n images.
 
     Attributes:
-        affine: float64 (n, 2, 3), maps (column, row, 1) of the output to (column, row) of the input, both measured
-            from the image centre in image sides: it suits images of any size.
+        affine: float64 (n, 2, 3), maps (column, row) of the output to (column, row) of the input, both measured from
+            the image centre: a matrix in pixels, and a shift in image sides.
         gain, bias, gamma, noise: float64 (n,),
             output = clip(gain * (input ** gamma - 0.5) + 0.5 + bias + noise * N(0, 1)).
         noise_seed: int64 (n,), seeds of the noise fields.
@@ -138,7 +138,7 @@ def _warp(image: Float32, affine: Float64) -> Float32:
     rows, columns = image.shape
     sides = np.array([columns, rows], dtype=np.float64)
     centre = (sides - 1) / 2
-    linear = affine[:, :2] * sides[:, None] / sides
+    linear = affine[:, :2]
     matrix = np.column_stack([linear, affine[:, 2] * sides + centre - linear @ centre])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return _float32(cv2.warpAffine(image, matrix, (columns, rows), flags=flags, borderMode=cv2.BORDER_REFLECT_101))

@@ -52,9 +52,7 @@ def window(image: Image, spec: Window) -> Image:
 
 def _voi_linear(pixels: Float32, centre: float, width: float) -> Float32:
     if not width >= 1:
-        raise Quarantined(
-            "VOI_WINDOW_WIDTH", f"window width {width:g} is below 1", "DICOM PS3.3 C.11.2.1.2.1 asks for >= 1"
-        )
+        raise Quarantined("VOI_WINDOW_WIDTH", f"window width {width:g} is below 1", "DICOM PS3.3 C.11.2.1.2.1 asks for >= 1")
     low = centre - 0.5 - (width - 1) / 2
     return _stretch(pixels, low, low + width - 1)
 
@@ -83,9 +81,7 @@ class ForegroundCrop(Spec):
     """Crop to the bounding box of the largest bright component."""
 
     op: Literal["foreground_crop"] = "foreground_crop"
-    threshold: float = Field(
-        0.05, ge=0, lt=1, description="fraction of the range of the valid pixels; brighter is foreground"
-    )
+    threshold: float = Field(0.05, ge=0, lt=1, description="fraction of the range of the valid pixels; brighter is foreground")
     margin: int = Field(0, ge=0, le=16384, description="pixels to keep around the box")
 
 
@@ -205,9 +201,7 @@ def pad(image: Image, spec: Pad) -> Image:
     """
     rows, columns = image.pixels.shape
     if rows > spec.rows or columns > spec.columns:
-        raise Excluded(
-            "IMAGE_LARGER_THAN_PAD", f"{rows} x {columns} pixels cannot be padded to {spec.rows} x {spec.columns}"
-        )
+        raise Excluded("IMAGE_LARGER_THAN_PAD", f"{rows} x {columns} pixels cannot be padded to {spec.rows} x {spec.columns}")
     top, left = (spec.rows - rows) // 2, (spec.columns - columns) // 2
     inside = slice(top, top + rows), slice(left, left + columns)
     pixels = np.full((spec.rows, spec.columns), spec.value, np.float32)

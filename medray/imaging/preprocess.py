@@ -21,9 +21,7 @@ class PreprocessSpec(Spec):
         largest: tuple[int, int] | None = None
         for step in self.steps:
             if isinstance(step, Pad) and largest is not None and (largest[0] > step.rows or largest[1] > step.columns):
-                raise ValueError(
-                    f"pad to {step.rows} x {step.columns} is below the {largest[0]} x {largest[1]} before it"
-                )
+                raise ValueError(f"pad to {step.rows} x {step.columns} is below the {largest[0]} x {largest[1]} before it")
             if isinstance(step, Pad | Resize):
                 largest = step.rows, step.columns
             elif isinstance(step, ForegroundCrop):

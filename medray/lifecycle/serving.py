@@ -23,6 +23,16 @@ def serve_until_stopped(
     Raises:
         ConfigError: SERVE_EXTRA when the serve extra is not installed, CONFIG_INVALID; ClusterError; BundleError.
     """
+    stop = threading.Event()
+    with session.session(cluster):
+        _start(store.normalise(bundle_uri), host, port, replicas)
+        for name in (signal.SIGINT, signal.SIGTERM):  # after Ray, which sets handlers of its own
+            signal.signal(name, lambda *_: stop.set())
+        on_ready(f"http://{host}:{port}")
+        stop.wait()
+
+
+def _start(bundle_uri: str, host: str, port: int, replicas: int) -> None:
     try:
         from medray.distributed.serve import ServeSpec, start
     except ImportError as error:
@@ -31,10 +41,4 @@ def serve_until_stopped(
         spec = ServeSpec(host=host, port=port, replicas=replicas)
     except ValidationError as error:
         raise ConfigError("CONFIG_INVALID", explain(error, ServeSpec)) from error
-    stop = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stop.set())
-    with session.session(cluster):
-        start(store.normalise(bundle_uri), spec)
-        on_ready(f"http://{host}:{port}")
-        stop.wait()
+    start(bundle_uri, spec)

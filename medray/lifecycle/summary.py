@@ -26,9 +26,10 @@ class Summary:
     failed: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
 
-    def needs_attention(self) -> bool:
-        """Whether something was quarantined or failed."""
-        return self.quarantined + self.failed > 0
+    @property
+    def attention(self) -> int:
+        """Inputs that a person should look at: quarantined and failed ones; all of them where nothing was scored."""
+        return self.quarantined + self.failed if self.scored else self.inputs
 
     def counts(self) -> dict[str, int]:
         """The sums without the reasons."""

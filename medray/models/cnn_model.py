@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from medray.errors import BundleError, ModelError
 from medray.models.cnn import CnnParams
-from medray.models.cnn_network import CnnNetwork, as_batch, build_network
+from medray.models.cnn_network import CnnNetwork, as_batch, build_network, torch_threads
 from medray.spec import canonical_json
 from medray.types import Float32, Float64
 
 _WEIGHTS = "cnn.safetensors"
 _CONFIG = "cnn.json"
-_GPU_BATCH = 64
+_BATCH = {"cpu": 8, "cuda": 64}
 
 
 class CnnModel:
@@ -50,8 +50,9 @@ class CnnModel:
         Raises ModelError MODEL_INPUT_SHAPE for an image of another size.
         """
         self._check(x.shape)
-        prepared = self._network.prepare(as_batch(x[None], torch.device("cpu")))
-        maps = [_grad_cam(member, self._network.cam_layer, prepared) for member in self._network.members]
+        with torch_threads(1):
+            prepared = self._network.prepare(as_batch(x[None], torch.device("cpu")))
+            maps = [_grad_cam(member, self._network.cam_layer, prepared) for member in self._network.members]
         mean = np.mean(maps, axis=0, dtype=np.float64)
         return np.asarray(mean / max(mean.max(), 1e-12), dtype=np.float32).clip(0, 1)
 
@@ -80,13 +81,13 @@ class CnnModel:
 def probabilities(network: CnnNetwork, x: Float32) -> Float64:
     """Mean class probabilities of the members, float64 (n, 2); the network is left in evaluation mode.
 
-    On the CPU images pass one by one and on a GPU in batches of one size, because kernels are chosen by the batch size
-    and differ in the last bits.
+    Images pass in padded batches of one size and on one thread, because kernels are chosen by the batch size and by the
+    number of threads, and differ in the last bits.
     """
-    device = next(network.parameters()).device
-    size = 1 if device.type == "cpu" else _GPU_BATCH
+    size = _BATCH[next(network.parameters()).device.type]
     network.eval()
-    batches = [_batch_probabilities(network, x[start : start + size], size) for start in range(0, len(x), size)]
+    with torch_threads(1):
+        batches = [_batch_probabilities(network, x[start : start + size], size) for start in range(0, len(x), size)]
     return np.concatenate(batches) if batches else np.empty((0, 2), dtype=np.float64)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ Build = Callable[[CnnParams], nn.Module]
 
 @dataclass(frozen=True)
 class Architecture:
-    """How a network is built, and the module whose output Grad-CAM reads."""
+    """How a network is built, and the module that Grad-CAM reads (an eighth of the input: deeper ones point worse)."""
 
     build: Build
     cam_layer: str
@@ -32,7 +33,7 @@ def _resnet(blocks: list[int]) -> Architecture:
         network.add_module("fc", nn.Sequential(nn.Dropout(params.dropout), nn.Linear(planes[-1], 2)))
         return network
 
-    return Architecture(build, "layer3")
+    return Architecture(build, "layer2")
 
 
 def _densenet_small(params: CnnParams) -> nn.Module:
@@ -59,8 +60,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     "resnet10": _resnet([1, 1, 1, 1]),
     "resnet18": _resnet([2, 2, 2, 2]),
     "resnet34": _resnet([3, 4, 6, 3]),
-    "densenet-small": Architecture(_densenet_small, "features.denseblock3"),
-    "densenet121": Architecture(_densenet121, "features.denseblock3"),
+    "densenet-small": Architecture(_densenet_small, "features.denseblock2"),
+    "densenet121": Architecture(_densenet121, "features.denseblock2"),
     "efficientnet-b0": Architecture(_efficientnet, "_conv_head"),
 }
 
@@ -102,3 +103,14 @@ def as_batch(images: Any, device: torch.device) -> Tensor:
     """float32 (n, rows, columns) array as a tensor (n, 1, rows, columns) on ``device``, in channels-last layout."""
     tensor = torch.from_numpy(images).unsqueeze(1)
     return tensor.to(device, memory_format=torch.channels_last)
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Run with a number of torch threads; the number is as it was afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

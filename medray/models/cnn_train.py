@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from medray.models.checks import require_both, valid_scores
 from medray.models.cnn import CnnParams
 from medray.models.cnn_checkpoint import Training, load_training, save_training
 from medray.models.cnn_model import CnnModel, probabilities
-from medray.models.cnn_network import CnnNetwork, as_batch, build_network
+from medray.models.cnn_network import CnnNetwork, as_batch, build_network, torch_threads
 from medray.models.family import FitContext, FitData, Samples
 from medray.spec import fingerprint
 from medray.types import Int64
@@ -35,8 +34,10 @@ def fit(data: FitData, params: CnnParams, context: FitContext) -> CnnModel:
         raise ModelError(
             "MODEL_SINGLE_CLASS", "the validation labels do not hold both classes", "they choose the epoch"
         )
+    if _largest(-len(data.train), context) == 0:
+        raise ModelError("MODEL_EMPTY_SHARD", "a worker has no training image", "use fewer workers")
     counts = _class_counts(data.train, context)
-    with _torch_state(context.threads):
+    with torch_threads(context.threads), torch.random.fork_rng():
         torch.manual_seed(context.seed)
         training, wrapped = _start(params, context)
         loop = _Loop(data, params, context, counts)
@@ -209,15 +210,3 @@ def _finite(loss: float) -> float:
     if not math.isfinite(loss):
         raise ModelError("MODEL_DIVERGED", "the training loss is not finite", "lower the learning rate")
     return loss
-
-
-@contextmanager
-def _torch_state(threads: int) -> Iterator[None]:
-    """Run with a number of torch threads; afterwards that number and torch's generators are as they were."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with torch.random.fork_rng():
-            yield
-    finally:
-        torch.set_num_threads(before)

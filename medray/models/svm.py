@@ -32,8 +32,8 @@ class SvmParams(Spec):
     """Parameters of a fit."""
 
     kernel: Literal["linear", "poly", "rbf"] = "rbf"
-    C: float = Field(default=1.0, gt=0, le=1e6, description="cost of a violated margin")
-    gamma: float = Field(default=1.0, gt=0, le=1e3, description="kernel coefficient, in multiples of 1 / features")
+    C: float = Field(default=2.0, gt=0, le=1e6, description="cost of a violated margin")
+    gamma: float = Field(default=0.5, gt=0, le=1e3, description="kernel coefficient, in multiples of 1 / features")
     degree: int = Field(default=3, ge=1, le=6, description="degree of the polynomial kernel")
     balance: bool = Field(default=True, description="weigh the classes inversely to their frequency")
     folds: int = Field(default=5, ge=2, le=20, description="most folds of the calibration, each of whole patients")

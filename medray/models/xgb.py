@@ -24,16 +24,16 @@ FILE = "model.ubj"
 class XgbParams(Spec):
     """Parameters of a fit; the names are those of XGBoost where it has one."""
 
-    rounds: int = Field(default=600, ge=1, le=100_000, description="most boosting rounds")
-    learning_rate: float = Field(default=0.03, gt=0, le=1)
-    max_depth: int = Field(default=4, ge=1, le=16)
-    min_child_weight: float = Field(default=3.0, ge=0)
-    subsample: float = Field(default=0.7, gt=0, le=1, description="share of the samples that a tree sees")
-    colsample_bytree: float = Field(default=0.3, gt=0, le=1, description="share of the features that a tree sees")
+    rounds: int = Field(default=400, ge=1, le=100_000, description="most boosting rounds")
+    learning_rate: float = Field(default=0.05, gt=0, le=1)
+    max_depth: int = Field(default=2, ge=1, le=16)
+    min_child_weight: float = Field(default=2.0, ge=0)
+    subsample: float = Field(default=0.5, gt=0, le=1, description="share of the samples that a tree sees")
+    colsample_bytree: float = Field(default=0.2, gt=0, le=1, description="share of the features that a tree sees")
     reg_lambda: float = Field(default=3.0, ge=0)
     gamma: float = Field(default=0.0, ge=0)
     balance: bool = Field(default=False, description="weigh the positives by negatives / positives")
-    early_stopping_rounds: int = Field(default=100, ge=0, description="rounds without a better logloss; 0 for never")
+    early_stopping_rounds: int = Field(default=0, ge=0, description="rounds without a better logloss; 0 for never")
     report_every: int = Field(default=10, ge=1, description="rounds between two reports")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from medray.features.intensity import INTENSITY, IntensityParams
 
-PARAMS = IntensityParams()
+PARAMS = IntensityParams(grid=0, centre=False)
 
 
 def features(pixels: np.ndarray, valid: np.ndarray | None = None, params: IntensityParams = PARAMS) -> dict[str, float]:
@@ -62,4 +62,4 @@ def test_cells_and_centre_say_where_it_is_bright() -> None:
     assert found["intensity_centre_difference"] == pytest.approx(0, abs=1e-6)
     pixels = np.zeros((64, 48))
     pixels[16:48, 12:36] = 1
-    assert features(pixels, params=IntensityParams(centre=True))["intensity_centre_difference"] == 1
+    assert features(pixels, params=IntensityParams(grid=0))["intensity_centre_difference"] == 1

@@ -20,7 +20,7 @@ from medray.models.cnn_model import CnnModel
 from medray.models.cnn_network import ARCHITECTURES
 from medray.models.family import FitData, LocalContext, Samples
 
-GENTLE = AugmentSpec(rotate_degrees=5, scale=0.05, translate=0.02, gain=0.05, bias=0.02)
+GENTLE = AugmentSpec(rotate_degrees=5, scale=0.05, translate=0.02, gain=0.05, bias=0.02, erase=0)
 TINY = CnnParams(width=4, members=2, epochs=3, batch_size=8, dropout=0.2, augment=GENTLE)
 
 
@@ -130,7 +130,8 @@ def test_rows_do_not_depend_on_their_batch(data: FitData, model: CnnModel) -> No
     whole = model.predict_proba(data.valid.x)
     alone = np.concatenate([model.predict_proba(image[None]) for image in data.valid.x])
     np.testing.assert_array_equal(whole, alone)
-    np.testing.assert_array_equal(model.predict_proba(data.valid.x[::-1]), whole[::-1])
+    order = np.random.default_rng(0).permutation(20)
+    np.testing.assert_array_equal(model.predict_proba(data.valid.x[order]), whole[order])
     assert (whole.shape, whole.dtype) == ((20, 2), np.float64)
     np.testing.assert_allclose(whole.sum(axis=1), 1, rtol=1e-12)
     assert model.predict_proba(data.valid.x[:0]).shape == (0, 2)
@@ -171,7 +172,7 @@ def test_damaged_files_are_refused(model: CnnModel, tmp_path: Path, damage: Any)
 
 
 def test_saliency_points_at_the_disc(data: FitData) -> None:
-    params = TINY.model_copy(update={"epochs": 8, "learning_rate": 5e-3, "width": 8})
+    params = TINY.model_copy(update={"epochs": 6, "learning_rate": 5e-3, "members": 1, "width": 8})
     fitted = CNN.fit(data, params, LocalContext())
     maps = np.stack([fitted.saliency(image) for image in data.valid.x[data.valid.y == 1]])
     assert (maps.shape[1:], maps.dtype) == ((32, 32), np.float32)
@@ -209,11 +210,15 @@ def test_divergence_is_an_error(data: FitData) -> None:
 
 
 def test_fit_leaves_torch_as_it_was(data: FitData) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
     torch.manual_seed(7)
-    state, threads = torch.get_rng_state(), torch.get_num_threads()
-    CNN.fit(data, TINY.model_copy(update={"epochs": 1}), LocalContext(threads=threads + 1))
+    state = torch.get_rng_state()
+    CNN.fit(data, TINY.model_copy(update={"epochs": 1}), LocalContext(threads=1))
+    after = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    assert after == threads + 1
     assert torch.equal(torch.get_rng_state(), state)
-    assert torch.get_num_threads() == threads
 
 
 @pytest.mark.parametrize("network", sorted(set(ARCHITECTURES) - {"densenet121"}))
@@ -240,7 +245,7 @@ def train_rank(rank: int, port: int, folder: Path) -> None:
     shard = np.arange(37) if rank == 0 else np.arange(37, 50)
     train = Samples(whole.x[shard], whole.y[shard], whole.groups[shard])
     log = Log()
-    params = TINY.model_copy(update={"epochs": 6, "learning_rate": 5e-3})
+    params = TINY.model_copy(update={"epochs": 4, "learning_rate": 5e-3})
     fitted = CNN.fit(FitData(train, discs(20, 2)), params, Rank(on_report=log, rank=rank, world_size=2))
     fitted.save(folder / str(rank))
     (folder / str(rank) / "log.json").write_text(json.dumps(log.rows))
@@ -257,5 +262,5 @@ def test_two_ranks_with_unequal_shards_end_with_one_model(tmp_path: Path) -> Non
     for name in ("cnn.safetensors", "log.json"):
         assert (tmp_path / "0" / name).read_bytes() == (tmp_path / "1" / name).read_bytes()
     log = json.loads((tmp_path / "0" / "log.json").read_text())
-    assert len(log) == 6
-    assert log[-1]["valid_auroc"] > 0.95
+    assert len(log) == 4
+    assert log[-1]["valid_auroc"] > 0.9

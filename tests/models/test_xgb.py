@@ -128,7 +128,7 @@ def test_refuses_one_class_and_no_validation() -> None:
     with pytest.raises(ModelError, match="MODEL_SINGLE_CLASS"):
         XGB.fit(FitData(one, DATA.valid), PARAMS, LocalContext())
     with pytest.raises(ModelError, match="MODEL_NO_VALIDATION"):
-        XGB.fit(FitData(DATA.train, samples(0, 0)), XgbParams(), LocalContext())
+        XGB.fit(FitData(DATA.train, samples(0, 0)), XgbParams(early_stopping_rounds=5), LocalContext())
 
 
 def test_refuses_another_number_of_features() -> None:

@@ -1,0 +1,79 @@
+"""Objects through actors to a table: one state each, byte-identical for any number of actors, resumed after an interruption."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from medray.bundle import InputSpec
+from medray.data import store
+from medray.distributed import dataset
+from medray.distributed.jobs import PrepareJob
+from medray.imaging.preprocess import PreprocessSpec
+from medray.lifecycle.score import object_rows
+
+SPEC = InputSpec(preprocess=PreprocessSpec.model_validate({"steps": [{"op": "percentile"}, {"op": "resize", "rows": 16, "columns": 16}]}))
+
+
+def shards(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("part-*.parquet")}
+
+
+@pytest.fixture(scope="module")
+def rows(archive: Path) -> pa.Table:
+    return object_rows(store.list_objects(str(archive / "images")))
+
+
+def test_any_number_of_actors_gives_the_same_bytes(rows: pa.Table, tmp_path: Path, ray_session: None) -> None:
+    for actors in (1, 2):
+        dataset.process(rows, PrepareJob(SPEC), str(tmp_path / str(actors)), actors)
+    assert shards(tmp_path / "1") == shards(tmp_path / "2")
+    assert len(shards(tmp_path / "1")) >= 60
+    values = dataset.read_values(str(tmp_path / "1"), rows["uri"].to_pylist())
+    assert len(values) == len(rows)
+    assert {len(value) for value in values["values"].to_pylist()} == {256}
+
+
+def test_a_second_start_computes_only_what_is_missing(rows: pa.Table, tmp_path: Path, ray_session: None) -> None:
+    table = str(tmp_path / "t")
+    dataset.process(rows.slice(0, 100), PrepareJob(SPEC), table, 2)
+    (tmp_path / "t" / "_delta_log" / "00000000000000000001.json").unlink()  # as if killed before the commit
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "t").glob("part-*.parquet")}
+    calls: list[int] = []
+    dataset.process(rows.slice(0, 100), PrepareJob(SPEC), table, 2, lambda done, total: calls.append(done))
+    assert calls == [100]
+    dataset.process(rows, PrepareJob(SPEC), table, 2)
+    after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "t").glob("part-*.parquet")}
+    assert before.items() <= after.items()
+    assert len(dataset.outcomes(rows, table)) == len(rows)
+
+
+def test_each_bad_input_has_its_own_state(archive: Path, tmp_path: Path, ray_session: None) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    good = sorted((archive / "images").rglob("*.dcm"))[:3]
+    for number, path in enumerate(good):
+        (folder / f"{number}.dcm").write_bytes(path.read_bytes())
+    (folder / "cut.dcm").write_bytes(good[0].read_bytes()[:-100])
+    (folder / "note.txt").write_text("not DICOM")
+    mixed = object_rows(store.list_objects(str(folder)))
+    gone = pa.table({"uri": [str(folder / "vanished.dcm")], "etag": ["1"]})
+    mixed = pa.concat_tables([mixed, gone])
+    dataset.process(mixed, PrepareJob(SPEC), str(tmp_path / "t"), 2)
+    found = {item["uri"].rsplit("/", 1)[-1]: (item["state"], item["code"]) for item in dataset.outcomes(mixed, str(tmp_path / "t")).to_pylist()}
+    assert found == {
+        "0.dcm": ("SCORED", ""),
+        "1.dcm": ("SCORED", ""),
+        "2.dcm": ("SCORED", ""),
+        "cut.dcm": ("QUARANTINED", "PIXELS_TRUNCATED"),
+        "note.txt": ("QUARANTINED", "DICOM_NOT_DICOM"),
+        "vanished.dcm": ("FAILED", "STORE_NOT_FOUND"),
+    }
+    (folder / "vanished.dcm").write_bytes(good[0].read_bytes())
+    dataset.process(mixed, PrepareJob(SPEC), str(tmp_path / "t"), 2)
+    again = {item["uri"].rsplit("/", 1)[-1]: item["state"] for item in dataset.outcomes(mixed, str(tmp_path / "t")).to_pylist()}
+    assert again["vanished.dcm"] == "SCORED"
+    assert len(again) == len(mixed)

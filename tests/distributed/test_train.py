@@ -1,0 +1,64 @@
+"""Training on several Ray Train workers, and errors that come back from workers as what they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from medray.data import store
+from medray.distributed.train import FitJob, Scaling, fit_all, load_data
+from medray.errors import MedrayError, ModelError
+from medray.models.table import family_of
+
+
+@pytest.fixture
+def job(trained: Any, tmp_path: Path) -> FitJob:
+    """The XGBoost fit of the trained run, to be done again elsewhere."""
+    manifest = trained.bundles["xgb"].manifest
+    spec = manifest.input
+    output = Path(trained.run_uri).parents[1]
+    return FitJob(
+        model="xgb",
+        family="xgb",
+        params={"rounds": 20, "report_every": 5},
+        samples_uri=store.join(trained.run_uri, "samples.parquet"),
+        values_uri=str(output / "cache" / f"table-{spec.fingerprint()}"),
+        shape=(len(spec.columns()),),
+        columns=spec.columns(),
+        fit_uri=str(tmp_path / "fit"),
+        seed=0,
+    )
+
+
+def test_shards_are_disjoint_and_whole(job: FitJob) -> None:
+    whole = load_data(job)
+    shards = [load_data(job, rank, 3) for rank in range(3)]
+    assert sum(len(shard.train) for shard in shards) == len(whole.train)
+    rows = np.concatenate([shard.train.x for shard in shards])
+    assert np.array_equal(np.sort(rows[:, 0]), np.sort(whole.train.x[:, 0]))
+    assert all(np.array_equal(shard.valid.x, whole.valid.x) for shard in shards)
+    samples = pq.read_table(job.samples_uri)
+    assert len(whole.train) == samples["split"].to_pylist().count("train")
+
+
+def test_two_workers_train_xgboost_with_checkpoints(job: FitJob, ray_session: None) -> None:
+    steps: list[int] = []
+    fit_all([(job, Scaling(workers=2))], lambda model, step, metrics: steps.append(step))
+    model = family_of("xgb").load(Path(job.model_uri))
+    data = load_data(job)
+    assert model.predict_proba(data.valid.x).shape == (len(data.valid), 2)
+    assert max(steps) == 20
+    assert list(Path(job.fit_uri).glob("train/xgb/checkpoint_*"))
+
+
+def test_an_error_in_a_worker_comes_back_typed(job: FitJob, ray_session: None) -> None:
+    broken = replace(job, columns=job.columns[:-1], shape=(len(job.columns),))
+    with pytest.raises(MedrayError) as caught:
+        fit_all([(broken, Scaling())])
+    assert isinstance(caught.value, ModelError)
+    assert not broken.finished()

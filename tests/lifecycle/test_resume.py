@@ -1,0 +1,67 @@
+"""Kill -9 the driver in the middle of a training run; the second start goes on from the checkpoint and ends with the same model."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+Run = Callable[..., "CompletedProcess[str]"]
+KILL_AFTER = 5
+
+
+def steps(stderr: str) -> list[int]:
+    return [int(step) for step in re.findall(r"train cnn: step (\d+)", stderr)]
+
+
+@pytest.fixture
+def command(archive: Path, tiny_config: Path, tmp_path: Path, medray: Run) -> list[str]:
+    """``medray train`` of the network alone, long enough to be killed on the way."""
+    ingested = medray("ingest", str(archive / "images"), "--catalog", str(tmp_path / "catalog"), "--labels", str(archive / "labels.csv"))
+    assert ingested.returncode == 0, ingested.stderr
+    model = "models={cnn: {family: cnn, input: image, params: {epochs: 30, width: 16}, scaling: {threads: 1}}}"
+    return ["train", str(tiny_config), "--json", "--set", f"catalog={tmp_path / 'catalog'}", "--set", model]
+
+
+def test_a_killed_run_resumes_and_ends_with_the_same_model(command: list[str], tmp_path: Path, medray: Run) -> None:
+    whole = medray(*command, "--set", f"output={tmp_path / 'whole'}")
+    assert whole.returncode == 0, whole.stderr
+
+    killed = [*command, "--set", f"output={tmp_path / 'killed'}"]
+    reached = kill_in_training(killed)
+    assert KILL_AFTER <= reached < 30
+    resumed = medray(*killed)
+    assert resumed.returncode == 0, resumed.stderr
+    assert min(steps(resumed.stderr)) >= reached - 1, "it began again instead of resuming"
+
+    manifests = [json.loads((Path(bundle_of(done)) / "bundle.json").read_text()) for done in (whole, resumed)]
+    assert manifests[0]["files"] == manifests[1]["files"]
+    assert manifests[0]["threshold"] == manifests[1]["threshold"]
+
+
+def bundle_of(done: CompletedProcess[str]) -> str:
+    return str(json.loads(done.stdout)["bundle"])
+
+
+def kill_in_training(arguments: list[str]) -> int:
+    """Start the command, kill -9 its process once some epochs are done; returns the last epoch that it told of."""
+    executable = str(Path(sys.executable).parent / "medray")
+    with subprocess.Popen([executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if (found := steps(line)) and found[-1] >= KILL_AFTER:
+                process.send_signal(signal.SIGKILL)
+                break
+        else:
+            pytest.fail("the run ended before it could be killed")
+    time.sleep(3)  # Ray notices that its driver is gone
+    return found[-1]

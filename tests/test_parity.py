@@ -1,0 +1,81 @@
+"""One image, one probability: train-time validation, evaluate, predict, screen and serve agree for every family."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow.parquet as pq
+import pytest
+
+import medray
+from medray.distributed.session import ClusterSpec
+from medray.lifecycle.config import ScreenConfig
+from medray.lifecycle.score import evaluate_source, predict_source
+from medray.lifecycle.screen import screen
+
+LOCAL = ClusterSpec(address="local")
+TOLERANCE = 1e-6
+
+
+@pytest.fixture(scope="module")
+def held_out(trained: Any, archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The validation and test images of the run, as an archive of their own."""
+    folder = tmp_path_factory.mktemp("held-out")
+    for uri in trained.scores.rows["uri"].to_pylist():
+        shutil.copy(uri, folder)
+    return folder
+
+
+def by_name(rows: list[dict[str, Any]]) -> dict[str, float]:
+    return {row["uri"].rsplit("/", 1)[-1]: row["probability"] for row in rows}
+
+
+@pytest.mark.parametrize("family", ["xgb", "svm", "cnn"])
+def test_every_route_gives_the_same_probabilities(
+    family: str, trained: Any, archive: Path, held_out: Path, tmp_path: Path, ray_session: None
+) -> None:
+    bundle = trained.bundles[family].uri
+    names = [uri.rsplit("/", 1)[-1] for uri in trained.scores.rows["uri"].to_pylist()]
+    expected = dict(zip(names, trained.scores.probability[family], strict=True))
+
+    evaluated = evaluate_source(bundle, str(held_out), str(archive / "labels.csv"), LOCAL)
+    predict_source(bundle, str(held_out), str(tmp_path / "scores.parquet"), LOCAL)
+    night = screen(ScreenConfig(output=str(tmp_path), source=str(held_out), bundle=bundle, night="n", cluster=LOCAL))
+    direct = medray.open_bundle(bundle).predict([held_out / name for name in names])
+    in_memory = medray.open_bundle(bundle).predict([(held_out / name).read_bytes() for name in names])
+
+    routes = {
+        "evaluate": by_name(evaluated.rows.to_pylist()),
+        "predict": by_name(pq.read_table(tmp_path / "scores.parquet").to_pylist()),
+        "screen": {row["uri"].rsplit("/", 1)[-1]: row["probability"] for row in night.worklist.to_pylist()},
+        "open_bundle, paths": dict(zip(names, (item.probability for item in direct), strict=True)),
+        "open_bundle, bytes": dict(zip(names, (item.probability for item in in_memory), strict=True)),
+        "serve": dict(zip(names, serve_scores(bundle, [held_out / name for name in names]), strict=True)),
+    }
+    for route, found in routes.items():
+        assert found.keys() == expected.keys(), route
+        assert found == pytest.approx(expected, abs=TOLERANCE), route
+    assert evaluated.summary.scored == len(names)
+    assert len(set(expected.values())) > 5
+
+
+def serve_scores(bundle: str, paths: list[Path]) -> list[float]:
+    """Scores of the HTTP endpoint, in requests of up to 16 files."""
+    from ray import serve
+
+    from medray.distributed.serve import ServeSpec, start
+
+    start(bundle, ServeSpec(port=18765))
+    try:
+        answers: list[float] = []
+        for first in range(0, len(paths), 16):
+            files = [("files", (path.name, path.read_bytes())) for path in paths[first : first + 16]]
+            response = httpx.post("http://127.0.0.1:18765/v1/score", files=files, timeout=60)
+            assert response.status_code == 200, response.text
+            answers += [item["probability"] for item in response.json()["results"]]
+        return answers
+    finally:
+        serve.delete("medray")
