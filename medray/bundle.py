@@ -212,8 +212,8 @@ def open_bundle(uri: str) -> Bundle:
         found = {f"model/{name}": digest for name, digest in checksums(folder / "model").items()}
         if found != manifest.files:
             wrong = sorted(name for name in found.keys() | manifest.files.keys() if found.get(name) != manifest.files.get(name))
-            raise BundleError("BUNDLE_ALTERED", f"{uri}: {', '.join(wrong)} differ from the manifest", "fetch or publish it again")
+            raise BundleError(
+                "BUNDLE_ALTERED", f"{uri}: {', '.join(wrong)} differ from the manifest", "fetch or publish it again"
+            )
         model = family_of(manifest.family).load(folder / "model")
     return Bundle(manifest, model, uri)
-
-

@@ -69,7 +69,9 @@ def train(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> Non
 
 
 @app.command()
-def tune(config: ConfigOption, sets: Sets = None, model: Annotated[list[str] | None, typer.Option()] = None, as_json: AsJson = False) -> None:
+def tune(
+    config: ConfigOption, sets: Sets = None, model: Annotated[list[str] | None, typer.Option()] = None, as_json: AsJson = False
+) -> None:
     """Sweep the parameters of the models (or of --model NAME alone) over each family's search space."""
     from medray.lifecycle.config import TrainConfig, load_config
     from medray.lifecycle.sweep import tune as run
@@ -77,7 +79,10 @@ def tune(config: ConfigOption, sets: Sets = None, model: Annotated[list[str] | N
     settings = load_config(config, TrainConfig, sets or [])
     with reporting() as reporter:
         found = run(settings, model or [], reporter.progress)
-    best = {name: {"valid_auroc": trials[0].auroc, "params": trials[0].params, "trials": len(trials)} for name, trials in found.items()}
+    best = {
+        name: {"valid_auroc": trials[0].auroc, "params": trials[0].params, "trials": len(trials)}
+        for name, trials in found.items()
+    }
     show(best, as_json, "Best parameters")
 
 
@@ -118,7 +123,9 @@ def predict(
     from medray.lifecycle.score import predict_source
 
     with reporting() as reporter:
-        summary = predict_source(bundle, source, out, ClusterSpec(address=address, allow_open=allow_open), work, reporter.progress)
+        summary = predict_source(
+            bundle, source, out, ClusterSpec(address=address, allow_open=allow_open), work, reporter.progress
+        )
     show({"out": out, **asdict(summary)}, as_json, "Predict")
     finish(summary.attention, summary.reasons)
 
@@ -153,13 +160,17 @@ def serve(
     from medray.lifecycle.serving import serve_until_stopped
 
     cluster = ClusterSpec(address=address, allow_open=allow_open)
-    serve_until_stopped(bundle, cluster, host, port, replicas, on_ready=lambda url: print(f"serving {bundle} at {url}", flush=True))
+    serve_until_stopped(
+        bundle, cluster, host, port, replicas, on_ready=lambda url: print(f"serving {bundle} at {url}", flush=True)
+    )
 
 
 @app.command()
 def synthesise(
     folder: Annotated[str, typer.Argument(help="where images/ and labels.csv go: a path or URI", show_default=False)],
-    sets: Annotated[list[str] | None, typer.Option("--set", help="a setting of the archive: patients=1000, rows=512, seed=1, …")] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="a setting of the archive: patients=1000, rows=512, seed=1, …")
+    ] = None,
     address: Address = None,
     allow_open: AllowOpen = False,
     as_json: AsJson = False,

@@ -34,7 +34,9 @@ class Reporter:
 
     def step(self, model: str, step: int, metrics: Mapping[str, float]) -> None:
         """Show a step (epoch, round) of a fit."""
-        shown = " ".join(f"{name.removeprefix('valid_')} {value:.3f}" for name, value in metrics.items() if name.startswith("valid_"))
+        shown = " ".join(
+            f"{name.removeprefix('valid_')} {value:.3f}" for name, value in metrics.items() if name.startswith("valid_")
+        )
         if self._bars is not None:
             task = self._tasks.get(model)
             if task is None:

@@ -51,7 +51,9 @@ def history(output: str) -> list[dict[str, Any]]:
     """Every record, oldest first; empty where nothing was published."""
     if not tables.is_table(registry_uri(output)):
         return []
-    rows: list[dict[str, Any]] = tables.read_table(registry_uri(output)).sort_by([("published_at", "ascending"), ("model", "ascending")]).to_pylist()
+    rows: list[dict[str, Any]] = (
+        tables.read_table(registry_uri(output)).sort_by([("published_at", "ascending"), ("model", "ascending")]).to_pylist()
+    )
     return rows
 
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -129,10 +129,16 @@ def ray_session() -> Iterator[None]:
         yield
 
 
-def medray(*arguments: str, env: dict[str, str] | None = None, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+def run_medray(*arguments: str, env: dict[str, str] | None = None, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
     """Run the ``medray`` command as a user does."""
     command = [str(Path(sys.executable).parent / "medray"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, env={**os.environ, **(env or {})})
+
+
+@pytest.fixture(scope="session")
+def medray() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``medray(*arguments, env=…, timeout_s=…)`` runs the command line in a process of its own."""
+    return run_medray
 
 
 TINY = """

@@ -122,9 +122,7 @@ class Catalog:
             StoreError: LABELS_NOT_FOUND.
         """
         if not tables.is_table(self.labels_uri):
-            raise StoreError(
-                "LABELS_NOT_FOUND", f"the catalog {self.uri} has no labels", "run `medray ingest … --labels FILE`"
-            )
+            raise StoreError("LABELS_NOT_FOUND", f"the catalog {self.uri} has no labels", "run `medray ingest … --labels FILE`")
         return tables.read_table(self.labels_uri)
 
 

@@ -41,9 +41,7 @@ def _boundary() -> Iterator[None]:
         raise
     except Exception as error:
         detail = f"{type(error).__name__}: {str(error).strip().splitlines()[-1][:160] if str(error).strip() else ''}"
-        raise Quarantined(
-            "DICOM_UNREADABLE", f"cannot be decoded ({detail})", "look at the file with a DICOM viewer"
-        ) from error
+        raise Quarantined("DICOM_UNREADABLE", f"cannot be decoded ({detail})", "look at the file with a DICOM viewer") from error
     finally:
         logger.setLevel(level)
 
@@ -131,9 +129,7 @@ def _parse(head: bytes) -> tuple[pydicom.Dataset, int | None]:
 
 def _check_inflated_size(data: bytes) -> None:
     """Refuse a deflate bomb before memory grows (PS3.5 A.5 holds a raw RFC 1951 stream after the file meta information)."""
-    start = 144 + int.from_bytes(
-        data[140:144], "little"
-    )  # the group length (0002,0000) is the first element (PS3.10 7.1)
+    start = 144 + int.from_bytes(data[140:144], "little")  # the group length (0002,0000) is the first element (PS3.10 7.1)
     inflater, total, chunk = zlib.decompressobj(-zlib.MAX_WBITS), 0, data[start:]
     while chunk and not inflater.eof:
         total += len(inflater.decompress(chunk, 1 << 20))
@@ -146,13 +142,9 @@ def _image(dataset: pydicom.Dataset) -> Image:
     header = header_of(dataset)
     stored = _stored_values(dataset)
     padding = is_padding(dataset, stored) if stored.ndim == 2 else None
-    pixels = (
-        _luminance(dataset, stored) if stored.ndim == 3 or _is_palette(dataset) else _modality_values(dataset, stored)
-    )
+    pixels = _luminance(dataset, stored) if stored.ndim == 3 or _is_palette(dataset) else _modality_values(dataset, stored)
     if not np.isfinite(pixels).all():
-        raise Quarantined(
-            "PIXELS_NOT_FINITE", "the modality LUT gives values that are not finite", "check the rescale slope"
-        )
+        raise Quarantined("PIXELS_NOT_FINITE", "the modality LUT gives values that are not finite", "check the rescale slope")
     valid = None if padding is None or not padding.any() else ~padding
     return Image(pixels=pixels, valid=valid, header=header)
 
@@ -164,9 +156,7 @@ def _stored_values(dataset: pydicom.Dataset) -> NDArray[np.generic]:
     array, _ = get_decoder(syntax).as_array(dataset, decoding_plugin=plugin)
     shape = (dataset.Rows, dataset.Columns) + ((dataset.SamplesPerPixel,) if dataset.SamplesPerPixel > 1 else ())
     if array.shape != shape:
-        raise Quarantined(
-            "PIXELS_SIZE", f"decodes to {array.shape}, the header says {shape}", "fetch it again from its source"
-        )
+        raise Quarantined("PIXELS_SIZE", f"decodes to {array.shape}, the header says {shape}", "fetch it again from its source")
     return array
 
 

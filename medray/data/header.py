@@ -67,9 +67,7 @@ def _check_identifiers(dataset: Dataset) -> None:
         if not UID(uid).is_valid:
             raise Quarantined("DICOM_BAD_UID", f"{keyword} is malformed", "ask the source to send it again")
     if str(dataset.file_meta.get("MediaStorageSOPInstanceUID", dataset.SOPInstanceUID)) != str(dataset.SOPInstanceUID):
-        raise Quarantined(
-            "DICOM_UID_MISMATCH", "SOP Instance UID differs between file meta information and data set", _LOOK
-        )
+        raise Quarantined("DICOM_UID_MISMATCH", "SOP Instance UID differs between file meta information and data set", _LOOK)
 
 
 def _check_pixel_description(dataset: Dataset) -> None:
@@ -77,9 +75,7 @@ def _check_pixel_description(dataset: Dataset) -> None:
     if min(rows, columns) < 1 or samples not in (1, 3):
         raise Quarantined("PIXELS_SHAPE", f"{rows} rows × {columns} columns × {samples} samples", _LOOK)
     if rows * columns * samples > MAX_PIXELS:
-        raise Quarantined(
-            "PIXELS_TOO_MANY", f"{rows} × {columns} × {samples} values", f"at most {MAX_PIXELS} are decoded"
-        )
+        raise Quarantined("PIXELS_TOO_MANY", f"{rows} × {columns} × {samples} values", f"at most {MAX_PIXELS} are decoded")
     allocated, stored, high = (_whole(dataset, key, -1) for key in ("BitsAllocated", "BitsStored", "HighBit"))
     if allocated not in (8, 16) or not 1 <= stored <= allocated:
         raise Quarantined("PIXELS_BITS", f"{allocated} bits allocated, {stored} stored", "8 to 16 bits are handled")
@@ -92,9 +88,7 @@ def _check_pixel_description(dataset: Dataset) -> None:
 def _check_photometric(dataset: Dataset, samples: int) -> None:
     photometric = str(dataset.get("PhotometricInterpretation", ""))
     if photometric not in (_COLOUR if samples == 3 else _GREY):
-        raise Quarantined(
-            "PIXELS_PHOTOMETRIC", f"photometric interpretation {photometric!r} with {samples} samples", _LOOK
-        )
+        raise Quarantined("PIXELS_PHOTOMETRIC", f"photometric interpretation {photometric!r} with {samples} samples", _LOOK)
     if photometric == "PALETTE COLOR" and "RedPaletteColorLookupTableData" not in dataset:
         raise Quarantined("PIXELS_NO_PALETTE", "PALETTE COLOR without a palette", "fetch it again from its source")
 
@@ -108,9 +102,7 @@ def _check_rescale(dataset: Dataset) -> None:
             raise Quarantined("CT_NO_RESCALE", "a CT image without rescale slope and intercept", "HU cannot be known")
         return
     if slope is None or intercept is None or slope == 0:
-        raise Quarantined(
-            "PIXELS_RESCALE", f"rescale slope {slope}, intercept {intercept}", "the pixel values would be wrong"
-        )
+        raise Quarantined("PIXELS_RESCALE", f"rescale slope {slope}, intercept {intercept}", "the pixel values would be wrong")
 
 
 def _frames(dataset: Dataset) -> int:

@@ -115,9 +115,7 @@ def join_labels(instances: pa.Table, labels: pa.Table, target: str, positive: st
     """
     if target not in labels.column_names:
         found = ", ".join(labels.column_names)
-        raise LabelError(
-            "LABELS_NO_TARGET", f"the labels have no column {target!r} (found {found})", "set labels.target"
-        )
+        raise LabelError("LABELS_NO_TARGET", f"the labels have no column {target!r} (found {found})", "set labels.target")
     key = key_column(labels)
     find = _finder(labels, key, target)
     matched = [(item, label) for item in instances.to_pylist() if (label := find(item[key])) and label[target] != ""]
@@ -153,9 +151,7 @@ def _finder(labels: pa.Table, key: str, target: str) -> Callable[[str], Mapping[
     for label in labels.to_pylist():
         known = index.setdefault(label[key], label)
         if known[target] != label[target]:
-            raise LabelError(
-                "LABELS_CONFLICT", f"two labels for one {key}: {known[target]!r} and {label[target]!r}", "keep one"
-            )
+            raise LabelError("LABELS_CONFLICT", f"two labels for one {key}: {known[target]!r} and {label[target]!r}", "keep one")
     if key != "uri":
         return index.get
 

@@ -41,9 +41,7 @@ class SyntheticSpec(Spec):
     prevalence: float = Field(default=0.35, ge=0, le=1, description="share of the patients with a malignant lesion")
     normal_share: float = Field(default=0.25, ge=0, le=1, description="share of the others without any lesion")
     difficulty: float = Field(default=0.4, ge=0, le=1, description="overlap of benign and malignant; 0 none, 1 most")
-    texture: Literal["speckle", "noise"] = Field(
-        default="speckle", description="speckle: US, 8 bits; noise: CR, 16 bits"
-    )
+    texture: Literal["speckle", "noise"] = Field(default="speckle", description="speckle: US, 8 bits; noise: CR, 16 bits")
     transfer_syntax: Literal["explicit", "rle", "jpegls", "jpeg2000"] = "explicit"
     seed: int = Field(default=0, ge=0, lt=2**63)
 

@@ -108,21 +108,15 @@ def store_error(error: BaseException, uri: str) -> StoreError:
     text = f"{type(error).__name__}: {error}".split("\n")[0][:200]
     denied = ("Forbidden", "AccessDenied", "InvalidAccessKey", "SignatureDoesNotMatch", "ExpiredToken")
     if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
-        return StoreError(
-            "STORE_NO_CREDENTIALS", f"no credentials for {uri}", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        )
+        return StoreError("STORE_NO_CREDENTIALS", f"no credentials for {uri}", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
     if isinstance(error, PermissionError) or any(word in text for word in denied):
-        return StoreError(
-            "STORE_DENIED", f"access to {uri} was refused ({text})", "check the credentials and their policy"
-        )
+        return StoreError("STORE_DENIED", f"access to {uri} was refused ({text})", "check the credentials and their policy")
     if isinstance(error, FileNotFoundError) or "NoSuchBucket" in text or "NoSuchKey" in text:
         return StoreError("STORE_NOT_FOUND", f"{uri} does not exist", "check the bucket and the path")
     if isinstance(error, (IsADirectoryError, NotADirectoryError)):
         return StoreError("STORE_NOT_A_FILE", f"{uri}: {text}", "check the path")
     retryable = not isinstance(error, OSError) or error.errno is None or error.errno in _RETRYABLE_ERRNO
-    return StoreError(
-        "STORE_FAILED", f"{uri}: {text}", "check the endpoint and the network, then run again", retryable=retryable
-    )
+    return StoreError("STORE_FAILED", f"{uri}: {text}", "check the endpoint and the network, then run again", retryable=retryable)
 
 
 def list_objects(uri: str) -> list[ObjectInfo]:
@@ -250,9 +244,7 @@ def names(uri: str) -> list[str]:
 
 def upload_folder(folder: Path, uri: str, last: str | None = None) -> None:
     """Copy a local folder to ``uri``; the file named ``last`` is written after all others and so marks completeness."""
-    files = sorted(
-        (path for path in folder.rglob("*") if path.is_file()), key=lambda path: (path.name == last, str(path))
-    )
+    files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: (path.name == last, str(path)))
     for path in files:
         write(join(uri, path.relative_to(folder).as_posix()), path.read_bytes())
 

@@ -80,9 +80,7 @@ def synthetic_instance(spec: SyntheticSpec, index: int) -> tuple[str, bytes, Lab
     return f"{dataset.PatientID}/{dataset.SOPInstanceUID}.dcm", _file_bytes(dataset), label
 
 
-def write_archive(
-    spec: SyntheticSpec, put: Callable[[str, bytes], object], indices: Iterable[int] | None = None
-) -> list[Label]:
+def write_archive(spec: SyntheticSpec, put: Callable[[str, bytes], object], indices: Iterable[int] | None = None) -> list[Label]:
     """Make the given images (all by default) and hand each to ``put(name, data)``; returns their labels.
 
     Names are relative, ``<PatientID>/<SOPInstanceUID>.dcm``. To spread the work, give each worker its own indices and

@@ -70,9 +70,7 @@ def upsert(uri: str, rows: pa.Table, key: str) -> None:
         append(uri, rows)
         return
     with store.translated(uri):
-        merge = open_table(uri).merge(
-            rows, f"target.{key} = source.{key}", source_alias="source", target_alias="target"
-        )
+        merge = open_table(uri).merge(rows, f"target.{key} = source.{key}", source_alias="source", target_alias="target")
         merge.when_matched_update_all().when_not_matched_insert_all().execute()
 
 

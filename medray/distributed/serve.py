@@ -50,7 +50,9 @@ def start(bundle_uri: str, spec: ServeSpec) -> None:
         BundleError: the bundle cannot be opened.
     """
     if spec.host not in LOOPBACK and not token():
-        raise ClusterError("SERVE_OPEN", f"{spec.host} can be reached by others", "set MEDRAY_SERVE_TOKEN, or listen on 127.0.0.1")
+        raise ClusterError(
+            "SERVE_OPEN", f"{spec.host} can be reached by others", "set MEDRAY_SERVE_TOKEN, or listen on 127.0.0.1"
+        )
     open_bundle(bundle_uri)
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     options = {"host": spec.host, "port": spec.port, "request_timeout_s": spec.request_timeout_s}
@@ -122,7 +124,9 @@ async def _files(request: Request, spec: ServeSpec) -> list[tuple[str, bytes]]:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise HTTPException(415, "send DICOM files as multipart/form-data")
     async with request.form(max_files=spec.max_files, max_fields=0) as form:
-        items = [(str(number), await part.read()) for number, (_, part) in enumerate(form.multi_items()) if not isinstance(part, str)]
+        items = [
+            (str(number), await part.read()) for number, (_, part) in enumerate(form.multi_items()) if not isinstance(part, str)
+        ]
     if not items:
         raise HTTPException(400, "no file in the request")
     return items

@@ -101,7 +101,9 @@ def _connect(address: str, spec: ClusterSpec) -> None:
             _init(address, spec)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         detail = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        raise ClusterError("CLUSTER_UNREACHABLE", f"cannot use Ray at {address}: {detail}", "check the address and the token") from error
+        raise ClusterError(
+            "CLUSTER_UNREACHABLE", f"cannot use Ray at {address}: {detail}", "check the address and the token"
+        ) from error
     quiet()
 
 

@@ -87,7 +87,9 @@ class ScreenConfig(Spec):
     output: str = Field(description="root of everything a run makes")
     source: str = Field(description="the archive to screen: a prefix of DICOM objects")
     bundle: str | None = Field(None, description="URI of a bundle; default: the champion of the registry under output")
-    night: str = Field("night", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="name of this run; the same name resumes")
+    night: str = Field(
+        "night", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="name of this run; the same name resumes"
+    )
     cluster: ClusterSpec = ClusterSpec()
     resources: Resources = Resources()
 
@@ -124,7 +126,9 @@ def validated(raw: dict[str, Any], kind: type[S], overrides: Sequence[str], sour
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError("CONFIG_INVALID", f"{source}: {explain(error, kind)}", "see the configuration reference in the README") from error
+        raise ConfigError(
+            "CONFIG_INVALID", f"{source}: {explain(error, kind)}", "see the configuration reference in the README"
+        ) from error
 
 
 def apply_override(raw: dict[str, Any], override: str) -> None:

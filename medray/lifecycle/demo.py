@@ -36,7 +36,9 @@ def demo(folder: str, seed: int, reporter: Reporter) -> dict[str, Any]:
     with session.session(config.cluster):
         write_archive(ARCHIVE.model_copy(update={"seed": seed}), store.join(root, "archive"), reporter.progress)
         write_archive(NIGHT.model_copy(update={"seed": seed + UNSEEN}), store.join(root, "night"), reporter.progress)
-        ingest(store.join(root, "archive", "images"), config.catalog, store.join(root, "archive", "labels.csv"), reporter.progress)
+        ingest(
+            store.join(root, "archive", "images"), config.catalog, store.join(root, "archive", "labels.csv"), reporter.progress
+        )
         result = train(config, reporter.progress, reporter.step)
         night_config = ScreenConfig(output=config.output, source=store.join(root, "night", "images"), night=f"demo-{seed}")
         night = screen(night_config.model_copy(update={"bundle": result.bundles[result.best].uri}), reporter.progress)
@@ -47,4 +49,6 @@ def demo(folder: str, seed: int, reporter: Reporter) -> dict[str, Any]:
 def demo_config(root: str, seed: int) -> TrainConfig:
     """The training configuration of the demo, kept as a file so that it can be read and copied."""
     raw = yaml.safe_load(files("medray.lifecycle").joinpath("demo.yaml").read_text())
-    return TrainConfig.model_validate({**raw, "seed": seed, "output": store.join(root, "out"), "catalog": store.join(root, "catalog")})
+    return TrainConfig.model_validate(
+        {**raw, "seed": seed, "output": store.join(root, "out"), "catalog": store.join(root, "catalog")}
+    )

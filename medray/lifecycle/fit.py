@@ -31,7 +31,18 @@ from medray.spec import fingerprint
 from medray.types import Bool, Float64, Int64, State
 
 OnStep = Callable[[str, int, dict[str, float]], None]
-_PACKAGES = ("medray", "ray", "torch", "monai", "scikit-learn", "xgboost-cpu", "pydicom", "imagecodecs", "opencv-python-headless", "numpy")
+_PACKAGES = (
+    "medray",
+    "ray",
+    "torch",
+    "monai",
+    "scikit-learn",
+    "xgboost-cpu",
+    "pydicom",
+    "imagecodecs",
+    "opencv-python-headless",
+    "numpy",
+)
 
 
 @dataclass(frozen=True)
@@ -132,7 +143,9 @@ def prepare(config: TrainConfig, samples: pa.Table, progress: Progress | None) -
     states = [{"uri": uri, "state": State.SCORED.value, "code": ""} | bad.get(uri, {}) for uri in samples["uri"].to_pylist()]
     summary = summarise(pa.Table.from_pylist(states), len(samples))
     if summary.failed:
-        raise RunError("RUN_INPUTS_FAILED", f"{summary.failed} of {len(samples)} images could not be fetched", "run again; done work is kept")
+        raise RunError(
+            "RUN_INPUTS_FAILED", f"{summary.failed} of {len(samples)} images could not be fetched", "run again; done work is kept"
+        )
     return samples.filter(pc.invert(pc.is_in(samples["uri"], pa.array(list(bad), pa.string())))), summary
 
 
@@ -196,7 +209,9 @@ def _write(
         metrics=metrics or {},
         provenance={**provenance, "seed": config.seed, "images": splits},
     )
-    uri = store.join(run_uri, "drafts", name) if threshold is None else store.join(config.output, "bundles", job_run(run_uri), name)
+    uri = (
+        store.join(run_uri, "drafts", name) if threshold is None else store.join(config.output, "bundles", job_run(run_uri), name)
+    )
     with store.local_folder(job.model_uri) as folder:
         write_bundle(manifest, folder, uri)
     return uri
@@ -207,7 +222,9 @@ def job_run(run_uri: str) -> str:
     return run_uri.rsplit("/", 1)[-1]
 
 
-def score_held_out(config: TrainConfig, drafts: Mapping[str, str], samples: pa.Table, run_uri: str, progress: Progress | None) -> Scores:
+def score_held_out(
+    config: TrainConfig, drafts: Mapping[str, str], samples: pa.Table, run_uri: str, progress: Progress | None
+) -> Scores:
     """Probabilities of every validation and test image, through the bundles themselves."""
     held_out = samples.filter(pc.not_equal(samples["split"], "train"))
     scores_uri = store.join(run_uri, "scores")

@@ -57,7 +57,9 @@ def ingest(source: str, catalog_uri: str, labels_uri: str | None = None, progres
     changed = [info for info in objects if known.get(info.uri) != (info.size, info.etag)]
     rows = list(_inspected(changed, progress))
     if rows and all(item["state"] == State.FAILED for item in rows):
-        raise StoreError(str(rows[0]["code"]), f"no object of {source} could be read: {rows[0]['message']}", "nothing was recorded")
+        raise StoreError(
+            str(rows[0]["code"]), f"no object of {source} could be read: {rows[0]['message']}", "nothing was recorded"
+        )
     if rows:
         catalog.upsert(rows)
     labelled = None

@@ -26,9 +26,7 @@ SHOWN_STUDIES = 50
 def write_train_report(result: TrainResult, night: ScreenResult | None = None, uri: str | None = None) -> str:
     """Write ``report.html`` into the run's folder (or to ``uri``), with the worklist of a night where there is one."""
     y, inside, _ = result.scores.of(result.evaluated_on)
-    models = tuple(
-        ModelResult(name, y, result.scores.probability[name][inside], result.metrics[name]) for name in result.bundles
-    )
+    models = tuple(ModelResult(name, y, result.scores.probability[name][inside], result.metrics[name]) for name in result.bundles)
     bundle = result.bundles[result.best]
     manifest = bundle.manifest
     page = ReportData(
@@ -76,7 +74,8 @@ def _facts(result: TrainResult, bundle: Bundle) -> dict[str, str]:
         "fingerprint": bundle.fingerprint,
         "catalog": f"{bundle.manifest.provenance['catalog']} (version {bundle.manifest.provenance['catalog_version']})",
         "images": ", ".join(f"{counts[split]} {split}" for split in SPLITS if counts[split]),
-        "figures from": f"the {result.evaluated_on} split" + ("" if result.evaluated_on == "test" else ", which also chose the threshold"),
+        "figures from": f"the {result.evaluated_on} split"
+        + ("" if result.evaluated_on == "test" else ", which also chose the threshold"),
         "run": result.run_uri,
     }
 

@@ -44,7 +44,9 @@ def object_rows(objects: list[ObjectInfo]) -> pa.Table:
     return pa.table({"uri": [info.uri for info in objects], "etag": [info.etag for info in objects]})
 
 
-def score(bundle_uri: str, rows: pa.Table, table_uri: str, actors: int | None, progress: Progress | None, what: str) -> tuple[pa.Table, Summary]:
+def score(
+    bundle_uri: str, rows: pa.Table, table_uri: str, actors: int | None, progress: Progress | None, what: str
+) -> tuple[pa.Table, Summary]:
     """Score objects into a table; needs a running session.
 
     Returns:
@@ -89,10 +91,17 @@ def evaluate_source(
         table, summary = score(bundle_uri, rows, place, None, progress, "evaluate")
     scored = table.filter(pa.compute.equal(table["state"], State.SCORED.value))
     if not len(scored):
-        raise LabelError("EVALUATE_NOTHING_SCORED", f"none of {summary.inputs} objects of {source} could be scored", f"codes: {summary.reasons}")
+        raise LabelError(
+            "EVALUATE_NOTHING_SCORED",
+            f"none of {summary.inputs} objects of {source} could be scored",
+            f"codes: {summary.reasons}",
+        )
     joined = join_labels(scored, labels, manifest.target, manifest.positive)
     metrics = evaluate(
-        joined["y"].to_numpy(), joined[COLUMN].to_numpy(), manifest.threshold.value, groups=joined["group"].to_numpy(zero_copy_only=False)
+        joined["y"].to_numpy(),
+        joined[COLUMN].to_numpy(),
+        manifest.threshold.value,
+        groups=joined["group"].to_numpy(zero_copy_only=False),
     )
     return Evaluation(metrics, summary, len(scored) - len(joined), joined, manifest)
 

@@ -69,7 +69,11 @@ def worklist(scored: pa.Table) -> pa.Table:
         scored: outcome rows with ``probability`` and ``positive``.
     """
     best: dict[str, dict[str, object]] = {}
-    for item in scored.filter(pc.equal(scored["state"], State.SCORED.value)).sort_by([(COLUMN, "descending"), ("uri", "ascending")]).to_pylist():
+    for item in (
+        scored.filter(pc.equal(scored["state"], State.SCORED.value))
+        .sort_by([(COLUMN, "descending"), ("uri", "ascending")])
+        .to_pylist()
+    ):
         study = best.setdefault(item["study_uid"], {**item, "images": 0})
         study["images"] = int(str(study["images"])) + 1
     ordered = sorted(best.values(), key=lambda item: (-float(str(item[COLUMN])), str(item["study_uid"])))
@@ -87,7 +91,9 @@ def _fix_night(config: ScreenConfig, night_uri: str) -> str:
         record = json.loads(store.read(record_uri))
         asked = (store.normalise(config.source), bundle_uri or record["bundle"])
         if asked != (record["source"], record["bundle"]):
-            raise ConfigError("NIGHT_DIFFERS", f"{config.night} was started with {record['source']} and {record['bundle']}", "use another name")
+            raise ConfigError(
+                "NIGHT_DIFFERS", f"{config.night} was started with {record['source']} and {record['bundle']}", "use another name"
+            )
         return str(record["bundle"])
     chosen = bundle_uri or registry.champion(config.output)
     fingerprint = open_bundle(chosen).fingerprint

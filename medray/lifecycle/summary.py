@@ -46,5 +46,7 @@ def summarise(outcomes: pa.Table, inputs: int) -> Summary:
     reasons = Counter(code for code in outcomes["code"].to_pylist() if code)
     scored, excluded, quarantined, failed = (states[state.value] for state in State)
     if scored + excluded + quarantined + failed != inputs or len(set(outcomes["uri"].to_pylist())) != inputs:
-        raise RunError("RUN_DOES_NOT_RECONCILE", f"{inputs} inputs, but states {dict(states)}", "nothing was published; report this")
+        raise RunError(
+            "RUN_DOES_NOT_RECONCILE", f"{inputs} inputs, but states {dict(states)}", "nothing was published; report this"
+        )
     return Summary(inputs, scored, excluded, quarantined, failed, dict(sorted(reasons.items())))

@@ -27,7 +27,9 @@ def tune(config: TrainConfig, models: list[str], progress: Progress | None = Non
         ConfigError: MODEL_UNKNOWN; and what training raises.
     """
     if unknown := sorted(set(models) - set(config.models)):
-        raise ConfigError("MODEL_UNKNOWN", f"no model {', '.join(unknown)} in the configuration", f"it has {', '.join(config.models)}")
+        raise ConfigError(
+            "MODEL_UNKNOWN", f"no model {', '.join(unknown)} in the configuration", f"it has {', '.join(config.models)}"
+        )
     samples, _ = labelled_samples(config)
     root = store.join(config.output, "tune", run_name(config, samples))
     found: dict[str, list[Trial]] = {}

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from medray.data import store
 from medray.data.synthetic import SyntheticSpec, labels_csv
-from medray.distributed import session
-from medray.distributed import synthesis
+from medray.distributed import session, synthesis
 from medray.distributed.session import ClusterSpec
 from medray.lifecycle.config import validated
 from medray.lifecycle.summary import Progress

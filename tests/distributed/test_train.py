@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from medray.data import store
 from medray.distributed.train import FitJob, Scaling, fit_all, load_data
-from medray.errors import MedrayError, ModelError
+from medray.errors import ModelError
 from medray.models.table import family_of
 
 
@@ -41,7 +42,7 @@ def test_shards_are_disjoint_and_whole(job: FitJob) -> None:
     assert sum(len(shard.train) for shard in shards) == len(whole.train)
     rows = np.concatenate([shard.train.x for shard in shards])
     assert np.array_equal(np.sort(rows[:, 0]), np.sort(whole.train.x[:, 0]))
-    assert all(np.array_equal(shard.valid.x, whole.valid.x) for shard in shards)
+    assert all(np.array_equal(shard.valid.x, whole.valid.x, equal_nan=True) for shard in shards)
     samples = pq.read_table(job.samples_uri)
     assert len(whole.train) == samples["split"].to_pylist().count("train")
 
@@ -56,9 +57,12 @@ def test_two_workers_train_xgboost_with_checkpoints(job: FitJob, ray_session: No
     assert list(Path(job.fit_uri).glob("train/xgb/checkpoint_*"))
 
 
-def test_an_error_in_a_worker_comes_back_typed(job: FitJob, ray_session: None) -> None:
-    broken = replace(job, columns=job.columns[:-1], shape=(len(job.columns),))
-    with pytest.raises(MedrayError) as caught:
-        fit_all([(broken, Scaling())])
-    assert isinstance(caught.value, ModelError)
-    assert not broken.finished()
+def test_an_error_in_a_worker_comes_back_typed(job: FitJob, tmp_path: Path, ray_session: None) -> None:
+    samples = pq.read_table(job.samples_uri)
+    one_class = samples.set_column(samples.column_names.index("y"), "y", pa.array([0] * len(samples), pa.int64()))
+    pq.write_table(one_class, tmp_path / "samples.parquet")
+    hopeless = replace(job, samples_uri=str(tmp_path / "samples.parquet"))
+    with pytest.raises(ModelError) as caught:
+        fit_all([(hopeless, Scaling())])
+    assert caught.value.code == "MODEL_SINGLE_CLASS"
+    assert not hopeless.finished()
