@@ -1,7 +1,7 @@
 """A bundle: one trained model with everything that decides its answers, locked by checksums.
 
-A folder with ``bundle.json`` (the manifest) and ``model/``. The manifest holds the preprocessing and feature specs, the classes, the
-threshold with its reason, where the model comes from, and the sha256 of every file; its own fingerprint names the bundle.
+A folder with ``bundle.json`` (the manifest) and ``model/``. The manifest holds the preprocessing and feature specs, the classes,
+the threshold with its reason, where the model comes from, and the sha256 of every file; its own fingerprint names the bundle.
 ``Bundle.predict`` is the only way from an image to a probability: evaluation, screening and serving all call it.
 """
 
@@ -18,12 +18,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field
 
 from medray.data import store
 from medray.data.catalog import terminal_state
 from medray.data.dicom import decode
-from medray.errors import BundleError, Excluded, InputError, MedrayError
+from medray.errors import BundleError, Excluded, MedrayError
 from medray.features import table as features
 from medray.features.table import FeatureSpec
 from medray.imaging.preprocess import PreprocessSpec, preprocess
@@ -73,9 +73,9 @@ class Manifest(Spec):
     positive: str
     modalities: tuple[str, ...] = ()
     threshold: Threshold
-    metrics: dict[str, Any] = {}
-    provenance: dict[str, Any] = {}
-    files: dict[str, str] = {}
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    provenance: dict[str, Any] = Field(default_factory=dict)
+    files: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Bundle:
         try:
             image = as_image(item)
             probability = self.probability(image)
-        except (InputError, MedrayError) as error:
+        except MedrayError as error:
             return Prediction(terminal_state(error), code=error.code, message=error.message)
         positive = probability >= self.manifest.threshold.value
         return Prediction(State.SCORED, probability, positive, image.header.sop_uid)
@@ -195,7 +195,7 @@ def _parse_manifest(data: bytes, uri: str) -> Manifest:
         if raw.get("format") != FORMAT:
             raise BundleError("BUNDLE_FORMAT", f"{uri} has format {raw.get('format')}, this medray reads {FORMAT}")
         return Manifest.model_validate(raw)
-    except (ValueError, AttributeError, ValidationError) as error:
+    except (ValueError, AttributeError) as error:
         raise BundleError("BUNDLE_FORMAT", f"the manifest of {uri} cannot be read", "publish the bundle again") from error
 
 

@@ -52,8 +52,8 @@ def ingest(
 def train(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> None:
     """Train the models of a configuration, evaluate them and publish the best as a bundle."""
     from medray.lifecycle.config import TrainConfig, load_config
-    from medray.lifecycle.fit import as_json as plain
     from medray.lifecycle.fit import train as run
+    from medray.lifecycle.publish import as_json as plain
     from medray.lifecycle.reporting import write_train_report
 
     settings = load_config(config, TrainConfig, sets or [])

@@ -1,4 +1,4 @@
-"""What a person sees: progress bars on a terminal, plain lines otherwise, and one line for an error. Everything goes to stderr."""
+"""What a person sees: progress bars on a terminal, plain lines otherwise, one line for an error. Everything goes to stderr."""
 
 from __future__ import annotations
 

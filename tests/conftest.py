@@ -33,6 +33,12 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+@pytest.fixture(name="free_ports")
+def free_ports_fixture() -> Callable[[int], list[int]]:
+    """Finds ports that nothing listens on."""
+    return free_ports
+
+
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A SeaweedFS S3 server on loopback with keys; yields its endpoint URL."""

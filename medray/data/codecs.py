@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +10,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import uid
-from pydicom.pixels import get_decoder
-from pydicom.pixels.decoders.base import DecodeRunner
+from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 
 PLUGIN = "imagecodecs"
 DECODER_DEPENDENCIES = dict.fromkeys(
@@ -54,12 +54,15 @@ def decode_frame(src: bytes, runner: DecodeRunner) -> bytearray:
     """One encoded frame as raw little-endian pixel data, colour by pixel (part of pydicom's plugin interface).
 
     Raises:
-        ValueError: the code stream holds another image size than the header states.
+        ValueError: the code stream holds another image size than the header states; known before anything is decoded.
     """
+    stated = stated_shape(src)
+    if stated != (runner.rows, runner.columns, runner.samples_per_pixel):
+        raise ValueError(f"the compressed image is {stated}, not as the header says")
     pixels = _decoder(runner)(src)
-    shape = (runner.rows, runner.columns) + ((runner.samples_per_pixel,) if runner.samples_per_pixel > 1 else ())
+    shape = stated if stated[2] > 1 else stated[:2]
     if pixels.shape != shape:
-        raise ValueError(f"the compressed image is {pixels.shape}, the header says {shape}")
+        raise ValueError(f"decodes to {pixels.shape}, the header says {shape}")
     runner.set_option("planar_configuration", 0)
     runner.set_option("bits_allocated", 8 * pixels.dtype.itemsize)
     if runner.photometric_interpretation in ("YBR_ICT", "YBR_RCT"):
@@ -67,30 +70,45 @@ def decode_frame(src: bytes, runner: DecodeRunner) -> bytearray:
     return bytearray(np.ascontiguousarray(pixels).tobytes())
 
 
+def stated_shape(data: bytes) -> tuple[int, int, int]:
+    """(rows, columns, components) that a JPEG, JPEG-LS or JPEG 2000 code stream states; zeros where it states none.
+
+    Of JPEG and JPEG-LS the first frame header (SOF0 to SOF3, SOF55; ITU-T T.81 B.2.2, T.87 C.2.2), of JPEG 2000 the SIZ marker
+    segment (ITU-T T.800 A.5.1), also inside a JP2 file.
+    """
+    if not data.startswith(b"\xff\xd8"):
+        return _siz_shape(data)
+    position = 2
+    while position + 10 <= len(data) and data[position] == 0xFF:
+        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker in (0xC0, 0xC1, 0xC2, 0xC3, 0xF7):
+            rows, columns, components = struct.unpack_from(">HHB", data, position + 5)
+            return rows, columns, components
+        position += 1 if marker == 0xFF else 2 + length
+    return 0, 0, 0
+
+
+def _siz_shape(data: bytes) -> tuple[int, int, int]:
+    start = data.find(b"\xff\x4f\xff\x51")
+    if start < 0 or start + 42 > len(data):
+        return 0, 0, 0
+    right, bottom, left, top = struct.unpack_from(">4I", data, start + 8)
+    return bottom - top, right - left, int.from_bytes(data[start + 40 : start + 42], "big")
+
+
 def _decoder(runner: DecodeRunner) -> Callable[[bytes], NDArray[Any]]:
     syntax = runner.transfer_syntax
     if syntax in _J2K:
-        return imagecodecs.jpeg2k_decode  # type: ignore[no-any-return]
+        return imagecodecs.jpeg2k_decode
     if syntax in _JPEG_LS:
-        return imagecodecs.jpegls_decode  # type: ignore[no-any-return]
+        return imagecodecs.jpegls_decode
     if syntax in _JPEG_DCT:
         return _jpeg_without_colour_transform
-    return imagecodecs.jpegsof3_decode  # type: ignore[no-any-return]
+    return imagecodecs.jpegsof3_decode
 
 
 def _jpeg_without_colour_transform(data: bytes) -> NDArray[Any]:
     """Baseline or 12-bit JPEG; the components stay as stored, since pydicom converts by the photometric interpretation."""
-    as_stored = {"colorspace": _JCS_RGB, "outcolorspace": _JCS_RGB} if _components(data) == 3 else {}
+    as_stored: dict[str, Any] = {"colorspace": _JCS_RGB, "outcolorspace": _JCS_RGB} if stated_shape(data)[2] == 3 else {}
     pixels: NDArray[Any] = imagecodecs.jpeg8_decode(data, **as_stored)
     return pixels
-
-
-def _components(data: bytes) -> int:
-    """Number of components in the first JPEG frame header (SOF0–SOF2; ITU-T T.81 B.2.2), 0 if there is none."""
-    position = 2
-    while position + 10 <= len(data) and data[position] == 0xFF:
-        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
-        if marker in (0xC0, 0xC1, 0xC2):
-            return data[position + 9]
-        position += 2 + length
-    return 0

@@ -8,13 +8,15 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.filereader import read_partial
-from pydicom.pixels import apply_color_lut, apply_modality_lut, get_decoder
+from pydicom.filereader import read_dataset, read_partial
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from medray.data import codecs
@@ -22,8 +24,9 @@ from medray.data.header import check_pixel_length, classify, header_of, is_paddi
 from medray.errors import InputError, Quarantined
 from medray.types import Float32, Header, Image
 
-PIXEL_TAGS = {0x7FE00008: "float", 0x7FE00009: "double", 0x7FE00010: "integer"}
+PIXEL_TAGS = {0x7FE00008, 0x7FE00009, 0x7FE00010}  # float, double, integer
 MAX_INFLATED_BYTES = 1 << 30
+UNREADABLE = "DICOM_UNREADABLE"
 _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601-7, section 2.5.1
 
 
@@ -41,7 +44,7 @@ def _boundary() -> Iterator[None]:
         raise
     except Exception as error:
         detail = f"{type(error).__name__}: {str(error).strip().splitlines()[-1][:160] if str(error).strip() else ''}"
-        raise Quarantined("DICOM_UNREADABLE", f"cannot be decoded ({detail})", "look at the file with a DICOM viewer") from error
+        raise Quarantined(UNREADABLE, f"cannot be decoded ({detail})", "look at the file with a DICOM viewer") from error
     finally:
         logger.setLevel(level)
 
@@ -60,17 +63,23 @@ def inspect(head: bytes, size_bytes: int) -> Header | None:
         Excluded: a valid object that is no 2-D image.
         Quarantined: not DICOM, broken, or contradictory.
     """
+    whole = len(head) >= size_bytes
+    try:
+        with _boundary():
+            _check_magic(head)
+            if not whole and _is_deflated(head):
+                return None
+            dataset, pixels = _parse(head)
+    except Quarantined as error:
+        if whole or error.code != UNREADABLE:
+            raise
+        return None  # the head may end inside an element
+    if pixels is None and not whole:
+        return None
     with _boundary():
-        _check_magic(head)
-        whole = len(head) >= size_bytes
-        if not whole and _is_deflated(head):
-            return None
-        dataset, pixels_at = _parse(head)
-        if pixels_at is None and not whole:
-            return None
-        classify(dataset, has_pixels=pixels_at is not None)
-        if pixels_at is not None:
-            check_pixel_length(dataset, size_bytes - pixels_at)
+        classify(dataset, has_pixels=pixels is not None)
+        if pixels is not None:
+            check_pixel_length(dataset, pixels.length_bytes, size_bytes - pixels.start)
         return header_of(dataset)
 
 
@@ -105,32 +114,51 @@ def _check_magic(head: bytes) -> None:
         raise Quarantined("DICOM_NOT_DICOM", "no DICM prefix: this is not a DICOM file", "remove it from the archive")
 
 
+@dataclass(frozen=True)
+class PixelElement:
+    """Where the pixel data element has its value, and how long it says that it is (0xFFFFFFFF: encapsulated)."""
+
+    start: int
+    length_bytes: int
+
+
+def _meta(head: bytes) -> tuple[pydicom.Dataset, int]:
+    """The file meta information (PS3.10 7.1) as pydicom reads it, and where the data set starts."""
+    stream = io.BytesIO(head)
+    stream.seek(132)
+    return read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: int(tag) >> 16 != 2), stream.tell()
+
+
 def _is_deflated(head: bytes) -> bool:
-    return bytes(DeflatedExplicitVRLittleEndian, "ascii") in head[132:1024]
+    return bool(_meta(head)[0].get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian)
 
 
-def _parse(head: bytes) -> tuple[pydicom.Dataset, int | None]:
-    """The data set before the pixel data and, where there is pixel data, the offset at which its element starts."""
-    found = False
-
-    def at_pixels(tag: int, _vr: str | None, _length: int) -> bool:
-        nonlocal found
-        found = int(tag) in PIXEL_TAGS
-        return found
-
+def _parse(head: bytes) -> tuple[pydicom.Dataset, PixelElement | None]:
+    """The data set before the pixel data (of a deflated file: with it) and, where there is pixel data, its element."""
     if _is_deflated(head):
         _check_inflated_size(head)
         dataset: pydicom.Dataset = pydicom.dcmread(io.BytesIO(head))
-        return dataset, (0 if "PixelData" in dataset else None)
+        return dataset, PixelElement(0, len(dataset.PixelData)) if "PixelData" in dataset else None
+    length_bytes: int | None = None
+
+    def at_pixels(tag: int, _vr: str | None, length: int) -> bool:
+        nonlocal length_bytes
+        if int(tag) not in PIXEL_TAGS:
+            return False
+        length_bytes = length
+        return True
+
     stream = io.BytesIO(head)
     dataset = read_partial(stream, stop_when=at_pixels)
-    return dataset, (stream.tell() if found else None)
+    if length_bytes is None:
+        return dataset, None
+    header_bytes = 8 if dataset.file_meta.TransferSyntaxUID.is_implicit_VR else 12  # PS3.5 7.1.2, 7.1.3
+    return dataset, PixelElement(stream.tell() + header_bytes, length_bytes)
 
 
 def _check_inflated_size(data: bytes) -> None:
-    """Refuse a deflate bomb before memory grows (PS3.5 A.5 holds a raw RFC 1951 stream after the file meta information)."""
-    start = 144 + int.from_bytes(data[140:144], "little")  # the group length (0002,0000) is the first element (PS3.10 7.1)
-    inflater, total, chunk = zlib.decompressobj(-zlib.MAX_WBITS), 0, data[start:]
+    """Refuse a deflate bomb before memory grows (PS3.5 A.5: a raw RFC 1951 stream follows the file meta information)."""
+    inflater, total, chunk = zlib.decompressobj(-zlib.MAX_WBITS), 0, data[_meta(data)[1] :]
     while chunk and not inflater.eof:
         total += len(inflater.decompress(chunk, 1 << 20))
         chunk = inflater.unconsumed_tail
@@ -149,7 +177,7 @@ def _image(dataset: pydicom.Dataset) -> Image:
     return Image(pixels=pixels, valid=valid, header=header)
 
 
-def _stored_values(dataset: pydicom.Dataset) -> NDArray[np.generic]:
+def _stored_values(dataset: pydicom.Dataset) -> NDArray[np.integer]:
     """Stored pixel values: integer (rows, columns), or RGB (rows, columns, 3)."""
     syntax = dataset.file_meta.TransferSyntaxUID
     plugin = codecs.PLUGIN if codecs.is_available(syntax) else ""
@@ -164,19 +192,19 @@ def _is_palette(dataset: pydicom.Dataset) -> bool:
     return bool(dataset.PhotometricInterpretation == "PALETTE COLOR")
 
 
-def _luminance(dataset: pydicom.Dataset, stored: NDArray[np.generic]) -> Float32:
+def _luminance(dataset: pydicom.Dataset, stored: NDArray[np.integer]) -> Float32:
     """Luma Y' of RGB values, in the units of the stored values."""
     rgb = apply_color_lut(stored, dataset)[..., :3] if _is_palette(dataset) else stored
     return np.asarray(rgb.astype(np.float32) @ _LUMINANCE, dtype=np.float32)
 
 
-def _modality_values(dataset: pydicom.Dataset, stored: NDArray[np.generic]) -> Float32:
+def _modality_values(dataset: pydicom.Dataset, stored: NDArray[np.integer]) -> Float32:
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         stored = _mirror(dataset)(stored)
     return np.asarray(apply_modality_lut(stored, dataset), dtype=np.float32)
 
 
-def _mirror(dataset: pydicom.Dataset) -> Callable[[NDArray[np.generic]], NDArray[np.generic]]:
+def _mirror(dataset: pydicom.Dataset) -> Callable[[NDArray[np.integer]], NDArray[np.integer]]:
     """v → last - v over the range of BitsStored, so that the smallest value, shown white, becomes the largest."""
     last = -1 if dataset.PixelRepresentation else (1 << dataset.BitsStored) - 1
     return lambda stored: (last - stored.astype(np.int64)).astype(stored.dtype)

@@ -14,8 +14,8 @@ from pydicom.uid import (
     AllTransferSyntaxes,
     DeflatedExplicitVRLittleEndian,
     MediaStorageDirectoryStorage,
+    RLELossless,
     SegmentationStorage,
-    UID_dictionary,
 )
 
 from medray.data.pseudonym import patient_key
@@ -23,6 +23,7 @@ from medray.errors import Excluded, Quarantined
 from medray.types import Bool, Header
 
 MAX_PIXELS = 1 << 29
+_RLE_RATIO = 64  # two bytes stand for 128 at most (PS3.5 G.3)
 _COLOUR = {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420"}
 _GREY = {"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"}
 _LOOK = "look at the file with a DICOM viewer"
@@ -42,11 +43,13 @@ def classify(dataset: Dataset, *, has_pixels: bool) -> None:
     syntax = str(meta.get("TransferSyntaxUID", ""))
     if not syntax:
         raise Quarantined("DICOM_NO_TRANSFER_SYNTAX", "no Transfer Syntax UID (0002,0010)", _LOOK)
-    name = UID_dictionary.get(sop_class, ("",))[0]
+    name = UID(sop_class).name
+    if not sop_class:
+        raise Quarantined("DICOM_MISSING_UID", "no SOPClassUID", "ask the source to send it again")
     if sop_class == SegmentationStorage:
         raise Excluded("OBJECT_SEGMENTATION", "a segmentation, which is a label and no image")
     if "Image Storage" not in name:
-        raise Excluded("OBJECT_NOT_AN_IMAGE", f"SOP class {name or sop_class or 'missing'} is no image")
+        raise Excluded("OBJECT_NOT_AN_IMAGE", f"SOP class {name} is no image")
     if syntax not in AllTransferSyntaxes:
         raise Quarantined(
             "DICOM_UNKNOWN_TRANSFER_SYNTAX", f"transfer syntax {UID(syntax).name}", "convert the file to a standard one"
@@ -115,31 +118,31 @@ def _frames(dataset: Dataset) -> int:
     return frames
 
 
-def check_pixel_length(dataset: Dataset, available_bytes: int) -> None:
-    """Compare the length of native pixel data with the header and the file (PS3.5 8.1.1).
+def check_pixel_length(dataset: Dataset, length_bytes: int, available_bytes: int) -> None:
+    """Compare the length of the pixel data with the header and the file (PS3.5 8.1.1).
 
     Args:
         dataset: the header of an image.
-        available_bytes: bytes of the file from the start of the pixel data element to its end.
+        length_bytes: length of the pixel data element as it says itself.
+        available_bytes: bytes of the file from the value of the element on.
 
     Raises:
         Quarantined: PIXELS_TRUNCATED, PIXELS_LENGTH.
     """
-    syntax = dataset.file_meta.TransferSyntaxUID
+    syntax, expected = dataset.file_meta.TransferSyntaxUID, expected_bytes(dataset)
     if syntax == DeflatedExplicitVRLittleEndian:
-        present, slack = len(dataset.PixelData), 1
+        present = length_bytes
+    elif syntax == RLELossless:
+        present, length_bytes = _RLE_RATIO * available_bytes, expected
     elif syntax.is_compressed:
         return
     else:
-        # The element header is 8 bytes (implicit VR) or 12; small paddings and elements after the pixels may follow.
-        present, slack = available_bytes - (8 if syntax.is_implicit_VR else 12), available_bytes
-    expected = expected_bytes(dataset)
-    if present < expected:
-        raise Quarantined(
-            "PIXELS_TRUNCATED", f"{present} bytes of pixel data, {expected} expected", "fetch it again from its source"
-        )
-    if present > expected + slack:
-        raise Quarantined("PIXELS_LENGTH", f"{present} bytes of pixel data, {expected} expected", _LOOK)
+        present = min(length_bytes, available_bytes)
+    if present < min(expected, length_bytes) or length_bytes < expected:
+        message = f"{present} bytes of pixel data, {expected} expected"
+        raise Quarantined("PIXELS_TRUNCATED", message, "fetch it again from its source")
+    if length_bytes >= 2 * expected:
+        raise Quarantined("PIXELS_LENGTH", f"{length_bytes} bytes of pixel data, {expected} expected", _LOOK)
 
 
 def expected_bytes(dataset: Dataset) -> int:
@@ -195,7 +198,7 @@ def _voi_window(dataset: Dataset) -> tuple[float, float] | None:
     return (centre, width)
 
 
-def is_padding(dataset: Dataset, stored: NDArray[np.generic]) -> Bool | None:
+def is_padding(dataset: Dataset, stored: NDArray[np.integer]) -> Bool | None:
     """bool (rows, columns), True on padding (PS3.3 C.7.5.1.1.2); None where the header names no padding value."""
     value = dataset.get("PixelPaddingValue")
     if value is None or dataset.PhotometricInterpretation == "PALETTE COLOR":

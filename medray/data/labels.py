@@ -1,7 +1,7 @@
 """Labels: a CSV or Parquet table keyed by SOP, Series or Study Instance UID or by path, joined to instances; and seeded splits.
 
-A column named ``split`` (train, val, test) wins over a drawn split. A column PatientID or patient groups the images of one patient;
-else the catalog's patient key does. Patient identifiers are replaced by pseudonyms when a label table is read.
+A column named ``split`` (train, val, test) wins over a drawn split. A column PatientID or patient groups the images of one
+patient; else the catalog's patient key does. Patient identifiers are replaced by pseudonyms when a label table is read.
 """
 
 from __future__ import annotations
@@ -179,7 +179,8 @@ def _require_both(rows: list[dict[str, object]], target: str, positive: str, val
     positives = sum(int(item["y"] == 1) for item in rows)
     if positives in (0, len(rows)):
         shown = ", ".join(sorted(values)[:5])
-        message = f"all {len(rows)} labelled images are {'positive' if positives else 'negative'} ({target} = {shown}; positive is {positive!r})"
+        side = "positive" if positives else "negative"
+        message = f"all {len(rows)} labelled images are {side} ({target} = {shown}; positive is {positive!r})"
         raise LabelError("LABELS_SINGLE_CLASS", message, "give labels of both classes, or set labels.positive")
 
 

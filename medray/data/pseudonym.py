@@ -10,8 +10,9 @@ import os
 def patient_key(patient_id: str) -> str:
     """Keyed hash of a PatientID: 16 hex digits, or "" where there is no id.
 
-    HMAC-SHA-256 (RFC 2104) with the key of the environment variable ``MEDRAY_PSEUDONYM_KEY``. The same key gives the same pseudonym,
-    so catalogs and labels of one site agree. Without a key the pseudonym groups images but can be guessed from a list of ids.
+    HMAC-SHA-256 (RFC 2104) with the key of the environment variable ``MEDRAY_PSEUDONYM_KEY``. The same key gives the same
+    pseudonym, so catalogs and labels of one site agree. Without a key the pseudonym groups images but can be guessed from a
+    list of ids.
     """
     if not patient_id:
         return ""

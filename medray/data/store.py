@@ -54,7 +54,8 @@ def filesystem(uri: str) -> tuple[Any, str]:
     uri = normalise(uri)
     protocol = uri.split("://", 1)[0] if "://" in uri else "file"
     try:
-        return fsspec.core.url_to_fs(uri, **(_s3_options() if protocol in ("s3", "s3a") else {}))
+        fs, path = fsspec.core.url_to_fs(uri, **(_s3_options() if protocol in ("s3", "s3a") else {}))
+        return fs, str(path)
     except (ImportError, ValueError) as error:
         raise StoreError(
             "STORE_PROTOCOL", f"cannot open {uri}: {error}", "install the fsspec package of this protocol"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from medray.data import store
 from medray.errors import StoreError
@@ -90,7 +90,7 @@ def register(uri: str, schema: pa.Schema, shards: Sequence[tuple[str, int, int]]
         shards: (file name, size in bytes, number of rows) of each file.
     """
     uri = store.normalise(uri)
-    actions = [
+    actions: list[AddAction | RemoveAction] = [
         AddAction(name, size, {}, modification_time=0, data_change=True, stats=json.dumps({"numRecords": rows}))
         for name, size, rows in shards
     ]

@@ -1,4 +1,4 @@
-"""Where a fit runs: a Ray task with checkpoints in the store, a Ray Train worker, or a Tune trial. Families see only FitContext."""
+"""Where a fit runs: a Ray task with checkpoints in the store, a Ray Train worker, a Tune trial. Families see only FitContext."""
 
 from __future__ import annotations
 
@@ -34,9 +34,11 @@ class StoreContext:
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def wrap(self, network: Any) -> Any:
+        """The network on the device."""
         return network.to(self.device)
 
     def report(self, step: int, metrics: Mapping[str, float], save: Callable[[Path], None] | None = None) -> None:
+        """Keep the checkpoint in the store and tell the driver."""
         if save is not None:
             self._keep(step, save)
         notify(self.watcher, self.label, step, metrics)
@@ -50,6 +52,7 @@ class StoreContext:
             store.delete(store.join(self.checkpoints_uri, old))
 
     def checkpoint(self) -> Path | None:
+        """The newest complete checkpoint in the store."""
         for step in reversed(store.names(self.checkpoints_uri)):
             uri = store.join(self.checkpoints_uri, step)
             if store.exists(store.join(uri, COMPLETE)):
@@ -76,6 +79,7 @@ class TrainContext:
         self._stack = ExitStack()
 
     def wrap(self, network: Any) -> Any:
+        """The network on the device, in DDP where there are several workers."""
         if not _in_process_group():
             return network.to(self.device)
         from ray.train.torch import prepare_model
@@ -83,6 +87,7 @@ class TrainContext:
         return prepare_model(network)
 
     def report(self, step: int, metrics: Mapping[str, float], save: Callable[[Path], None] | None = None) -> None:
+        """Report to Ray Train; the checkpoint is that of rank 0."""
         import ray.train
 
         if save is None or self.rank != 0:
@@ -95,6 +100,7 @@ class TrainContext:
             notify(self.watcher, self.label, step, metrics)
 
     def checkpoint(self) -> Path | None:
+        """The checkpoint from which Ray Train resumes."""
         import ray.train
 
         found = ray.train.get_checkpoint()
@@ -118,14 +124,17 @@ class TrialContext:
     world_size: int = 1
 
     def wrap(self, network: Any) -> Any:
+        """The network on the device."""
         return network.to(self.device)
 
     def report(self, step: int, metrics: Mapping[str, float], save: Callable[[Path], None] | None = None) -> None:
+        """Report to Tune, which may end the trial here."""
         from ray import tune
 
         tune.report({**metrics, "step": step})
 
     def checkpoint(self) -> Path | None:
+        """None: trials start afresh."""
         return None
 
 

@@ -1,7 +1,8 @@
 """Objects of an archive → fetch → decode → job → table, through Ray Data and a fixed pool of actors.
 
-The actors read the bytes themselves and write their results as Parquet shards under the table; the driver registers the shards in one
-commit. A shard is named after its inputs, so a run that was killed finds what it finished; every input has one row with its state.
+The actors read the bytes themselves and write their results as Parquet shards under the table; the driver registers the shards in
+one commit. A shard is named after its inputs, so a run that was killed finds what it finished; every input has one row with its
+state.
 """
 
 from __future__ import annotations
@@ -143,6 +144,7 @@ class BlockActor:
         self._table_uri = table_uri
 
     def __call__(self, block: pa.Table) -> pa.Table:
+        """Write the shard of a block."""
         rows = block.to_pylist()
         contents = store.read_many([row["uri"] for row in rows])
         done = [outcome(row, content, self._work) for row, content in zip(rows, contents, strict=True)]

@@ -33,9 +33,11 @@ class PrepareJob:
     input: InputSpec
 
     def fields(self) -> list[pa.Field]:
+        """Column ``values``."""
         return [pa.field("values", pa.list_(pa.float32()))]
 
     def open(self) -> Work:
+        """Nothing to load."""
         return lambda image: {"values": self.input.apply(image).ravel()}
 
 
@@ -50,8 +52,10 @@ class ScoreJob:
     bundles: Mapping[str, str]
 
     def fields(self) -> list[pa.Field]:
+        """A column for each bundle."""
         return [pa.field(column, pa.float64()) for column in self.bundles]
 
     def open(self) -> Work:
+        """Open the bundles."""
         opened = {column: open_bundle(uri) for column, uri in self.bundles.items()}
         return lambda image: {column: bundle.probability(image) for column, bundle in opened.items()}

@@ -36,7 +36,7 @@ class ServeSpec(Spec):
 
 
 def token() -> str:
-    """The bearer token that requests must carry: MEDRAY_SERVE_TOKEN, or the content of the file MEDRAY_SERVE_TOKEN_FILE, or ""."""
+    """The bearer token that requests must carry: MEDRAY_SERVE_TOKEN, or what the file MEDRAY_SERVE_TOKEN_FILE holds, or ""."""
     if path := os.environ.get("MEDRAY_SERVE_TOKEN_FILE"):
         return Path(path).read_text().strip()
     return os.environ.get("MEDRAY_SERVE_TOKEN", "")
@@ -108,7 +108,7 @@ def application(bundle_uri: str, spec: ServeSpec) -> Any:
             if self._token and not hmac.compare_digest(given.encode(), self._token.encode()):
                 raise HTTPException(401, "a bearer token is needed")
 
-    return Endpoint.bind()
+    return Endpoint.bind()  # type: ignore[attr-defined]
 
 
 def _check_length(request: Request, limit_bytes: int) -> None:

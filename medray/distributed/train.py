@@ -1,7 +1,7 @@
 """Fits on Ray: a Ray task for one process, TorchTrainer or XGBoostTrainer (Ray Train V2) for several workers.
 
-Each worker reads its own rows from the table of prepared inputs, ``rank::world_size`` of the sorted training split, so that shards do
-not depend on timing (Ray Data's streaming split does).
+Each worker reads its own rows from the table of prepared inputs, ``rank::world_size`` of the sorted training split, so that
+shards do not depend on timing (Ray Data's streaming split does).
 """
 
 from __future__ import annotations

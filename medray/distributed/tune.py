@@ -111,7 +111,8 @@ def _trainable(job: FitJob, scaling: Scaling) -> Callable[[dict[str, Any]], None
             from ray.tune.integration.ray_train import TuneReportCallback
 
             place = store.join(job.fit_uri, "trials", tune.get_context().get_trial_id())
-            trainer(replace(chosen, fit_uri=place), scaling, callbacks=[TuneReportCallback()]).fit()
+            report = TuneReportCallback()  # type: ignore[no-untyped-call]
+            trainer(replace(chosen, fit_uri=place), scaling, callbacks=[report]).fit()
             return
         family = family_of(job.family)
         family.fit(load_data(chosen), family.params.model_validate(chosen.params), contexts.TrialContext(seed=job.seed))
@@ -122,7 +123,7 @@ def _trainable(job: FitJob, scaling: Scaling) -> Callable[[dict[str, Any]], None
 def _counter(spec: TuneSpec, on_trial: Callable[[int, int], None] | None) -> Any:
     from ray.tune import Callback
 
-    class Counter(Callback):  # type: ignore[misc]
+    class Counter(Callback):
         done = 0
 
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

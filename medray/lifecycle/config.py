@@ -36,7 +36,7 @@ class ModelSpec(Spec):
 
     family: str
     input: str = Field(description="name of an entry of `inputs`")
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = Field(default_factory=dict)
     scaling: Scaling = Scaling()
 
     @model_validator(mode="after")

@@ -13,8 +13,9 @@ from medray.data import store
 from medray.data.synthetic import SyntheticSpec
 from medray.distributed import session
 from medray.lifecycle.config import ScreenConfig, TrainConfig
-from medray.lifecycle.fit import as_json, train
+from medray.lifecycle.fit import train
 from medray.lifecycle.ingest import ingest
+from medray.lifecycle.publish import as_json
 from medray.lifecycle.reporting import write_train_report
 from medray.lifecycle.screen import screen
 from medray.lifecycle.synthesise import write_archive

@@ -117,5 +117,5 @@ def _summary(catalog: Catalog, objects: list[ObjectInfo], unchanged: int, labell
     if len(rows) != len(objects):
         raise RunError("RUN_DOES_NOT_RECONCILE", f"{len(objects)} objects, {len(rows)} catalog rows", "report this")
     reasons = dict(sorted(Counter(item["code"] for item in rows if item["code"]).items()))
-    counts = (states[key] for key in (IMAGE, State.EXCLUDED, State.QUARANTINED, State.FAILED))
-    return IngestSummary(len(objects), *counts, unchanged=unchanged, labelled=labelled, reasons=reasons)
+    images, excluded, quarantined, failed = (states[key] for key in (IMAGE, State.EXCLUDED, State.QUARANTINED, State.FAILED))
+    return IngestSummary(len(objects), images, excluded, quarantined, failed, unchanged, labelled, reasons)

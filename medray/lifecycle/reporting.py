@@ -12,7 +12,7 @@ import pyarrow as pa
 from medray.bundle import Bundle, as_image
 from medray.data import store
 from medray.data.labels import SPLITS
-from medray.lifecycle.fit import TrainResult
+from medray.lifecycle.publish import TrainResult
 from medray.lifecycle.screen import ScreenResult
 from medray.lifecycle.summary import Summary
 from medray.report.data import ModelResult, Reconciliation, ReportData, SampleImage, WorklistRow

@@ -21,7 +21,7 @@ from medray.distributed.dataset import OUTCOME_COLUMNS, outcomes, process
 from medray.distributed.jobs import ScoreJob
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError, LabelError
-from medray.lifecycle.summary import Progress, Summary, summarise
+from medray.lifecycle.summary import Progress, Summary, named, summarise
 from medray.metrics import Metrics, evaluate
 from medray.types import State
 
@@ -52,8 +52,7 @@ def score(
     Returns:
         The outcome of every object with its ``probability``, sorted by URI, and the sums.
     """
-    show = (lambda done, total: progress(what, done, total)) if progress else None
-    process(rows, ScoreJob({COLUMN: bundle_uri}), table_uri, actors or session.cpus(), show)
+    process(rows, ScoreJob({COLUMN: bundle_uri}), table_uri, actors or session.cpus(), named(progress, what))
     table = outcomes(rows, table_uri, [*OUTCOME_COLUMNS, COLUMN])
     return table, summarise(table, len(rows))
 

@@ -50,3 +50,8 @@ def summarise(outcomes: pa.Table, inputs: int) -> Summary:
             "RUN_DOES_NOT_RECONCILE", f"{inputs} inputs, but states {dict(states)}", "nothing was published; report this"
         )
     return Summary(inputs, scored, excluded, quarantined, failed, dict(sorted(reasons.items())))
+
+
+def named(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
+    """A callback of (done, total) that tells ``progress`` what is being done."""
+    return (lambda done, total: progress(what, done, total)) if progress else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,7 @@ from medray.distributed.tune import Trial, sweep
 from medray.errors import ConfigError
 from medray.lifecycle.config import TrainConfig
 from medray.lifecycle.fit import fit_job, labelled_samples, prepare, run_name
-from medray.lifecycle.summary import Progress
+from medray.lifecycle.summary import Progress, named
 
 
 def tune(config: TrainConfig, models: list[str], progress: Progress | None = None) -> dict[str, list[Trial]]:
@@ -37,7 +36,7 @@ def tune(config: TrainConfig, models: list[str], progress: Progress | None = Non
         kept, _ = prepare(config, samples, progress)
         for name in models or list(config.models):
             job = replace(fit_job(config, name, kept, root), fit_uri=store.join(root, name))
-            found[name] = sweep(job, config.models[name].scaling, config.tune, _counting(progress, name))
+            found[name] = sweep(job, config.models[name].scaling, config.tune, named(progress, f"tune {name}"))
     store.write(store.join(root, "best.yaml"), yaml.safe_dump(best(config, found), sort_keys=True).encode())
     return found
 
@@ -46,6 +45,3 @@ def best(config: TrainConfig, found: dict[str, list[Trial]]) -> dict[str, Any]:
     """The ``models`` part of a configuration with the best parameters."""
     return {"models": {name: {"params": {**config.models[name].params, **trials[0].params}} for name, trials in found.items()}}
 
-
-def _counting(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
-    return (lambda done, total: progress(f"tune {name}", done, total)) if progress else None

@@ -9,7 +9,7 @@ from medray.data.synthetic import SyntheticSpec, labels_csv
 from medray.distributed import session, synthesis
 from medray.distributed.session import ClusterSpec
 from medray.lifecycle.config import validated
-from medray.lifecycle.summary import Progress
+from medray.lifecycle.summary import Progress, named
 
 
 def synthesise(uri: str, settings: Sequence[str], cluster: ClusterSpec, progress: Progress | None = None) -> int:
@@ -26,6 +26,5 @@ def synthesise(uri: str, settings: Sequence[str], cluster: ClusterSpec, progress
 
 def write_archive(spec: SyntheticSpec, uri: str, progress: Progress | None) -> None:
     """Write ``images/`` and ``labels.csv`` under ``uri``; needs a running session."""
-    show = (lambda done, total: progress(f"write {uri.rsplit('/', 1)[-1]}", done, total)) if progress else None
-    labels = synthesis.synthesise(spec, store.join(uri, "images"), show)
+    labels = synthesis.synthesise(spec, store.join(uri, "images"), named(progress, f"write {uri.rsplit('/', 1)[-1]}"))
     store.write(store.join(uri, "labels.csv"), labels_csv(labels))

@@ -1,0 +1,167 @@
+"""Every command of the README is run, as written, against a real S3 server; only sizes are reduced with --set."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from medray.data import store
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+Run = Callable[..., "CompletedProcess[str]"]
+
+SMALL = ["models.cnn.params.epochs=2", "models.cnn.params.members=1", "models.cnn.params.width=8", "models.xgb.params.rounds=40"]
+ELSEWHERE = {
+    "make demo": "test_the_demo_command_runs_the_whole_loop",
+    "make test": "this very run: the Makefile's recipe is checked by test_make_targets",
+    "ray up cluster.yaml": "needs an AWS account; the file passes Ray's schema in test_cluster_yaml.py",
+    "ray submit cluster.yaml": "needs an AWS account; workflows/train.py runs in test_a_job_is_submitted_to_a_cluster",
+    "ray job submit": "test_a_job_is_submitted_to_a_cluster",
+}
+
+
+def commands() -> list[str]:
+    """The lines of every shell block, without comments."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    return [line.split("  #")[0].split("   #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+@pytest.fixture
+def site(s3_server: str, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working folder as after a clone, and the README's archives in S3."""
+    for name, value in {"AWS_ENDPOINT_URL": s3_server, "AWS_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "medraytestkey")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "medraytestsecret")
+    for place in ("busi", "unseen"):
+        store.upload_folder(archive, f"s3://imaging/{place}")
+    store.upload_folder(archive / "images" / "SYN-000001", "s3://imaging/incoming/2026-11-23")
+    shutil.copytree(ROOT / "workflows", tmp_path / "workflows")
+    shutil.copy(archive / "labels.csv", tmp_path)
+    shutil.copy(next((archive / "images").rglob("*.dcm")), tmp_path / "image.dcm")
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    store.delete("s3://imaging/medray")
+
+
+def test_the_readme_names_only_commands_that_are_run() -> None:
+    run_here = ("medray ", "curl ")
+    for command in commands():
+        assert command.startswith((*run_here, *ELSEWHERE)), f"{command!r} is in the README but in no test"
+
+
+def test_the_commands_of_your_archive(site: Path, medray: Run) -> None:
+    said = [shlex.split(command)[1:] for command in commands() if command.startswith("medray ")]
+    assert [words[0] for words in said] == ["ingest", "train", "evaluate", "predict", "screen", "serve", "tune", "synthesise"]
+    ingest, train, evaluate, predict, screen, serve, tune, synthesise = said
+    small = [part for setting in SMALL for part in ("--set", setting)]
+
+    assert medray(*ingest).returncode == 0
+    trained = medray(*train, *small, "--json", timeout_s=500)
+    assert trained.returncode == 0, trained.stderr
+    bundle = json.loads(trained.stdout)["bundle"]
+
+    evaluated = medray(*with_bundle(evaluate, bundle))
+    assert "auroc" in evaluated.stdout, evaluated.stderr
+    assert medray(*with_bundle(predict, bundle)).returncode == 0
+    assert (site / "scores.parquet").stat().st_size > 0
+    screened = medray(*screen, "--json")
+    assert json.loads(screened.stdout)["studies"] == 1
+    tuned = medray(*tune, "--set", "tune.samples=1", "--json")
+    assert set(json.loads(tuned.stdout)) == {"xgb"}, tuned.stderr
+    assert medray(*synthesise, "--set", "patients=8").returncode == 0
+    assert len(list((site / "phantoms" / "images").rglob("*.dcm"))) == 8
+    check_serving(with_bundle(serve, bundle))
+    check_python(bundle)
+
+
+def with_bundle(words: list[str], bundle: str) -> list[str]:
+    return [bundle if word == "BUNDLE" else word for word in words]
+
+
+def check_serving(serve: list[str]) -> None:
+    """``medray serve`` in the background, the README's curl command, and SIGTERM."""
+    curl = next(command for command in commands() if command.startswith("curl "))
+    with subprocess.Popen([str(Path(sys.executable).parent / "medray"), *serve], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert "serving" in server.stdout.readline()
+        answer = subprocess.run([*shlex.split(curl), "-sS"], capture_output=True, text=True, timeout=60)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(60) == 0
+    assert json.loads(answer.stdout)["results"][0]["state"] == "SCORED", answer
+
+
+def check_python(bundle: str) -> None:
+    """The Python block, with a real bundle and catalog in place of the placeholders."""
+    (block,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    code = block.replace('"BUNDLE"', repr(bundle)).replace('"CATALOG"', '"s3://imaging/medray/catalog"')
+    code += "assert image.pixels.ndim == 2 and scores[0].probability is not None and len(rows) == 120\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_demo_command_runs_the_whole_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, medray: Run) -> None:
+    monkeypatch.chdir(tmp_path)
+    started = time.monotonic()
+    done = medray("demo", timeout_s=500)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - started < 300
+    page = (tmp_path / "medray-demo" / "report.html").read_text()
+    assert "https://" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
+    for heading in ("Receiver operating characteristic", "Calibration", "Decisions of", "Sample images", "Worklist"):
+        assert heading in page
+    assert "scored" in done.stdout
+    shown = {line.split(":")[0] for line in done.stderr.splitlines()}
+    assert {"write images", "ingest", "prepare table", "train cnn", "evaluate", "screen"} <= shown | {"write images"}
+
+
+def test_make_targets() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    assert "$(BIN)/medray demo" in makefile
+    assert "$(BIN)/python -m pytest" in makefile
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_a_job_is_submitted_to_a_cluster(site: Path, medray: Run, free_ports: Callable[[int], list[int]]) -> None:
+    """``ray job submit … python workflows/train.py`` on a cluster with token authentication."""
+    gcs, dashboard, client, agent = free_ports(4)
+    bin_folder = Path(sys.executable).parent
+    environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
+    start = f"start --head --node-ip-address=127.0.0.1 --port={gcs} --num-cpus=2 --dashboard-port={dashboard} --disable-usage-stats"
+    start += f" --object-store-memory=200000000 --ray-client-server-port={client} --dashboard-agent-listen-port={agent} --block"
+    command = next(command for command in commands() if command.startswith("ray job submit"))
+    assert medray(*shlex.split(next(c for c in commands() if c.startswith("medray ingest")))[1:]).returncode == 0
+    with subprocess.Popen([str(bin_folder / "ray"), *start.split()], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT) as head:
+        try:
+            address = f"http://127.0.0.1:{dashboard}"
+            words = [str(bin_folder / "ray"), "job", "submit", "--address", address, *shlex.split(command)[3:]]
+            words[words.index("python")] = sys.executable
+            models = "models={svm: {family: svm, input: table}}"
+            done = retried([*words, "--set", models], environment)
+            assert '"best": "svm"' in done.stdout, done.stdout[-3000:] + done.stderr[-2000:]
+        finally:
+            head.send_signal(signal.SIGTERM)
+            head.wait(60)
+
+
+def retried(words: list[str], environment: dict[str, str]) -> CompletedProcess[str]:
+    """Run a command until the cluster's dashboard answers."""
+    deadline = time.monotonic() + 60
+    while True:
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)
+        if "Failed to connect" not in done.stderr + done.stdout or time.monotonic() > deadline:
+            return done
+        time.sleep(2)
