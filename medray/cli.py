@@ -194,7 +194,7 @@ def demo(
     from medray.lifecycle.demo import demo as run
 
     with reporting() as reporter:
-        answer = run(folder, seed, reporter)
+        answer = run(folder, seed, reporter.progress, reporter.step)
     if as_json:
         show(answer, True, "")
     else:

@@ -44,11 +44,20 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A SeaweedFS S3 server on loopback with keys; yields its endpoint URL."""
     weed = shutil.which("weed") or str(Path(sys.executable).parent / "weed")
     folder = tmp_path_factory.mktemp("weed")
-    identity = {"name": "medray", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin", "Read", "List", "Write"]}
+    identity = {
+        "name": "medray",
+        "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
+        "actions": ["Admin", "Read", "List", "Write"],
+    }
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     master, volume, filer, s3, *grpc = free_ports(8)
     options = [f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}", "-master.telemetry=false"]
-    options += [f"-master.port.grpc={grpc[0]}", f"-volume.port.grpc={grpc[1]}", f"-filer.port.grpc={grpc[2]}", f"-s3.port.grpc={grpc[3]}"]
+    options += [
+        f"-master.port.grpc={grpc[0]}",
+        f"-volume.port.grpc={grpc[1]}",
+        f"-filer.port.grpc={grpc[2]}",
+        f"-s3.port.grpc={grpc[3]}",
+    ]
     options += ["-master.electionTimeout=1s", "-master.volumeSizeLimitMB=256", f"-volume.port={volume}", "-volume.max=50"]
     options += ["-filer=true", f"-filer.port={filer}", f"-filer.localSocket={folder}/filer.sock", "-s3", f"-s3.port={s3}"]
     options += ["-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.localSocket={folder}/s3.sock", f"-s3.config={folder}/s3.json"]

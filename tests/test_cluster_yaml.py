@@ -29,7 +29,7 @@ def test_rays_schema_would_refuse_a_mistake(cluster: dict[str, Any]) -> None:
     from ray.autoscaler._private.util import validate_config
 
     cluster["max_workers"] = "many"
-    with pytest.raises(Exception, match="max_workers|many"):
+    with pytest.raises(Exception, match=r"max_workers|many"):
         validate_config(cluster)
 
 

@@ -40,9 +40,7 @@ def test_figures_equal_scikit_learn(rows: list[tuple[int, float]]) -> None:
     found = evaluate(y, p, 0.5)
     decided = p >= 0.5
     counts = found.confusion
-    assert [[counts.tn, counts.fp], [counts.fn, counts.tp]] == oracle.confusion_matrix(
-        y, decided, labels=[0, 1]
-    ).tolist()
+    assert [[counts.tn, counts.fp], [counts.fn, counts.tp]] == oracle.confusion_matrix(y, decided, labels=[0, 1]).tolist()
     assert found.auroc.value == pytest.approx(oracle.roc_auc_score(y, p), abs=1e-12)
     assert found.auprc == pytest.approx(oracle.average_precision_score(y, p), abs=1e-12)
     assert found.accuracy == pytest.approx(oracle.accuracy_score(y, decided), abs=1e-12)

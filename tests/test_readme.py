@@ -140,11 +140,15 @@ def test_a_job_is_submitted_to_a_cluster(site: Path, medray: Run, free_ports: Ca
     gcs, dashboard, client, agent = free_ports(4)
     bin_folder = Path(sys.executable).parent
     environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
-    start = f"start --head --node-ip-address=127.0.0.1 --port={gcs} --num-cpus=2 --dashboard-port={dashboard} --disable-usage-stats"
+    start = (
+        f"start --head --node-ip-address=127.0.0.1 --port={gcs} --num-cpus=2 --dashboard-port={dashboard} --disable-usage-stats"
+    )
     start += f" --object-store-memory=200000000 --ray-client-server-port={client} --dashboard-agent-listen-port={agent} --block"
     command = next(command for command in commands() if command.startswith("ray job submit"))
     assert medray(*shlex.split(next(c for c in commands() if c.startswith("medray ingest")))[1:]).returncode == 0
-    with subprocess.Popen([str(bin_folder / "ray"), *start.split()], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT) as head:
+    with subprocess.Popen(
+        [str(bin_folder / "ray"), *start.split()], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+    ) as head:
         try:
             address = f"http://127.0.0.1:{dashboard}"
             words = [str(bin_folder / "ray"), "job", "submit", "--address", address, *shlex.split(command)[3:]]

@@ -1,4 +1,4 @@
-"""Screen one night on a cluster: ``ray submit cluster.yaml workflows/screen.py --config workflows/configs/screen.yaml``, or through ``ray job submit``."""
+"""Screen one night on a cluster, through ``ray submit`` or ``ray job submit``: give ``--config workflows/configs/screen.yaml``."""
 
 from __future__ import annotations
 

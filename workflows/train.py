@@ -1,4 +1,4 @@
-"""Train on a cluster: ``ray submit cluster.yaml workflows/train.py --config workflows/configs/busi.yaml``, or through ``ray job submit``."""
+"""Train on a cluster, through ``ray submit`` or ``ray job submit``: give ``--config workflows/configs/busi.yaml``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweep parameters on a cluster: ``ray submit cluster.yaml workflows/tune.py --config workflows/configs/busi.yaml``, or through ``ray job submit``."""
+"""Sweep parameters on a cluster, through ``ray submit`` or ``ray job submit``: give ``--config workflows/configs/busi.yaml``."""
 
 from __future__ import annotations
 

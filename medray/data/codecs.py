@@ -34,6 +34,7 @@ DECODER_DEPENDENCIES = dict.fromkeys(
 _J2K = {uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K}
 _JPEG_LS = {uid.JPEGLSLossless, uid.JPEGLSNearLossless}
 _JCS_RGB = 2  # libjpeg's J_COLOR_SPACE; the same on both sides means no conversion
+_JPEG_SOS, _JPEG_EOI = b"\xff\xda", b"\xff\xd9"  # start of scan, end of image (ITU-T T.81 table B.1)
 _JPEG_DCT = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit}
 
 
@@ -108,7 +109,12 @@ def _decoder(runner: DecodeRunner) -> Callable[[bytes], NDArray[Any]]:
 
 
 def _jpeg_without_colour_transform(data: bytes) -> NDArray[Any]:
-    """Baseline or 12-bit JPEG; the components stay as stored, since pydicom converts by the photometric interpretation."""
+    """Baseline or 12-bit JPEG; the components stay as stored, since pydicom converts by the photometric interpretation.
+
+    libjpeg fills what is missing of a cut stream with grey and does not fail, so the end marker is asked for.
+    """
+    if data.rfind(_JPEG_EOI) < data.rfind(_JPEG_SOS):
+        raise ValueError("the JPEG code stream has no end")
     as_stored: dict[str, Any] = {"colorspace": _JCS_RGB, "outcolorspace": _JCS_RGB} if stated_shape(data)[2] == 3 else {}
     pixels: NDArray[Any] = imagecodecs.jpeg8_decode(data, **as_stored)
     return pixels

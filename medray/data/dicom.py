@@ -104,6 +104,8 @@ def decode(source: bytes | str | Path) -> Image:
     with _boundary():
         codecs.register()
         dataset = pydicom.dcmread(io.BytesIO(data))
+        if "PixelData" not in dataset:  # pydicom drops an encapsulated element that has no end
+            raise Quarantined("PIXELS_TRUNCATED", "the pixel data is cut off", "fetch it again from its source")
         return _image(dataset)
 
 
@@ -152,7 +154,7 @@ def _parse(head: bytes) -> tuple[pydicom.Dataset, PixelElement | None]:
     dataset = read_partial(stream, stop_when=at_pixels)
     if length_bytes is None:
         return dataset, None
-    header_bytes = 8 if dataset.file_meta.TransferSyntaxUID.is_implicit_VR else 12  # PS3.5 7.1.2, 7.1.3
+    header_bytes = 8 if dataset.original_encoding[0] else 12  # implicit or explicit VR (PS3.5 7.1.2, 7.1.3)
     return dataset, PixelElement(stream.tell() + header_bytes, length_bytes)
 
 

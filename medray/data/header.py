@@ -27,6 +27,7 @@ _RLE_RATIO = 64  # two bytes stand for 128 at most (PS3.5 G.3)
 _COLOUR = {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420"}
 _GREY = {"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"}
 _LOOK = "look at the file with a DICOM viewer"
+_AGAIN = "fetch it again from its source"
 
 
 def classify(dataset: Dataset, *, has_pixels: bool) -> None:
@@ -55,7 +56,7 @@ def classify(dataset: Dataset, *, has_pixels: bool) -> None:
             "DICOM_UNKNOWN_TRANSFER_SYNTAX", f"transfer syntax {UID(syntax).name}", "convert the file to a standard one"
         )
     if not has_pixels:
-        raise Quarantined("PIXELS_MISSING", "an image object without pixel data", "fetch it again from its source")
+        raise Quarantined("PIXELS_MISSING", "an image object without pixel data", _AGAIN)
     _check_identifiers(dataset)
     _check_pixel_description(dataset)
     if _frames(dataset) > 1:
@@ -93,7 +94,7 @@ def _check_photometric(dataset: Dataset, samples: int) -> None:
     if photometric not in (_COLOUR if samples == 3 else _GREY):
         raise Quarantined("PIXELS_PHOTOMETRIC", f"photometric interpretation {photometric!r} with {samples} samples", _LOOK)
     if photometric == "PALETTE COLOR" and "RedPaletteColorLookupTableData" not in dataset:
-        raise Quarantined("PIXELS_NO_PALETTE", "PALETTE COLOR without a palette", "fetch it again from its source")
+        raise Quarantined("PIXELS_NO_PALETTE", "PALETTE COLOR without a palette", _AGAIN)
 
 
 def _check_rescale(dataset: Dataset) -> None:
@@ -130,18 +131,14 @@ def check_pixel_length(dataset: Dataset, length_bytes: int, available_bytes: int
         Quarantined: PIXELS_TRUNCATED, PIXELS_LENGTH.
     """
     syntax, expected = dataset.file_meta.TransferSyntaxUID, expected_bytes(dataset)
-    if syntax == DeflatedExplicitVRLittleEndian:
-        present = length_bytes
-    elif syntax == RLELossless:
-        present, length_bytes = _RLE_RATIO * available_bytes, expected
-    elif syntax.is_compressed:
+    if syntax == RLELossless and _RLE_RATIO * available_bytes < expected:
+        raise Quarantined("PIXELS_TRUNCATED", f"{available_bytes} bytes of RLE for {expected} bytes of pixels", _AGAIN)
+    if syntax.is_encapsulated:
         return
-    else:
-        present = min(length_bytes, available_bytes)
-    if present < min(expected, length_bytes) or length_bytes < expected:
-        message = f"{present} bytes of pixel data, {expected} expected"
-        raise Quarantined("PIXELS_TRUNCATED", message, "fetch it again from its source")
-    if length_bytes >= 2 * expected:
+    present = length_bytes if syntax == DeflatedExplicitVRLittleEndian else min(length_bytes, available_bytes)
+    if present < max(expected, length_bytes):
+        raise Quarantined("PIXELS_TRUNCATED", f"{present} bytes of pixel data, {max(expected, length_bytes)} expected", _AGAIN)
+    if length_bytes > max(2 * expected - 1, expected + 1):  # a second frame that the header does not tell of
         raise Quarantined("PIXELS_LENGTH", f"{length_bytes} bytes of pixel data, {expected} expected", _LOOK)
 
 

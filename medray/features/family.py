@@ -15,7 +15,7 @@ class FeatureFamily(Protocol):
     params: type[Spec]
 
     def columns(self, params: Any) -> tuple[str, ...]:
-        """Names of the features, always the same and in the same order for the same parameters; each starts with ``name + "_"``."""
+        """Names of the features, the same and in the same order for the same parameters; each starts with ``name + "_"``."""
         ...
 
     def extract(self, pixels: Float32, valid: Bool, params: Any) -> Float32:

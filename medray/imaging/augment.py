@@ -27,12 +27,8 @@ class AugmentSpec(Spec):
     stretch: float = Field(default=0.2, ge=0, le=1, description="largest change of the aspect ratio, as for scale")
     translate: float = Field(default=0.1, ge=0, le=0.5, description="largest shift, as a fraction of the image side")
     gain: float = Field(default=0.3, ge=0, le=1, description="largest relative change of contrast")
-    bias: float = Field(
-        default=0.1, ge=0, le=1, description="largest shift of brightness, where the image spans [0, 1]"
-    )
-    gamma: float = Field(
-        default=0.3, ge=0, le=2, description="largest power: exponents from 1 / (1 + gamma) to 1 + gamma"
-    )
+    bias: float = Field(default=0.1, ge=0, le=1, description="largest shift of brightness, where the image spans [0, 1]")
+    gamma: float = Field(default=0.3, ge=0, le=2, description="largest power: exponents from 1 / (1 + gamma) to 1 + gamma")
     noise: float = Field(default=0.0, ge=0, le=1, description="largest standard deviation of added Gaussian noise")
     erase: float = Field(default=0.3, ge=0, le=1, description="probability of erasing a rectangle")
     erase_side: float = Field(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from datetime import date
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from medray.bundle import InputSpec
 from medray.data import store
@@ -81,13 +82,18 @@ class TrainConfig(Spec):
         return self
 
 
+def _date_as_text(value: Any) -> Any:
+    """YAML reads 2026-11-23 as a date; as the name of a night it is text."""
+    return value.isoformat() if isinstance(value, date) else value
+
+
 class ScreenConfig(Spec):
     """``medray screen``."""
 
     output: str = Field(description="root of everything a run makes")
     source: str = Field(description="the archive to screen: a prefix of DICOM objects")
     bundle: str | None = Field(None, description="URI of a bundle; default: the champion of the registry under output")
-    night: str = Field(
+    night: Annotated[str, BeforeValidator(_date_as_text)] = Field(
         "night", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="name of this run; the same name resumes"
     )
     cluster: ClusterSpec = ClusterSpec()

@@ -8,25 +8,25 @@ from typing import Any
 
 import yaml
 
-from medray.console import Reporter
 from medray.data import store
 from medray.data.synthetic import SyntheticSpec
 from medray.distributed import session
 from medray.lifecycle.config import ScreenConfig, TrainConfig
-from medray.lifecycle.fit import train
+from medray.lifecycle.fit import OnStep, train
 from medray.lifecycle.ingest import ingest
 from medray.lifecycle.publish import as_json
 from medray.lifecycle.reporting import write_train_report
 from medray.lifecycle.screen import screen
+from medray.lifecycle.summary import Progress
 from medray.lifecycle.synthesise import write_archive
 
-ARCHIVE = SyntheticSpec(patients=420)
+ARCHIVE = SyntheticSpec(patients=700)
 NIGHT = SyntheticSpec(patients=40, images_per_study=2, prevalence=0.15)
 UNSEEN = 1_000_003
 """Added to the seed for the night, whose patients are then none of the archive's."""
 
 
-def demo(folder: str, seed: int, reporter: Reporter) -> dict[str, Any]:
+def demo(folder: str, seed: int, progress: Progress | None = None, on_step: OnStep | None = None) -> dict[str, Any]:
     """Make an archive and a night of unseen studies, train on one, screen the other, and write ``report.html``.
 
     Returns:
@@ -35,14 +35,12 @@ def demo(folder: str, seed: int, reporter: Reporter) -> dict[str, Any]:
     root = store.normalise(folder)
     config = demo_config(root, seed)
     with session.session(config.cluster):
-        write_archive(ARCHIVE.model_copy(update={"seed": seed}), store.join(root, "archive"), reporter.progress)
-        write_archive(NIGHT.model_copy(update={"seed": seed + UNSEEN}), store.join(root, "night"), reporter.progress)
-        ingest(
-            store.join(root, "archive", "images"), config.catalog, store.join(root, "archive", "labels.csv"), reporter.progress
-        )
-        result = train(config, reporter.progress, reporter.step)
+        write_archive(ARCHIVE.model_copy(update={"seed": seed}), store.join(root, "archive"), progress)
+        write_archive(NIGHT.model_copy(update={"seed": seed + UNSEEN}), store.join(root, "night"), progress)
+        ingest(store.join(root, "archive", "images"), config.catalog, store.join(root, "archive", "labels.csv"), progress)
+        result = train(config, progress, on_step)
         night_config = ScreenConfig(output=config.output, source=store.join(root, "night", "images"), night=f"demo-{seed}")
-        night = screen(night_config.model_copy(update={"bundle": result.bundles[result.best].uri}), reporter.progress)
+        night = screen(night_config.model_copy(update={"bundle": result.bundles[result.best].uri}), progress)
     report = write_train_report(result, night, store.join(root, "report.html"))
     return {"train": as_json(result), "night": {"studies": len(night.worklist), **asdict(night.summary)}, "report": report}
 

@@ -44,4 +44,3 @@ def tune(config: TrainConfig, models: list[str], progress: Progress | None = Non
 def best(config: TrainConfig, found: dict[str, list[Trial]]) -> dict[str, Any]:
     """The ``models`` part of a configuration with the best parameters."""
     return {"models": {name: {"params": {**config.models[name].params, **trials[0].params}} for name, trials in found.items()}}
-

@@ -31,9 +31,7 @@ from medray.types import Int64
 def fit(data: FitData, params: CnnParams, context: FitContext) -> CnnModel:
     """Train a network; see :meth:`medray.models.cnn.CnnFamily.fit`."""
     if (params.patience or params.keep == "best") and len(np.unique(data.valid.y)) < 2:
-        raise ModelError(
-            "MODEL_SINGLE_CLASS", "the validation labels do not hold both classes", "they choose the epoch"
-        )
+        raise ModelError("MODEL_SINGLE_CLASS", "the validation labels do not hold both classes", "they choose the epoch")
     if _largest(-len(data.train), context) == 0:
         raise ModelError("MODEL_EMPTY_SHARD", "a worker has no training image", "use fewer workers")
     counts = _class_counts(data.train, context)

@@ -116,9 +116,11 @@ class LocalContext:
     world_size: int = 1
 
     def wrap(self, network: Any) -> Any:
+        """See :meth:`FitContext.wrap`."""
         return network.to(self.device)
 
     def report(self, step: int, metrics: Mapping[str, float], save: Callable[[Path], None] | None = None) -> None:
+        """See :meth:`FitContext.report`."""
         if self.folder is not None and save is not None:
             partial = self.folder / f".partial-{step:06d}"
             partial.mkdir(parents=True, exist_ok=True)
@@ -128,6 +130,7 @@ class LocalContext:
             self.on_report(step, metrics)
 
     def checkpoint(self) -> Path | None:
+        """See :meth:`FitContext.checkpoint`."""
         if self.folder is None or not self.folder.is_dir():
             return None
         steps = sorted(path for path in self.folder.iterdir() if path.name.isdigit())

@@ -65,9 +65,7 @@ def roc_figure(models: Sequence[ModelResult]) -> str:
         axes.plot([0, 1], [0, 1], color=RULE, linewidth=1, linestyle=(0, (4, 3)))
         for model, colour in zip(drawn, _colours(len(drawn)), strict=True):
             roc = roc_curve(model.y, model.p)
-            axes.plot(
-                roc.fpr, roc.tpr, color=colour, linewidth=1.8, label=f"{model.name}: {interval_text(model.metrics)}"
-            )
+            axes.plot(roc.fpr, roc.tpr, color=colour, linewidth=1.8, label=f"{model.name}: {interval_text(model.metrics)}")
             at = model.metrics
             if at.sensitivity is not None and at.specificity is not None:
                 axes.plot(1 - at.specificity, at.sensitivity, "o", color=colour, markersize=6)
@@ -85,9 +83,7 @@ def confusion_figure(counts: Confusion, positive: str) -> str:
         for (row, column), count in np.ndenumerate(table):
             share = count / totals[row, 0]
             colour = ACCENT if row == column else ALARM
-            axes.fill_between(
-                [column - 0.48, column + 0.48], row - 0.48, row + 0.48, color=colour, alpha=0.08 + 0.5 * share
-            )
+            axes.fill_between([column - 0.48, column + 0.48], row - 0.48, row + 0.48, color=colour, alpha=0.08 + 0.5 * share)
             axes.text(column, row - 0.04, f"{count}", ha="center", va="center", fontsize=17)
             axes.text(column, row + 0.22, f"{share:.0%} of {names[row]}", ha="center", va="center", fontsize=8)
         axes.set(xlim=(-0.5, 1.5), ylim=(1.5, -0.5), xlabel="decision", ylabel="truth")
@@ -124,9 +120,7 @@ def score_figure(model: ModelResult, positive: str) -> str:
         for value, colour, name in ((0, ACCENT, f"not {positive}"), (1, ALARM, positive)):
             chosen = model.p[model.y == value]
             axes.hist(chosen, bins=edges, color=colour, alpha=0.55, label=f"{name} ({len(chosen)})")
-        axes.axvline(
-            model.metrics.threshold, color=INK, linewidth=1.2, label=f"threshold {model.metrics.threshold:.3f}"
-        )
+        axes.axvline(model.metrics.threshold, color=INK, linewidth=1.2, label=f"threshold {model.metrics.threshold:.3f}")
         axes.set(xlabel="probability", ylabel="images", xlim=(-0.02, 1.02))
         axes.legend(fontsize=8.5)
         return _svg(figure)

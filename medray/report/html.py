@@ -115,9 +115,7 @@ def _rows(report: ReportData) -> list[_Row]:
         _Row(
             model.name,
             len(found) > 1 and model is report.chosen,
-            tuple(
-                _Cell(text, index in winners) for text, winners in zip(_cell_texts(model.metrics), best, strict=True)
-            ),
+            tuple(_Cell(text, index in winners) for text, winners in zip(_cell_texts(model.metrics), best, strict=True)),
         )
         for index, model in enumerate(report.models)
     ]

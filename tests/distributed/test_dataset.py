@@ -15,7 +15,9 @@ from medray.distributed.jobs import PrepareJob
 from medray.imaging.preprocess import PreprocessSpec
 from medray.lifecycle.score import object_rows
 
-SPEC = InputSpec(preprocess=PreprocessSpec.model_validate({"steps": [{"op": "percentile"}, {"op": "resize", "rows": 16, "columns": 16}]}))
+SPEC = InputSpec(
+    preprocess=PreprocessSpec.model_validate({"steps": [{"op": "percentile"}, {"op": "resize", "rows": 16, "columns": 16}]})
+)
 
 
 def shards(folder: Path) -> dict[str, str]:
@@ -63,7 +65,10 @@ def test_each_bad_input_has_its_own_state(archive: Path, tmp_path: Path, ray_ses
     gone = pa.table({"uri": [str(folder / "vanished.dcm")], "etag": ["1"]})
     mixed = pa.concat_tables([mixed, gone])
     dataset.process(mixed, PrepareJob(SPEC), str(tmp_path / "t"), 2)
-    found = {item["uri"].rsplit("/", 1)[-1]: (item["state"], item["code"]) for item in dataset.outcomes(mixed, str(tmp_path / "t")).to_pylist()}
+    found = {
+        item["uri"].rsplit("/", 1)[-1]: (item["state"], item["code"])
+        for item in dataset.outcomes(mixed, str(tmp_path / "t")).to_pylist()
+    }
     assert found == {
         "0.dcm": ("SCORED", ""),
         "1.dcm": ("SCORED", ""),

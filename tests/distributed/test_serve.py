@@ -33,7 +33,9 @@ def dicom_file(archive: Path) -> bytes:
 
 
 def post(*files: bytes, **options: Any) -> httpx.Response:
-    return httpx.post(f"{URL}/v1/score", files=[("files", (f"{n}.dcm", data)) for n, data in enumerate(files)], timeout=60, **options)
+    return httpx.post(
+        f"{URL}/v1/score", files=[("files", (f"{n}.dcm", data)) for n, data in enumerate(files)], timeout=60, **options
+    )
 
 
 def test_healthz_names_the_bundle(endpoint: str) -> None:

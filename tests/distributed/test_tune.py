@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from medray.errors import ConfigError
 from medray.lifecycle.config import TrainConfig
 from medray.lifecycle.sweep import tune
-from medray.errors import ConfigError
 
 
 @pytest.fixture

@@ -11,9 +11,7 @@ from pydantic import ValidationError
 
 from medray.imaging.augment import AugmentSpec, apply, augment, draw
 
-OFF = AugmentSpec(
-    flip_horizontal=0, rotate_degrees=0, scale=0, stretch=0, translate=0, gain=0, bias=0, gamma=0, erase=0
-)
+OFF = AugmentSpec(flip_horizontal=0, rotate_degrees=0, scale=0, stretch=0, translate=0, gain=0, bias=0, gamma=0, erase=0)
 ALL = AugmentSpec(flip_vertical=0.5, noise=0.2, erase=0.5)
 
 

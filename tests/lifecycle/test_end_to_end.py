@@ -1,4 +1,4 @@
-"""The main job against a real S3 server, through the command line: archive, catalog, checkpoints, tables and bundles all in it."""
+"""The main job against a real S3 server, through the command line; archive, tables, checkpoints and bundles are in it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def test_from_an_archive_in_s3_to_scored_studies(bucket: str, tiny_config: Path,
     summary = json.loads(screened.stdout)
     assert summary["bundle"] == result["bundle"]
     assert summary["inputs"] == summary["scored"] + summary["excluded"] + summary["quarantined"] + summary["failed"] == 122
-    worklist = pq.read_table(store.filesystem(output)[1] + "/screen/first/worklist.parquet", filesystem=store.filesystem(output)[0])
+    worklist = pq.read_table(
+        store.filesystem(output)[1] + "/screen/first/worklist.parquet", filesystem=store.filesystem(output)[0]
+    )
     probabilities = worklist["probability"].to_pylist()
     assert probabilities == sorted(probabilities, reverse=True)
     assert len(worklist) == 120

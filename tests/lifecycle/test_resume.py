@@ -1,4 +1,4 @@
-"""Kill -9 the driver in the middle of a training run; the second start goes on from the checkpoint and ends with the same model."""
+"""Kill -9 the driver in mid training: the second start goes on from the checkpoint and ends with the same model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def steps(stderr: str) -> list[int]:
 @pytest.fixture
 def command(archive: Path, tiny_config: Path, tmp_path: Path, medray: Run) -> list[str]:
     """``medray train`` of the network alone, long enough to be killed on the way."""
-    ingested = medray("ingest", str(archive / "images"), "--catalog", str(tmp_path / "catalog"), "--labels", str(archive / "labels.csv"))
+    ingested = medray(
+        "ingest", str(archive / "images"), "--catalog", str(tmp_path / "catalog"), "--labels", str(archive / "labels.csv")
+    )
     assert ingested.returncode == 0, ingested.stderr
     model = "models={cnn: {family: cnn, input: image, params: {epochs: 30, width: 16}, scaling: {threads: 1}}}"
     return ["train", str(tiny_config), "--json", "--set", f"catalog={tmp_path / 'catalog'}", "--set", model]
@@ -55,7 +57,9 @@ def bundle_of(done: CompletedProcess[str]) -> str:
 def kill_in_training(arguments: list[str]) -> int:
     """Start the command, kill -9 its process once some epochs are done; returns the last epoch that it told of."""
     executable = str(Path(sys.executable).parent / "medray")
-    with subprocess.Popen([executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
+    with subprocess.Popen(
+        [executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if (found := steps(line)) and found[-1] >= KILL_AFTER:

@@ -146,9 +146,7 @@ def _clean_tags() -> list[str]:
 def test_everything_is_optional() -> None:
     bare = Page(render_report(ReportData(title="Empty")))
     assert {"table", "img", "svg", "details"}.isdisjoint(tag for tag, _ in bare.tags)
-    single = Page(
-        render_report(ReportData(title="One", models=(_model("SVM", 1.0),), samples=(_sample(saliency=False),)))
-    )
+    single = Page(render_report(ReportData(title="One", models=(_model("SVM", 1.0),), samples=(_sample(saliency=False),))))
     assert "SVM reaches an AUROC" in single.text
     assert "chosen" not in single.text
     assert len([tag for tag, _ in single.tags if tag == "img"]) == 1

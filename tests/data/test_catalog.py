@@ -1,0 +1,83 @@
+"""The catalog: one row per object, states that follow from the error, and labels beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import medray
+from medray.data.catalog import IMAGE, SCHEMA, Catalog, open_catalog, row, terminal_state
+from medray.data.store import ObjectInfo
+from medray.errors import ConfigError, Excluded, MedrayError, Quarantined, StoreError
+from medray.types import Header, State
+
+HEADER = Header(
+    sop_uid="1.2", series_uid="1.3", study_uid="1.4", patient_key="p", modality="US", rows=4, columns=5, spacing_mm=(0.1, 0.2)
+)
+
+
+def info(name: str, etag: str = "e") -> ObjectInfo:
+    return ObjectInfo(f"s3://bucket/{name}", 10, etag)
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (Excluded("A", "m"), State.EXCLUDED),
+        (Quarantined("A", "m"), State.QUARANTINED),
+        (StoreError("A", "m"), State.FAILED),
+        (ConfigError("A", "m"), State.FAILED),
+    ],
+)
+def test_the_state_follows_from_the_error(error: MedrayError, state: State) -> None:
+    assert terminal_state(error) == state
+    found = row(info("x"), error)
+    assert (found["state"], found["code"], found["message"]) == (state, "A", "m")
+
+
+def test_a_row_keeps_the_header_and_nothing_else() -> None:
+    found = row(info("x"), HEADER)
+    assert set(found) == set(SCHEMA.names)
+    assert (found["state"], found["sop_uid"], found["spacing_mm"]) == (IMAGE, "1.2", (0.1, 0.2))
+    assert not {name for name in SCHEMA.names if "name" in name or "birth" in name or name == "patient_id"}
+
+
+def test_rows_are_replaced_by_uri_and_versions_stay(tmp_path: Path) -> None:
+    catalog = Catalog(str(tmp_path / "catalog"))
+    assert not catalog.exists()
+    assert catalog.known() == {}
+    catalog.upsert([row(info("b"), HEADER), row(info("a"), Quarantined("BAD", "m"))])
+    first = catalog.version()
+    catalog.upsert([row(info("a", "new"), HEADER), row(info("c"), StoreError("GONE", "m"))])
+    assert [(item["uri"][-1], item["state"]) for item in catalog.to_arrow().to_pylist()] == [
+        ("a", IMAGE),
+        ("b", IMAGE),
+        ("c", State.FAILED),
+    ]
+    assert [item["state"] for item in catalog.to_arrow(first).to_pylist()] == [State.QUARANTINED, IMAGE]
+    assert catalog.images()["uri"].to_pylist() == ["s3://bucket/a", "s3://bucket/b"]
+
+
+def test_failed_objects_are_not_known_and_so_tried_again(tmp_path: Path) -> None:
+    catalog = Catalog(str(tmp_path))
+    catalog.upsert([row(info("a"), HEADER), row(info("q"), Quarantined("BAD", "m")), row(info("f"), StoreError("GONE", "m"))])
+    assert catalog.known() == {"s3://bucket/a": (10, "e"), "s3://bucket/q": (10, "e")}
+
+
+def test_labels_are_kept_and_replaced(tmp_path: Path) -> None:
+    catalog = Catalog(str(tmp_path))
+    with pytest.raises(StoreError) as caught:
+        catalog.labels()
+    assert caught.value.code == "LABELS_NOT_FOUND"
+    catalog.set_labels(pa.table({"sop_uid": ["1"], "y": ["0"]}))
+    catalog.set_labels(pa.table({"uri": ["x"], "z": ["1"]}))
+    assert catalog.labels().to_pylist() == [{"uri": "x", "z": "1"}]
+
+
+def test_a_catalog_that_is_not_there(tmp_path: Path) -> None:
+    for call in (open_catalog, medray.open_catalog, lambda uri: Catalog(uri).to_arrow()):
+        with pytest.raises(StoreError) as caught:
+            call(str(tmp_path / "none"))
+        assert caught.value.code == "CATALOG_NOT_FOUND"

@@ -1,0 +1,134 @@
+"""The architecture, read from the source: who may import whom, where Ray and the store's clients live, what is never used."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "medray").rglob("*.py"))
+RANK = {
+    "errors": 0,
+    "types": 0,
+    "spec": 0,
+    "data": 1,
+    "imaging": 2,
+    "features": 3,
+    "models": 4,
+    "bootstrap": 5,
+    "metrics": 6,
+    "bundle": 7,
+    "registry": 8,
+    "distributed": 9,
+    "report": 10,
+    "lifecycle": 11,
+    "console": 12,
+    "cli": 13,
+}
+METRICS_MAY_IMPORT = {"bootstrap", "errors", "spec", "types"}
+STORE_CLIENTS = {"fsspec", "s3fs", "botocore", "boto3", "aiobotocore", "adlfs", "gcsfs"}
+PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Dotted names of everything that a module imports, also inside functions; relative imports do not occur."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part(path: Path) -> str:
+    """The package (or module) right under medray that a file belongs to."""
+    return path.relative_to(ROOT / "medray").parts[0].removesuffix(".py")
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if part(path) != "__init__"], ids=name)
+def test_a_module_imports_only_from_layers_below_or_its_own(path: Path) -> None:
+    own = part(path)
+    for found in imports(tree(path)):
+        names = found.split(".")
+        if names[0] != "medray":
+            continue
+        other = names[1]
+        assert other in RANK, f"{found} belongs to no layer"
+        assert other == own or RANK[other] < RANK[own], f"{name(path)} imports {found}"
+        if own in ("metrics", "bootstrap"):
+            assert other in METRICS_MAY_IMPORT, f"{name(path)} imports {found}"
+
+
+def test_every_module_has_a_layer() -> None:
+    assert len(SOURCES) > 50
+    assert {part(path) for path in SOURCES} - {"__init__"} == set(RANK)
+
+
+def users(packages: set[str]) -> set[str]:
+    return {name(path) for path in SOURCES if packages & {found.split(".")[0] for found in imports(tree(path))}}
+
+
+def test_only_the_distributed_layer_imports_ray() -> None:
+    using = users({"ray"})
+    assert using
+    assert all(path.startswith("medray/distributed/") for path in using), using
+
+
+def test_only_the_store_knows_the_clients_of_object_stores() -> None:
+    assert users(STORE_CLIENTS) == {"medray/data/store.py"}
+
+
+def test_only_the_tables_know_delta_lake() -> None:
+    assert users({"deltalake"}) <= {"medray/data/tables.py", "medray/data/store.py"}
+
+
+def test_nothing_is_pickled() -> None:
+    assert not users(PICKLES)
+    for path in SOURCES:
+        called = {ast.unparse(node.func) for node in ast.walk(tree(path)) if isinstance(node, ast.Call)}
+        assert not called & {"torch.load", "torch.save", "eval", "exec", "np.load", "numpy.load"}, name(path)
+        assert "yaml.load" not in called, name(path)
+
+
+def test_only_one_place_catches_everything() -> None:
+    broad = [
+        name(path)
+        for path in SOURCES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ExceptHandler) and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
+    ]
+    assert broad == ["medray/data/dicom.py"]
+
+
+def test_modules_do_no_work_at_import() -> None:
+    allowed = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.If)
+    for path in SOURCES:
+        for node in tree(path).body:
+            if isinstance(node, ast.Expr):  # a docstring, or one that describes a constant
+                assert isinstance(node.value, ast.Constant), f"{name(path)}:{node.lineno}"
+            else:
+                assert isinstance(node, allowed), f"{name(path)}:{node.lineno}"
+                if isinstance(node, ast.If):
+                    assert ast.unparse(node.test) in ("TYPE_CHECKING", "__name__ == '__main__'"), f"{name(path)}:{node.lineno}"
+
+
+def test_modules_stay_small() -> None:
+    long = {name(path): lines for path in SOURCES if (lines := len(path.read_text().splitlines())) > 300}
+    assert not long
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "workflows").glob("*.py")), ids=name)
+def test_a_workflow_is_a_thin_entry_point(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 60
+    assert {found.split(".")[1] for found in imports(tree(path)) if found.startswith("medray")} <= {"cli", "lifecycle"}
