@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,23 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from seaweed import free_ports, s3_environment, s3_running
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
-KEY, SECRET = "medraytestkey", "medraytestsecret"
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", "medray-tests-0123456789abcdef0123456789abcdef")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    for item in sockets:
-        item.bind(("127.0.0.1", 0))
-    ports = [item.getsockname()[1] for item in sockets]
-    for item in sockets:
-        item.close()
-    return ports
 
 
 @pytest.fixture(name="free_ports")
@@ -41,58 +27,9 @@ def free_ports_fixture() -> Callable[[int], list[int]]:
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A SeaweedFS S3 server on loopback with keys; yields its endpoint URL."""
-    weed = shutil.which("weed") or str(Path(sys.executable).parent / "weed")
-    folder = tmp_path_factory.mktemp("weed")
-    identity = {
-        "name": "medray",
-        "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
-        "actions": ["Admin", "Read", "List", "Write"],
-    }
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    master, volume, filer, s3, *grpc = free_ports(8)
-    options = [f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}", "-master.telemetry=false"]
-    options += [
-        f"-master.port.grpc={grpc[0]}",
-        f"-volume.port.grpc={grpc[1]}",
-        f"-filer.port.grpc={grpc[2]}",
-        f"-s3.port.grpc={grpc[3]}",
-    ]
-    options += ["-master.electionTimeout=1s", "-master.volumeSizeLimitMB=256", f"-volume.port={volume}", "-volume.max=50"]
-    options += ["-filer=true", f"-filer.port={filer}", f"-filer.localSocket={folder}/filer.sock", "-s3", f"-s3.port={s3}"]
-    options += ["-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.localSocket={folder}/s3.sock", f"-s3.config={folder}/s3.json"]
-    with (folder / "weed.log").open("w") as log:
-        server = subprocess.Popen([weed, "-logtostderr=true", "server", *options], stdout=log, stderr=subprocess.STDOUT)
-    endpoint = f"http://127.0.0.1:{s3}"
-    try:
-        _wait_for_bucket(endpoint, "imaging", folder / "weed.log")
+    """A SeaweedFS S3 server with keys and the bucket ``imaging``; yields its endpoint URL."""
+    with s3_running(tmp_path_factory.mktemp("weed")) as endpoint:
         yield endpoint
-    finally:
-        server.kill()  # loses nothing that was acknowledged, and is quicker than SIGTERM
-        server.wait()
-
-
-def _wait_for_bucket(endpoint: str, bucket: str, log: Path) -> None:
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
-    from botocore.session import Session
-
-    config = Config(connect_timeout=2, read_timeout=5, retries={"max_attempts": 0})
-    client = Session().create_client(
-        "s3", region_name="us-east-1", endpoint_url=endpoint, aws_access_key_id=KEY, aws_secret_access_key=SECRET, config=config
-    )
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            if bucket not in [item["Name"] for item in client.list_buckets()["Buckets"]]:
-                client.create_bucket(Bucket=bucket)
-            client.put_object(Bucket=bucket, Key="ready", Body=b"")
-            client.delete_object(Bucket=bucket, Key="ready")
-            return
-        except (BotoCoreError, ClientError):
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"SeaweedFS did not start: {log.read_text()[-2000:]}") from None
-            time.sleep(0.2)
 
 
 @pytest.fixture
@@ -101,11 +38,6 @@ def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in s3_environment(s3_server).items():
         monkeypatch.setenv(name, value)
     return f"s3://imaging/{time.time_ns()}"
-
-
-def s3_environment(endpoint: str) -> dict[str, str]:
-    """The variables that a user sets for an S3-compatible store."""
-    return {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1"}
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from seaweed import s3_environment
 
 from medray.data import store
 
@@ -42,10 +43,8 @@ def commands() -> list[str]:
 @pytest.fixture
 def site(s3_server: str, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working folder as after a clone, and the README's archives in S3."""
-    for name, value in {"AWS_ENDPOINT_URL": s3_server, "AWS_REGION": "us-east-1"}.items():
+    for name, value in s3_environment(s3_server).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "medraytestkey")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "medraytestsecret")
     for place in ("busi", "unseen"):
         store.upload_folder(archive, f"s3://imaging/{place}")
     store.upload_folder(archive / "images" / "SYN-000001", "s3://imaging/incoming/2026-11-23")

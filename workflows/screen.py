@@ -1,4 +1,4 @@
-"""Screen one night on a cluster, through ``ray submit`` or ``ray job submit``: give ``--config workflows/configs/screen.yaml``."""
+"""Screen one night on a cluster, by ``ray submit`` or ``ray job submit``: give ``--config workflows/configs/screen.yaml``."""
 
 from __future__ import annotations
 

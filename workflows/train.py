@@ -1,4 +1,4 @@
-"""Train on a cluster, through ``ray submit`` or ``ray job submit``: give ``--config workflows/configs/busi.yaml``."""
+"""Train on a cluster, by ``ray submit`` or ``ray job submit``: give ``--config workflows/configs/busi.yaml``."""
 
 from __future__ import annotations
 

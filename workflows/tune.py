@@ -1,4 +1,4 @@
-"""Sweep parameters on a cluster, through ``ray submit`` or ``ray job submit``: give ``--config workflows/configs/busi.yaml``."""
+"""Sweep parameters on a cluster, by ``ray submit`` or ``ray job submit``: give ``--config workflows/configs/busi.yaml``."""
 
 from __future__ import annotations
 

@@ -1,0 +1,241 @@
+"""Labels: read, joined by the most specific key, and split by patient; every mistake has its code."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from medray.data.labels import SplitSpec, assign_splits, join_keys, join_labels, read_labels
+from medray.data.pseudonym import patient_key
+from medray.errors import LabelError
+
+
+def labels_file(folder: Path, text: str, name: str = "labels.csv") -> str:
+    (folder / name).write_text(text)
+    return str(folder / name)
+
+
+def instance(number: int, **other: str) -> dict[str, str]:
+    """A catalog row: two instances a series, two series a study, a patient for each study."""
+    keys = {"sop_uid": f"1.{number}", "series_uid": f"2.{number // 2}", "study_uid": f"3.{number // 4}"}
+    return {"uri": f"s3://b/images/p{number // 4}/{number}.dcm", **keys, "patient_key": f"p{number // 4}", **other}
+
+
+INSTANCES = pa.Table.from_pylist([instance(number) for number in range(8)])
+
+
+def code_of(error: pytest.ExceptionInfo[LabelError]) -> str:
+    return error.value.code
+
+
+# --- reading -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("heading", "column"),
+    [
+        ("SOPInstanceUID", "sop_uid"),
+        ("SOP Instance UID", "sop_uid"),
+        ("sop_uid", "sop_uid"),
+        ("SeriesInstanceUID", "series_uid"),
+        ("study_instance_uid", "study_uid"),
+        ("path", "uri"),
+        ("filename", "uri"),
+        ("URI", "uri"),
+    ],
+)
+def test_the_key_column_goes_by_many_names(tmp_path: Path, heading: str, column: str) -> None:
+    found = read_labels(labels_file(tmp_path, f"{heading},malignant\n1.2.3,1\n"))
+    assert found.to_pylist() == [{column: "1.2.3", "malignant": "1"}]
+
+
+def test_uids_and_codes_stay_text(tmp_path: Path) -> None:
+    found = read_labels(labels_file(tmp_path, "sop_uid,y,grade\n1.10,01,\n1.1,1,4a\n"))
+    assert found.to_pylist() == [{"sop_uid": "1.10", "y": "01", "grade": ""}, {"sop_uid": "1.1", "y": "1", "grade": "4a"}]
+
+
+def test_parquet_reads_like_csv(tmp_path: Path) -> None:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"SOPInstanceUID": ["1", "2"], "y": [1, None], "PatientID": ["A", "B"]}), sink)
+    (tmp_path / "labels.parquet").write_bytes(sink.getvalue())
+    as_csv = read_labels(labels_file(tmp_path, "SOPInstanceUID,y,PatientID\n1,1,A\n2,,B\n"))
+    assert read_labels(str(tmp_path / "labels.parquet")).to_pylist() == as_csv.to_pylist()
+
+
+def test_patient_identifiers_become_pseudonyms(tmp_path: Path) -> None:
+    (found,) = read_labels(labels_file(tmp_path, "sop_uid,y,PatientID\n1,1,MRN-4711\n")).to_pylist()
+    assert found["patient_key"] == patient_key("MRN-4711")
+    assert "MRN-4711" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("labels.parquet", b"not parquet", "LABELS_UNREADABLE"),
+        ("labels.csv", b"sop_uid,y\n1,2,3\n", "LABELS_UNREADABLE"),
+        ("labels.csv", b"", "LABELS_UNREADABLE"),
+        ("labels.csv", b"id,y\n1,1\n", "LABELS_NO_KEY"),
+    ],
+)
+def test_files_that_are_no_labels(tmp_path: Path, name: str, content: bytes, code: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(LabelError) as caught:
+        read_labels(str(tmp_path / name))
+    assert code_of(caught) == code
+
+
+# --- joining -------------------------------------------------------------------------------------------------------------------
+
+
+def joined(labels: dict[str, list[str]], positive: str = "1") -> dict[str, int]:
+    rows = join_labels(INSTANCES, pa.table(labels), "y", positive)
+    return {item["sop_uid"]: item["y"] for item in rows.to_pylist()}
+
+
+def test_labels_join_by_instance_series_or_study() -> None:
+    assert joined({"sop_uid": ["1.0", "1.5"], "y": ["1", "0"]}) == {"1.0": 1, "1.5": 0}
+    assert joined({"series_uid": ["2.0", "2.3"], "y": ["1", "0"]}) == {"1.0": 1, "1.1": 1, "1.6": 0, "1.7": 0}
+    assert joined({"study_uid": ["3.0", "3.1"], "y": ["0", "1"]}) == {f"1.{n}": int(n >= 4) for n in range(8)}
+
+
+def test_the_most_specific_key_decides() -> None:
+    assert joined({"study_uid": ["3.0", "3.0"], "sop_uid": ["1.0", "1.1"], "y": ["1", "0"]}) == {"1.0": 1, "1.1": 0}
+
+
+@pytest.mark.parametrize(
+    "paths", [["s3://b/images/p0/0.dcm", "s3://b/images/p1/4.dcm"], ["p0/0.dcm", "images/p1/4.dcm"], ["0.dcm", "4.dcm"]]
+)
+def test_paths_join_in_full_or_by_their_tail(paths: list[str]) -> None:
+    assert joined({"uri": paths, "y": ["1", "0"]}) == {"1.0": 1, "1.4": 0}
+
+
+def test_a_part_of_a_file_name_is_no_tail() -> None:
+    with pytest.raises(LabelError) as caught:
+        joined({"uri": [".dcm", "mages/p0/0.dcm"], "y": ["1", "0"]})
+    assert code_of(caught) == "LABELS_NO_MATCH"
+
+
+def test_an_empty_label_is_none_and_case_does_not_matter() -> None:
+    labels = {"sop_uid": ["1.0", "1.1", "1.2"], "y": ["Malignant ", "", "benign"]}
+    assert joined(labels, positive="malignant") == {"1.0": 1, "1.2": 0}
+
+
+def test_the_patient_is_that_of_the_labels_then_of_the_catalog_then_the_study() -> None:
+    instances = pa.Table.from_pylist([instance(0), instance(4), instance(6, patient_key="")])
+    labels = pa.table({"sop_uid": ["1.0", "1.4", "1.6"], "y": ["1", "0", "0"], "patient_key": ["given", "", ""]})
+    assert join_labels(instances, labels, "y", "1")["group"].to_pylist() == ["given", "p1", "3.1"]
+
+
+def test_join_keys_counts_instances_with_a_label() -> None:
+    assert join_keys(INSTANCES, pa.table({"study_uid": ["3.0"], "y": ["1"]})) == 4
+    assert join_keys(INSTANCES, pa.table({"sop_uid": ["9.9"], "y": ["1"]})) == 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "code"),
+    [
+        ({"sop_uid": ["1.0"], "other": ["1"]}, "LABELS_NO_TARGET"),
+        ({"sop_uid": ["9.9", "8.8"], "y": ["1", "0"]}, "LABELS_NO_MATCH"),
+        ({"sop_uid": ["1.0", "1.1"], "y": ["1", "1"]}, "LABELS_SINGLE_CLASS"),
+        ({"sop_uid": ["1.0", "1.1"], "y": ["no", "yes"]}, "LABELS_SINGLE_CLASS"),
+        ({"sop_uid": ["1.0", "1.0"], "y": ["1", "0"]}, "LABELS_CONFLICT"),
+        ({"sop_uid": ["1.0", "1.1"], "y": ["1", "0"], "split": ["train", "tset"]}, "LABELS_BAD_SPLIT"),
+    ],
+)
+def test_labels_that_cannot_be_joined(labels: dict[str, list[str]], code: str) -> None:
+    with pytest.raises(LabelError) as caught:
+        joined(labels)
+    assert code_of(caught) == code
+
+
+def test_the_same_label_twice_is_no_conflict() -> None:
+    assert joined({"sop_uid": ["1.0", "1.0", "1.1"], "y": ["1", "1", "0"]}) == {"1.0": 1, "1.1": 0}
+
+
+# --- splits --------------------------------------------------------------------------------------------------------------------
+
+
+def rows(groups: list[str], y: list[int], split: list[str] | None = None) -> pa.Table:
+    return pa.table({"group": groups, "y": y, "split": split or [""] * len(y)})
+
+
+def splits(table: pa.Table, **spec: Any) -> list[str]:
+    found: list[str] = assign_splits(table, SplitSpec(**spec))["split"].to_pylist()
+    return found
+
+
+PATIENTS = st.lists(st.tuples(st.integers(0, 40), st.booleans()), min_size=60, max_size=200)
+
+
+@settings(max_examples=60, deadline=None)
+@given(PATIENTS, st.integers(0, 1000))
+def test_no_patient_is_on_two_sides_and_the_draw_is_seeded(images: list[tuple[int, bool]], seed: int) -> None:
+    table = rows([f"p{patient}" for patient, _ in images], [int(positive) for _, positive in images])
+    try:
+        found = splits(table, seed=seed)
+    except LabelError as error:
+        assert error.code == "LABELS_TOO_FEW"
+        return
+    side: dict[str, set[str]] = {}
+    for group, split in zip(table["group"].to_pylist(), found, strict=True):
+        side.setdefault(group, set()).add(split)
+    assert all(len(one) == 1 for one in side.values())
+    assert splits(table, seed=seed) == found
+    shuffled = table.take(list(reversed(range(len(table)))))
+    assert splits(shuffled, seed=seed) == found[::-1]
+
+
+def test_the_draw_is_stratified_and_has_the_shares() -> None:
+    groups = [f"p{number}" for number in range(400)]
+    table = rows(groups, [int(number % 4 == 0) for number in range(400)])
+    found = splits(table, train=0.7, val=0.15, seed=3)
+    assert Counter(found) == {"train": 280, "val": 60, "test": 60}
+    positives = Counter(split for split, y in zip(found, table["y"].to_pylist(), strict=True) if y)
+    assert positives == {"train": 70, "val": 15, "test": 15}
+    assert found != splits(table, train=0.7, val=0.15, seed=4)
+
+
+def test_a_patient_keeps_the_side_when_images_are_added() -> None:
+    groups, y = [f"p{number}" for number in range(40)], [number % 2 for number in range(40)]
+    before = splits(rows(groups, y))
+    assert splits(rows(groups * 2, y * 2)) == before * 2
+
+
+def test_a_given_split_wins_and_goes_by_other_names() -> None:
+    labels = {
+        "sop_uid": ["1.0", "1.1", "1.4", "1.5"],
+        "y": ["1", "0", "1", "0"],
+        "split": ["Training", "train", "validation", "VAL "],
+    }
+    table = join_labels(INSTANCES, pa.table(labels), "y", "1")
+    assert splits(table) == ["train", "train", "val", "val"]
+
+
+@pytest.mark.parametrize(
+    ("table", "code"),
+    [
+        (rows(["a", "b"], [0, 1], ["train", ""]), "LABELS_SPLIT_PARTIAL"),
+        (rows(["a", "a", "b", "c"], [0, 1, 0, 1], ["train", "val", "train", "val"]), "LABELS_PATIENT_LEAK"),
+        (rows(["a", "b", "c"], [0, 1, 0], ["train", "train", "val"]), "LABELS_TOO_FEW"),
+        (rows(["a", "b", "c"], [0, 1, 0]), "LABELS_TOO_FEW"),
+    ],
+)
+def test_splits_that_cannot_be_used(table: pa.Table, code: str) -> None:
+    with pytest.raises(LabelError) as caught:
+        splits(table)
+    assert code_of(caught) == code
+
+
+@pytest.mark.parametrize("spec", [{"train": 0.8, "val": 0.3}, {"train": 0}, {"val": 1}, {"seed": -1}])
+def test_shares_out_of_range(spec: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        SplitSpec(**spec)
