@@ -43,6 +43,7 @@ _KEYS = {
     "file": "uri",
     "filename": "uri",
 }
+_RENAMED = {**_KEYS, "split": "split"}
 _PATIENT = {"patientid", "patient", "patientkey"}
 PATIENT_COLUMN = "patient_key"
 
@@ -90,7 +91,7 @@ def _canonical(table: pa.Table, uri: str) -> pa.Table:
         if plain in _PATIENT:
             columns[PATIENT_COLUMN] = pa.array([patient_key(value) for value in values.to_pylist()], pa.string())
         else:
-            columns[_KEYS.get(plain, name)] = values
+            columns[_RENAMED.get(plain, name)] = values
     if not set(columns) & set(_KEYS.values()):
         expected = "SOPInstanceUID, SeriesInstanceUID, StudyInstanceUID, path"
         raise LabelError(

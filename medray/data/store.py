@@ -170,23 +170,13 @@ def read_many(uris: Sequence[str], ranges: Sequence[tuple[int, int]] | None = No
         return []
     fs, _ = filesystem(uris[0])
     paths = [fs._strip_protocol(uri) for uri in uris]
+    starts, ends = zip(*(ranges or [(None, None)] * len(uris)), strict=True)
     with translated(uris[0]):
-        if ranges is None:
-            answers = fs.cat(paths, on_error="return", recursive=False) if len(paths) > 1 else _cat_one(fs, paths[0])
-            values = [answers[path] for path in paths]
-        else:
-            values = fs.cat_ranges(paths, [r[0] for r in ranges], [r[1] for r in ranges], on_error="return")
+        values = fs.cat_ranges(paths, list(starts), list(ends), on_error="return")
     return [
         store_error(value, uri) if isinstance(value, BaseException) else bytes(value)
         for uri, value in zip(uris, values, strict=True)
     ]
-
-
-def _cat_one(fs: Any, path: str) -> dict[str, Any]:
-    try:
-        return {path: fs.cat_file(path)}
-    except (TimeoutError, OSError) as error:
-        return {path: error}
 
 
 def exists(uri: str) -> bool:

@@ -82,13 +82,19 @@ def outcomes(rows: pa.Table, table_uri: str, columns: list[str] | None = None) -
     return table.join(wanted, keys=["uri", "etag"], join_type="inner").sort_by("uri")
 
 
-def read_values(table_uri: str, uris: list[str]) -> pa.Table:
-    """Columns ``uri`` and ``values`` of the scored rows among ``uris``, sorted by URI."""
+def read_values(table_uri: str, rows: pa.Table) -> pa.Table:
+    """Columns ``uri`` and ``values`` of the scored objects among ``rows`` (uri, etag), sorted by URI."""
     table = tables.open_table(table_uri)
+    chosen = pc.field("uri").isin(rows["uri"].combine_chunks()) & (pc.field("state") == State.SCORED.value)
     with store.translated(table_uri):
-        dataset = table.to_pyarrow_dataset()
-        chosen = pc.field("uri").isin(uris) & (pc.field("state") == State.SCORED.value)
-        return dataset.to_table(columns=["uri", "values"], filter=chosen).sort_by("uri")
+        found = table.to_pyarrow_dataset().to_table(columns=["uri", "etag", "values"], filter=chosen)
+    current = pc.is_in(_keys(found), value_set=_keys(rows).combine_chunks())
+    return found.filter(current).select(["uri", "values"]).sort_by("uri")
+
+
+def _keys(rows: pa.Table) -> pa.ChunkedArray:
+    """One text for each object and content: an object that changed is another one."""
+    return pc.binary_join_element_wise(rows["uri"], rows["etag"], "\n")
 
 
 def _missing(rows: pa.Table, table_uri: str) -> pa.Table:

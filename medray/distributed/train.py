@@ -47,7 +47,7 @@ class FitJob:
     Attributes:
         model: name of the model in the run.
         family, params: what to fit.
-        samples_uri: Parquet file with columns uri, y, group, split.
+        samples_uri: Parquet file with columns uri, etag, y, group, split.
         values_uri: table of prepared inputs (see :class:`medray.distributed.jobs.PrepareJob`).
         shape: of one input.
         columns: feature names, empty for images.
@@ -86,7 +86,7 @@ def load_data(job: FitJob, rank: int = 0, world_size: int = 1) -> FitData:
 
 
 def _load(job: FitJob, rows: pa.Table) -> Samples:
-    values = read_values(job.values_uri, rows["uri"].to_pylist())
+    values = read_values(job.values_uri, rows)
     rows = rows.filter(pc.is_in(rows["uri"], values["uri"].combine_chunks())).sort_by("uri")
     flat = values["values"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     x = np.ascontiguousarray(flat.reshape(len(rows), *job.shape), dtype=np.float32)

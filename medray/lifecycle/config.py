@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
@@ -44,7 +44,11 @@ class ModelSpec(Spec):
     def _known(self) -> ModelSpec:
         if self.family not in FAMILIES:
             raise ValueError(f"there is no model family {self.family!r}; use one of {', '.join(FAMILIES)}")
-        FAMILIES[self.family].params.model_validate(self.params)
+        kind = FAMILIES[self.family].params
+        try:
+            kind.model_validate(self.params)
+        except ValidationError as error:
+            raise ValueError(explain(error, kind, "params.")) from error
         return self
 
 
@@ -181,10 +185,10 @@ def _index(node: list[Any], key: str, override: str) -> int:
     return int(key)
 
 
-def explain(error: ValidationError, kind: type[Spec]) -> str:
-    """The first problem in one line: where, what, and what was probably meant."""
+def explain(error: ValidationError, kind: type[Spec], prefix: str = "") -> str:
+    """The first problem in one line: where (after a prefix), what, and what was probably meant."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    where = prefix + ".".join(str(part) for part in first["loc"]) or "the file"
     if first["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(first["loc"][-1]), _names(kind), n=1)
         return f"unknown setting {where}" + (f", did you mean {close[0]}?" if close else "")
@@ -196,10 +200,14 @@ def explain(error: ValidationError, kind: type[Spec]) -> str:
 
 def _names(kind: type[Spec]) -> set[str]:
     """Names of the settings of a model and of the models inside it."""
-    names: set[str] = set()
-    for name, field in kind.model_fields.items():
-        names.add(name)
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, Spec):
-            names |= _names(inner)
-    return names
+    return {name for spec in _specs(kind) for name in spec.model_fields}
+
+
+def _specs(annotation: Any) -> Iterator[type[Spec]]:
+    """Every model that a type annotation reaches."""
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        yield annotation
+        for field in annotation.model_fields.values():
+            yield from _specs(field.annotation)
+    for inner in get_args(annotation):
+        yield from _specs(inner)

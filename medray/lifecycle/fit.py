@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import pyarrow as pa
@@ -62,9 +63,13 @@ def run_name(config: TrainConfig, samples: pa.Table) -> str:
     return f"{config.name}-{fingerprint([decides, data])}"
 
 
-def table_uri(config: TrainConfig, spec: InputSpec) -> str:
-    """The table of prepared inputs; its path holds the fingerprint of what made it, so changed specs never meet stale data."""
-    return store.join(config.output, "cache", f"{spec.kind}-{spec.fingerprint()}")
+def table_uri(output: str, spec: InputSpec) -> str:
+    """The table of prepared inputs under an output root.
+
+    Its path holds the fingerprint of what made it, specs and code, so that changed ops never meet stale data.
+    """
+    made_by = fingerprint([spec.model_dump(mode="json"), version("medray")])
+    return store.join(output, "cache", f"{spec.kind}-{made_by}")
 
 
 def prepare(config: TrainConfig, samples: pa.Table, progress: Progress | None) -> tuple[pa.Table, Summary]:
@@ -76,7 +81,7 @@ def prepare(config: TrainConfig, samples: pa.Table, progress: Progress | None) -
     actors = config.resources.actors or session.cpus()
     bad: dict[str, dict[str, Any]] = {}
     for name, spec in used_inputs(config).items():
-        uri = table_uri(config, spec)
+        uri = table_uri(config.output, spec)
         process(samples, PrepareJob(spec), uri, actors, named(progress, f"prepare {name}"))
         for item in outcomes(samples, uri).to_pylist():
             if item["state"] != State.SCORED:
@@ -100,7 +105,7 @@ def fit_job(config: TrainConfig, name: str, samples: pa.Table, run_uri: str) -> 
     model = config.models[name]
     spec = config.inputs[model.input]
     samples_uri = store.join(run_uri, "samples.parquet")
-    store.write(samples_uri, tables.parquet_bytes(samples.select(["uri", "y", "group", "split"])))
+    store.write(samples_uri, tables.parquet_bytes(samples.select(["uri", "etag", "y", "group", "split"])))
     columns = spec.columns()
     shape = spec.preprocess.output_shape if spec.kind == "image" else (len(columns),)
     return FitJob(
@@ -108,7 +113,7 @@ def fit_job(config: TrainConfig, name: str, samples: pa.Table, run_uri: str) -> 
         family=model.family,
         params=model.params,
         samples_uri=samples_uri,
-        values_uri=table_uri(config, spec),
+        values_uri=table_uri(config.output, spec),
         shape=shape or (),
         columns=columns,
         fit_uri=store.join(run_uri, "fits", name),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -41,6 +41,8 @@ class IngestSummary:
 def ingest(source: str, catalog_uri: str, labels_uri: str | None = None, progress: Progress | None = None) -> IngestSummary:
     """Bring the catalog up to date with an archive; objects whose size and etag are known are not read again.
 
+    What is no longer in the archive stays in the catalog as FAILED, so that nothing is trained on it.
+
     Args:
         source: prefix of the archive.
         catalog_uri: where the catalog is or will be.
@@ -60,6 +62,7 @@ def ingest(source: str, catalog_uri: str, labels_uri: str | None = None, progres
         raise StoreError(
             str(rows[0]["code"]), f"no object of {source} could be read: {rows[0]['message']}", "nothing was recorded"
         )
+    rows += _gone(known, objects, store.normalise(source))
     if rows:
         catalog.upsert(rows)
     labelled = None
@@ -69,6 +72,13 @@ def ingest(source: str, catalog_uri: str, labels_uri: str | None = None, progres
             raise LabelError("LABELS_NO_MATCH", f"no image of {catalog.uri} has a label in {labels_uri}", "check the key column")
         catalog.set_labels(labels)
     return _summary(catalog, objects, len(objects) - len(changed), labelled)
+
+
+def _gone(known: Mapping[str, tuple[int, str]], objects: list[ObjectInfo], source: str) -> list[dict[str, object]]:
+    """Rows for objects under ``source`` that the catalog knows and the archive no longer has."""
+    missing = known.keys() - {info.uri for info in objects}
+    error = StoreError("OBJECT_GONE", "no longer in the archive")
+    return [row(ObjectInfo(uri, *known[uri]), error) for uri in sorted(missing) if uri.startswith(source + "/")]
 
 
 def _inspected(objects: list[ObjectInfo], progress: Progress | None) -> Iterator[dict[str, object]]:

@@ -34,6 +34,7 @@ def write_train_report(result: TrainResult, night: ScreenResult | None = None, u
         date=_now(),
         facts=_facts(result, bundle),
         models=models,
+        split="test" if result.evaluated_on == "test" else "validation",
         selected=result.best,
         positive=manifest.target if manifest.positive == "1" else manifest.positive,
         threshold_reason=manifest.threshold.reason,

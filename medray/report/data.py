@@ -12,7 +12,7 @@ from medray.types import Float32, Float64, Int64
 
 @dataclass(frozen=True)
 class ModelResult:
-    """One model on the test images.
+    """One model on the held-out images.
 
     Attributes:
         name: shown in tables and legends.
@@ -81,7 +81,7 @@ class ReportData:
         title: heading of the page.
         date: as the caller wants it shown; the report itself reads no clock.
         facts: what was run, shown as a list of name and value (bundle, fingerprint, data, patients, …).
-        models: results on the same images; ``selected`` names the chosen one.
+        models: results on the same images, of the ``split`` named ("test", "validation"); ``selected`` names the chosen one.
         positive: name of the positive class.
         threshold_reason: why the operating point is where it is.
         samples, worklist: in the order to show them; ``worklist_total`` is the number of studies of the whole worklist.
@@ -92,6 +92,7 @@ class ReportData:
     date: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     models: tuple[ModelResult, ...] = ()
+    split: str = "test"
     selected: str = ""
     positive: str = "positive"
     threshold_reason: str = ""

@@ -76,9 +76,9 @@ def summary(report: ReportData) -> str:
     found = model.metrics
     counts = found.confusion
     negatives = found.n - found.positives
-    head = f"{model.name} reaches an AUROC of {figures.interval_text(found)} on {found.n} test images"
+    head = f"{model.name} reaches an AUROC of {figures.interval_text(found)} on {found.n} {report.split} images"
     if found.auroc.value is None:
-        head = f"The AUROC of {model.name} is undefined on {found.n} test images of one class"
+        head = f"The AUROC of {model.name} is undefined on {found.n} {report.split} images of one class"
     reason = f", which {report.threshold_reason}" if report.threshold_reason else ""
     return (
         f"{head}. At the threshold of {found.threshold:.3f}{reason}, it finds {counts.tp} of {found.positives} "

@@ -63,6 +63,12 @@ def test_uids_and_codes_stay_text(tmp_path: Path) -> None:
     assert found.to_pylist() == [{"sop_uid": "1.10", "y": "01", "grade": ""}, {"sop_uid": "1.1", "y": "1", "grade": "4a"}]
 
 
+def test_the_split_column_is_known_in_any_case(tmp_path: Path) -> None:
+    assert read_labels(labels_file(tmp_path, "sop_uid,y,Split\n1,1,val\n")).to_pylist() == [
+        {"sop_uid": "1", "y": "1", "split": "val"}
+    ]
+
+
 def test_parquet_reads_like_csv(tmp_path: Path) -> None:
     sink = io.BytesIO()
     pq.write_table(pa.table({"SOPInstanceUID": ["1", "2"], "y": [1, None], "PatientID": ["A", "B"]}), sink)
@@ -183,7 +189,8 @@ def test_no_patient_is_on_two_sides_and_the_draw_is_seeded(images: list[tuple[in
     try:
         found = splits(table, seed=seed)
     except LabelError as error:
-        assert error.code == "LABELS_TOO_FEW"
+        if error.code != "LABELS_TOO_FEW":
+            raise
         return
     side: dict[str, set[str]] = {}
     for group, split in zip(table["group"].to_pylist(), found, strict=True):

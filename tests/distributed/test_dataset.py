@@ -34,7 +34,7 @@ def test_any_number_of_actors_gives_the_same_bytes(rows: pa.Table, tmp_path: Pat
         dataset.process(rows, PrepareJob(SPEC), str(tmp_path / str(actors)), actors)
     assert shards(tmp_path / "1") == shards(tmp_path / "2")
     assert len(shards(tmp_path / "1")) >= 60
-    values = dataset.read_values(str(tmp_path / "1"), rows["uri"].to_pylist())
+    values = dataset.read_values(str(tmp_path / "1"), rows)
     assert len(values) == len(rows)
     assert {len(value) for value in values["values"].to_pylist()} == {256}
 
@@ -82,3 +82,17 @@ def test_each_bad_input_has_its_own_state(archive: Path, tmp_path: Path, ray_ses
     again = {item["uri"].rsplit("/", 1)[-1]: item["state"] for item in dataset.outcomes(mixed, str(tmp_path / "t")).to_pylist()}
     assert again["vanished.dcm"] == "SCORED"
     assert len(again) == len(mixed)
+
+
+def test_an_object_that_changed_is_read_again(archive: Path, tmp_path: Path, ray_session: None) -> None:
+    first, second = sorted((archive / "images").rglob("*.dcm"))[:2]
+    path = tmp_path / "a.dcm"
+    path.write_bytes(first.read_bytes())
+    before = object_rows(store.list_objects(str(path)))
+    dataset.process(before, PrepareJob(SPEC), str(tmp_path / "t"), 1)
+    path.write_bytes(second.read_bytes())
+    after = object_rows(store.list_objects(str(path)))
+    dataset.process(after, PrepareJob(SPEC), str(tmp_path / "t"), 1)
+    old, new = (dataset.read_values(str(tmp_path / "t"), rows)["values"].to_pylist() for rows in (before, after))
+    assert len(old) == len(new) == 1
+    assert old != new

@@ -14,6 +14,7 @@ import pytest
 from medray.data import store
 from medray.distributed.train import FitJob, Scaling, fit_all, load_data
 from medray.errors import ModelError
+from medray.lifecycle.fit import table_uri
 from medray.models.table import family_of
 
 
@@ -22,13 +23,13 @@ def job(trained: Any, tmp_path: Path) -> FitJob:
     """The XGBoost fit of the trained run, to be done again elsewhere."""
     manifest = trained.bundles["xgb"].manifest
     spec = manifest.input
-    output = Path(trained.run_uri).parents[1]
+    output = str(Path(trained.run_uri).parents[1])
     return FitJob(
         model="xgb",
         family="xgb",
         params={"rounds": 20, "report_every": 5},
         samples_uri=store.join(trained.run_uri, "samples.parquet"),
-        values_uri=str(output / "cache" / f"table-{spec.fingerprint()}"),
+        values_uri=table_uri(output, spec),
         shape=(len(spec.columns()),),
         columns=spec.columns(),
         fit_uri=str(tmp_path / "fit"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 
@@ -205,3 +206,9 @@ def test_image_and_overlay_show_their_pixels() -> None:
 def _decoded(uri: str) -> np.ndarray:
     data = base64.b64decode(uri.partition(",")[2])
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+
+
+def test_the_page_says_which_images_the_figures_are_of() -> None:
+    page = render_report(replace(_full(), split="validation"))
+    assert "Models on the validation images" in page
+    assert "test images" not in page
