@@ -41,7 +41,7 @@ class Reporter:
             task = self._tasks.get(model)
             if task is None:
                 task = self._tasks[model] = self._bars.add_task(model, total=None)
-            self._bars.update(task, description=f"train {model}: step {step}  {shown}")
+            self._bars.update(task, completed=step, description=f"train {model}: {shown}")
         elif time.monotonic() - self._said.get(model, float("-inf")) > _PLAIN_EVERY_S:
             self._said[model] = time.monotonic()
             self.line(f"train {model}: step {step} {shown}")

@@ -55,11 +55,14 @@ def decode_frame(src: bytes, runner: DecodeRunner) -> bytearray:
     """One encoded frame as raw little-endian pixel data, colour by pixel (part of pydicom's plugin interface).
 
     Raises:
-        ValueError: the code stream holds another image size than the header states; known before anything is decoded.
+        ValueError: the code stream holds another image size than the header states, or has no end; known before it is decoded.
     """
     stated = stated_shape(src)
     if stated != (runner.rows, runner.columns, runner.samples_per_pixel):
         raise ValueError(f"the compressed image is {stated}, not as the header says")
+    if runner.transfer_syntax not in _J2K and src.rfind(_JPEG_EOI) < src.rfind(_JPEG_SOS):
+        # libjpeg would fill up with grey, CharLS search for seconds
+        raise ValueError("the JPEG code stream has no end")
     pixels = _decoder(runner)(src)
     shape = stated if stated[2] > 1 else stated[:2]
     if pixels.shape != shape:
@@ -109,12 +112,7 @@ def _decoder(runner: DecodeRunner) -> Callable[[bytes], NDArray[Any]]:
 
 
 def _jpeg_without_colour_transform(data: bytes) -> NDArray[Any]:
-    """Baseline or 12-bit JPEG; the components stay as stored, since pydicom converts by the photometric interpretation.
-
-    libjpeg fills what is missing of a cut stream with grey and does not fail, so the end marker is asked for.
-    """
-    if data.rfind(_JPEG_EOI) < data.rfind(_JPEG_SOS):
-        raise ValueError("the JPEG code stream has no end")
+    """Baseline or 12-bit JPEG; the components stay as stored, since pydicom converts by the photometric interpretation."""
     as_stored: dict[str, Any] = {"colorspace": _JCS_RGB, "outcolorspace": _JCS_RGB} if stated_shape(data)[2] == 3 else {}
     pixels: NDArray[Any] = imagecodecs.jpeg8_decode(data, **as_stored)
     return pixels

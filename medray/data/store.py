@@ -106,18 +106,20 @@ def store_error(error: BaseException, uri: str) -> StoreError:
     """The StoreError that says what a storage client's exception means."""
     from botocore.exceptions import NoCredentialsError, PartialCredentialsError
 
-    text = f"{type(error).__name__}: {error}".split("\n")[0][:200]
+    text = " ".join(f"{type(error).__name__}: {error}".split())
     denied = ("Forbidden", "AccessDenied", "InvalidAccessKey", "SignatureDoesNotMatch", "ExpiredToken")
     if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
         return StoreError("STORE_NO_CREDENTIALS", f"no credentials for {uri}", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
     if isinstance(error, PermissionError) or any(word in text for word in denied):
-        return StoreError("STORE_DENIED", f"access to {uri} was refused ({text})", "check the credentials and their policy")
+        return StoreError("STORE_DENIED", f"access to {uri} was refused ({text[:200]})", "check the credentials and their policy")
     if isinstance(error, FileNotFoundError) or "NoSuchBucket" in text or "NoSuchKey" in text:
         return StoreError("STORE_NOT_FOUND", f"{uri} does not exist", "check the bucket and the path")
     if isinstance(error, (IsADirectoryError, NotADirectoryError)):
-        return StoreError("STORE_NOT_A_FILE", f"{uri}: {text}", "check the path")
+        return StoreError("STORE_NOT_A_FILE", f"{uri}: {text[:200]}", "check the path")
     retryable = not isinstance(error, OSError) or error.errno is None or error.errno in _RETRYABLE_ERRNO
-    return StoreError("STORE_FAILED", f"{uri}: {text}", "check the endpoint and the network, then run again", retryable=retryable)
+    return StoreError(
+        "STORE_FAILED", f"{uri}: {text[:200]}", "check the endpoint and the network, then run again", retryable=retryable
+    )
 
 
 def list_objects(uri: str) -> list[ObjectInfo]:
@@ -132,7 +134,9 @@ def list_objects(uri: str) -> list[ObjectInfo]:
         found = fs.find(path, detail=True)
         if not found and not fs.exists(path):
             raise StoreError("STORE_NOT_FOUND", f"{uri} does not exist", "check the bucket and the path")
-    objects = [_info(fs, info) for info in found.values() if info["type"] == "file" and info["size"] is not None]
+    objects = [
+        _info(fs, info) for info in found.values() if (info["type"] == "file" or info.get("islink")) and info["size"] is not None
+    ]
     if not objects:
         raise StoreError("STORE_EMPTY", f"{uri} holds no objects", "check the prefix")
     return sorted(objects, key=lambda item: item.uri)
@@ -170,9 +174,9 @@ def read_many(uris: Sequence[str], ranges: Sequence[tuple[int, int]] | None = No
         return []
     fs, _ = filesystem(uris[0])
     paths = [fs._strip_protocol(uri) for uri in uris]
-    starts, ends = zip(*(ranges or [(None, None)] * len(uris)), strict=True)
+    bounds: Sequence[tuple[int | None, int | None]] = ranges or [(None, None)] * len(uris)
     with translated(uris[0]):
-        values = fs.cat_ranges(paths, list(starts), list(ends), on_error="return")
+        values = fs.cat_ranges(paths, [start for start, _ in bounds], [end for _, end in bounds], on_error="return")
     return [
         store_error(value, uri) if isinstance(value, BaseException) else bytes(value)
         for uri, value in zip(uris, values, strict=True)

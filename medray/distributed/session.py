@@ -17,11 +17,13 @@ from medray.spec import Spec
 
 _WORKER_ENV = {
     "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "passive",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
 }
-"""One library thread per worker: parallelism comes from actors. Fits raise the limit for themselves."""
+"""One library thread per worker: parallelism comes from actors. Fits raise the limit for themselves; their threads wait without
+spinning, which on a busy machine costs the cores that the others need."""
 
 
 class ClusterSpec(Spec):

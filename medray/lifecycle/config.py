@@ -28,7 +28,9 @@ class LabelSpec(Spec):
     """What is learnt."""
 
     target: str = Field(description="label column to learn")
-    positive: str = Field("1", description="value of the target that makes a positive; every other one is negative")
+    positive: str = Field(
+        "1", coerce_numbers_to_str=True, description="value of the target that makes a positive; every other one is negative"
+    )
     split: SplitSpec = SplitSpec()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from pydicom.uid import UID
@@ -83,13 +82,12 @@ def _gone(known: Mapping[str, tuple[int, str]], objects: list[ObjectInfo], sourc
 
 def _inspected(objects: list[ObjectInfo], progress: Progress | None) -> Iterator[dict[str, object]]:
     done = 0
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        for batch in _batches(objects):
-            heads = store.read_many([info.uri for info in batch], [(0, min(info.size, HEAD_BYTES)) for info in batch])
-            yield from pool.map(_row, batch, heads)
-            done += len(batch)
-            if progress:
-                progress("ingest", done, len(objects))
+    for batch in _batches(objects):
+        heads = store.read_many([info.uri for info in batch], [(0, min(info.size, HEAD_BYTES)) for info in batch])
+        yield from map(_row, batch, heads)
+        done += len(batch)
+        if progress:
+            progress("ingest", done, len(objects))
 
 
 def _batches(objects: list[ObjectInfo]) -> Iterable[list[ObjectInfo]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 
+from medray.bundle import read_manifest
 from medray.data import store
 from medray.distributed import session
 from medray.distributed.session import ClusterSpec
@@ -23,6 +24,7 @@ def serve_until_stopped(
     Raises:
         ConfigError: SERVE_EXTRA when the serve extra is not installed, CONFIG_INVALID; ClusterError; BundleError.
     """
+    read_manifest(bundle_uri)  # a wrong path is told before Ray starts
     stop = threading.Event()
     with session.session(cluster):
         _start(store.normalise(bundle_uri), host, port, replicas)

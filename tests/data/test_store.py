@@ -177,3 +177,12 @@ def test_paths_become_absolute_and_lose_the_last_slash(tmp_path: Path, monkeypat
 def test_a_write_leaves_no_partial_file(tmp_path: Path) -> None:
     store.write(str(tmp_path / "x"), b"x" * 100_000)
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_links_to_files_are_objects(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "content").write_bytes(b"x")
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "content")
+    (tmp_path / "in" / "dangling").symlink_to(tmp_path / "nothing")
+    assert [Path(info.uri).name for info in store.list_objects(str(tmp_path / "in"))] == ["dangling", "link"]
+    assert store.read(str(tmp_path / "in" / "link")) == b"x"

@@ -1,0 +1,206 @@
+"""Bundles: written whole, checked before they are opened, one way from any input to a probability."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+import medray
+from medray import registry
+from medray.bundle import Bundle, InputSpec, Manifest, open_bundle, write_bundle
+from medray.data import store
+from medray.data.dicom import decode
+from medray.errors import BundleError
+from medray.features import table as features
+from medray.features.table import FeatureSpec
+from medray.imaging.preprocess import PreprocessSpec, preprocess
+from medray.metrics import Threshold
+from medray.models.family import FitData, LocalContext, Samples
+from medray.models.xgb import XGB, XgbParams
+from medray.types import Image, State
+
+FILES = Path(pydicom.__file__).parent / "data" / "test_files"
+MR = FILES / "MR_small.dcm"
+PARAMS = XgbParams(rounds=8, min_child_weight=0, subsample=1, colsample_bytree=1, learning_rate=0.3)
+INPUT = InputSpec(
+    preprocess=PreprocessSpec.model_validate({"steps": [{"op": "percentile"}, {"op": "resize", "rows": 32, "columns": 32}]}),
+    features=FeatureSpec.model_validate({"families": [{"family": "intensity"}]}),
+)
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model of the intensity features that tells dark images from bright ones."""
+    rng = np.random.default_rng(0)
+    y = np.arange(40) % 2
+    images = [rng.random((32, 32)).astype(np.float32) ** (0.5 if positive else 3) for positive in y]
+    samples = Samples(np.stack([INPUT.apply(Image(pixels)) for pixels in images]), y, np.arange(40), INPUT.columns())
+    folder = tmp_path_factory.mktemp("model")
+    XGB.fit(FitData(samples, samples), PARAMS, LocalContext()).save(folder)
+    return folder
+
+
+def manifest(**changes: object) -> Manifest:
+    fields = {"name": "tiny", "family": "xgb", "params": PARAMS.model_dump(), "input": INPUT, "target": "bright", "positive": "1"}
+    return Manifest.model_validate(
+        {**fields, "threshold": Threshold(value=0.5, reason="a test"), "modalities": ["MR"], **changes}
+    )
+
+
+@pytest.fixture
+def uri(model_folder: Path, tmp_path: Path) -> str:
+    write_bundle(manifest(), model_folder, str(tmp_path / "bundle"))
+    return str(tmp_path / "bundle")
+
+
+@pytest.fixture
+def bundle(uri: str) -> Bundle:
+    return open_bundle(uri)
+
+
+def code_of(uri: str) -> str:
+    with pytest.raises(BundleError) as caught:
+        open_bundle(uri)
+    return caught.value.code
+
+
+# --- writing and opening -------------------------------------------------------------------------------------------------------
+
+
+def test_a_bundle_comes_back_as_it_was_written(uri: str, model_folder: Path) -> None:
+    opened = medray.open_bundle(uri)
+    assert opened.manifest.model_copy(update={"files": {}}) == manifest()
+    assert set(opened.manifest.files) == {"model/model.ubj"}
+    x = np.random.default_rng(1).random((5, len(INPUT.columns()))).astype(np.float32)
+    np.testing.assert_array_equal(opened.model.predict_proba(x), XGB.load(model_folder).predict_proba(x))
+
+
+def test_the_fingerprint_names_the_content_wherever_it_lies(uri: str, model_folder: Path, s3: str) -> None:
+    write_bundle(manifest(), model_folder, f"{s3}/bundle")
+    assert open_bundle(f"{s3}/bundle").fingerprint == open_bundle(uri).fingerprint
+    write_bundle(manifest(threshold=Threshold(value=0.6, reason="another")), model_folder, f"{s3}/other")
+    assert open_bundle(f"{s3}/other").fingerprint != open_bundle(uri).fingerprint
+
+
+@pytest.mark.parametrize("change", ["altered", "missing", "added"])
+def test_a_folder_that_differs_from_its_manifest_is_not_opened(uri: str, change: str) -> None:
+    model = Path(uri) / "model" / "model.ubj"
+    if change == "altered":
+        data = bytearray(model.read_bytes())
+        data[len(data) // 2] ^= 1
+        model.write_bytes(bytes(data))
+    elif change == "missing":
+        model.unlink()
+    else:
+        (model.parent / "more.bin").write_bytes(b"x")
+    assert code_of(uri) == "BUNDLE_ALTERED"
+
+
+def test_what_is_no_bundle(uri: str, tmp_path: Path) -> None:
+    assert code_of(str(tmp_path / "none")) == "BUNDLE_NOT_FOUND"
+    path = Path(uri) / "bundle.json"
+    raw = json.loads(path.read_text())
+    for text in (json.dumps({**raw, "format": 99}), json.dumps({**raw, "surplus": 1}), "[]", "not json", "{}"):
+        path.write_text(text)
+        assert code_of(uri) == "BUNDLE_FORMAT"
+
+
+def test_a_bundle_without_its_manifest_is_not_there_yet(uri: str) -> None:
+    (Path(uri) / "bundle.json").unlink()
+    assert code_of(uri) == "BUNDLE_NOT_FOUND"
+
+
+# --- predicting ----------------------------------------------------------------------------------------------------------------
+
+
+def test_bytes_paths_uris_images_and_arrays_give_one_answer(bundle: Bundle) -> None:
+    image = decode(MR)
+    answers = bundle.predict([MR.read_bytes(), str(MR), MR, image, image.pixels])
+    assert {answer.state for answer in answers} == {State.SCORED}
+    assert len({answer.probability for answer in answers}) == 1
+    assert [answer.sop_uid for answer in answers] == [image.header.sop_uid] * 4 + [""]
+    assert all(answer.positive == (answer.probability >= 0.5) for answer in answers if answer.probability is not None)
+
+
+def test_the_answer_is_that_of_the_parts(bundle: Bundle) -> None:
+    assert INPUT.features is not None
+    prepared = preprocess(decode(MR), INPUT.preprocess)
+    row = features.extract(prepared, INPUT.features)[None]
+    (answer,) = bundle.predict([MR])
+    assert answer.probability == float(bundle.model.predict_proba(row)[0, 1])
+
+
+def test_dark_and_bright_images_differ(bundle: Bundle) -> None:
+    noise = np.random.default_rng(5).random((32, 32))
+    dark, bright = bundle.predict([noise**3, noise**0.5])
+    assert (dark.positive, bright.positive) == (False, True)
+
+
+def test_the_threshold_is_inclusive(uri: str, model_folder: Path, bundle: Bundle) -> None:
+    (before,) = bundle.predict([MR])
+    assert before.probability is not None
+    write_bundle(manifest(threshold=Threshold(value=before.probability, reason="equal")), model_folder, uri)
+    assert open_bundle(uri).predict([MR])[0].positive is True
+
+
+def test_an_input_that_cannot_be_scored_takes_its_own_state(bundle: Bundle, tmp_path: Path) -> None:
+    data = MR.read_bytes()
+    answers = bundle.predict([data[:5000], b"", FILES / "test-SR.dcm", FILES / "CT_small.dcm", tmp_path / "none.dcm", data])
+    assert [(answer.state, answer.code) for answer in answers] == [
+        (State.QUARANTINED, "PIXELS_TRUNCATED"),
+        (State.QUARANTINED, "DICOM_EMPTY"),
+        (State.EXCLUDED, "OBJECT_NOT_AN_IMAGE"),
+        (State.EXCLUDED, "MODEL_SCOPE"),
+        (State.FAILED, "STORE_NOT_FOUND"),
+        (State.SCORED, ""),
+    ]
+    assert all(answer.probability is None and answer.positive is None for answer in answers[:-1])
+    assert all(answer.message for answer in answers[:-1])
+
+
+@pytest.mark.parametrize("array", [np.zeros((2, 3, 4)), np.zeros((0, 5)), np.array([[1.0, np.nan]]), np.zeros(7)])
+def test_arrays_that_are_no_image_are_excluded(bundle: Bundle, array: np.ndarray) -> None:
+    (answer,) = bundle.predict([array])
+    assert (answer.state, answer.code) == (State.EXCLUDED, "ARRAY_SHAPE")
+
+
+def test_a_neighbour_in_the_batch_changes_nothing(bundle: Bundle) -> None:
+    alone = bundle.predict([MR])[0]
+    assert bundle.predict([b"broken", MR, FILES / "MR_small_RLE.dcm"])[1] == alone
+
+
+# --- the registry --------------------------------------------------------------------------------------------------------------
+
+
+def record(uri: str, run: str, champion: bool) -> dict[str, object]:
+    return {
+        "run": run,
+        "model": "xgb",
+        "family": "xgb",
+        "bundle": uri,
+        "fingerprint": f"f-{run}",
+        "auroc": 0.9,
+        "champion": champion,
+    }
+
+
+def test_the_champion_is_the_one_published_last(uri: str, model_folder: Path, tmp_path: Path) -> None:
+    output, second = str(tmp_path / "out"), str(tmp_path / "second")
+    with pytest.raises(BundleError) as caught:
+        registry.champion(output)
+    assert caught.value.code == "BUNDLE_NO_CHAMPION"
+    registry.publish(output, [record(uri, "one", True)])
+    registry.publish(output, [record(uri, "one", True)])
+    assert len(registry.history(output)) == 1
+    assert registry.champion(output) == uri
+    write_bundle(manifest(name="second"), model_folder, second)
+    registry.publish(output, [record(second, "two", True)])
+    assert registry.champion(output) == second
+    store.delete(second)
+    with pytest.raises(BundleError) as caught:
+        registry.champion(output)
+    assert caught.value.code == "BUNDLE_NOT_FOUND"
