@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -19,6 +22,7 @@ from medray.console import reporting
 from medray.errors import MedrayError
 
 NEEDS_ATTENTION = 3
+STOPPED = 130
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__.splitlines()[0])
 
@@ -253,11 +257,16 @@ def finish(attention: int, reasons: dict[str, int]) -> None:
         raise typer.Exit(NEEDS_ATTENTION)
 
 
+class Stopped(BaseException):
+    """The user pressed Ctrl-C; no KeyboardInterrupt, which typer would answer in its own way."""
+
+
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit code: errors as one line; ``--debug`` shows the traceback."""
     debug = "--debug" in arguments or bool(os.environ.get("MEDRAY_DEBUG"))
     try:
-        app([argument for argument in arguments if argument != "--debug"])
+        with _stoppable():
+            app([argument for argument in arguments if argument != "--debug"])
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(bool(done.code))
     except MedrayError as error:
@@ -265,10 +274,24 @@ def run(arguments: list[str]) -> int:
             raise
         print(f"medray: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except Stopped:
         print("medray: stopped; the same command goes on where it was", file=sys.stderr)
-        return 130
+        return STOPPED
     return 0
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ctrl-C raises Stopped inside the block."""
+
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def main() -> None:

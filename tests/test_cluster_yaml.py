@@ -18,19 +18,26 @@ def cluster() -> dict[str, Any]:
     return loaded
 
 
-def test_it_passes_rays_schema(cluster: dict[str, Any]) -> None:
+def validated(cluster: dict[str, Any]) -> dict[str, Any]:
+    """The configuration as ``ray up`` completes and checks it."""
     from ray.autoscaler._private.util import prepare_config, validate_config
 
-    validate_config(cluster)
-    validate_config(prepare_config(copy.deepcopy(cluster)))
+    prepared: dict[str, Any] = prepare_config(copy.deepcopy(cluster))
+    validate_config(prepared)
+    return prepared
 
 
-def test_rays_schema_would_refuse_a_mistake(cluster: dict[str, Any]) -> None:
-    from ray.autoscaler._private.util import validate_config
+def test_it_passes_rays_schema(cluster: dict[str, Any]) -> None:
+    assert set(validated(cluster)["available_node_types"]) == {"head", "gpu_worker", "cpu_worker"}
 
-    cluster["max_workers"] = "many"
-    with pytest.raises(Exception, match=r"max_workers|many"):
-        validate_config(cluster)
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [({"max_workers": "many"}, "many"), ({"maxworkers": 3}, "maxworkers"), ({"head_node_type": "none"}, "head_node_type")],
+)
+def test_rays_schema_refuses_mistakes(cluster: dict[str, Any], mistake: dict[str, Any], said: str) -> None:
+    with pytest.raises(Exception, match=said):
+        validated({**cluster, **mistake})
 
 
 def test_it_has_a_cpu_head_gpu_workers_and_cpu_workers(cluster: dict[str, Any]) -> None:

@@ -175,6 +175,10 @@ def outcome(row: dict[str, Any], content: bytes | StoreError, work: Work) -> dic
 
 
 def _register(shards: Mapping[str, pa.Table], schema: pa.Schema, table_uri: str) -> None:
-    if shards:
-        sizes = {info.uri.rsplit("/", 1)[-1]: info.size for info in store.list_objects(table_uri)}
-        tables.register(table_uri, schema, [(name, sizes[name], len(block)) for name, block in shards.items()])
+    if not shards:
+        return
+    sizes = {info.uri.rsplit("/", 1)[-1]: info.size for info in store.list_objects(table_uri)}
+    if missing := shards.keys() - sizes.keys():
+        message = f"{len(missing)} of {len(shards)} shards that workers wrote are not at {table_uri}"
+        raise StoreError("SHARDS_MISSING", message, "on a cluster, output must be a place that every node reaches")
+    tables.register(table_uri, schema, [(name, sizes[name], len(block)) for name, block in shards.items()])

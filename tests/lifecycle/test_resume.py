@@ -69,3 +69,18 @@ def kill_in_training(arguments: list[str]) -> int:
             pytest.fail("the run ended before it could be killed")
     time.sleep(3)  # Ray notices that its driver is gone
     return found[-1]
+
+
+def test_ctrl_c_stops_in_one_line(tmp_path: Path) -> None:
+    executable = str(Path(sys.executable).parent / "medray")
+    command = [executable, "synthesise", str(tmp_path / "big"), "--set", "patients=20000"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "write big" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert [line for line in rest.splitlines() if line.startswith("medray: ")] == [
+        "medray: stopped; the same command goes on where it was"
+    ]
+    assert "Traceback" not in rest
