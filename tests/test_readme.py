@@ -78,9 +78,11 @@ def test_the_commands_of_your_archive(site: Path, medray: Run) -> None:
     assert medray(*with_bundle(predict, bundle)).returncode == 0
     assert (site / "scores.parquet").stat().st_size > 0
     screened = medray(*screen, "--json")
+    assert screened.returncode == 0, screened.stderr
     assert json.loads(screened.stdout)["studies"] == 1
     tuned = medray(*tune, "--set", "tune.samples=1", "--json")
-    assert set(json.loads(tuned.stdout)) == {"xgb"}, tuned.stderr
+    assert tuned.returncode == 0, tuned.stderr
+    assert set(json.loads(tuned.stdout)) == {"xgb"}
     assert medray(*synthesise, "--set", "patients=8").returncode == 0
     assert len(list((site / "phantoms" / "images").rglob("*.dcm"))) == 8
     check_serving(with_bundle(serve, bundle))

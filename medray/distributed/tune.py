@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,7 +84,8 @@ def sweep(job: FitJob, scaling: Scaling, spec: TuneSpec, on_trial: Callable[[int
             ),
         )
     try:
-        return _ranked(tuner.fit())
+        with redirect_stdout(io.StringIO()):  # Tune's banners; standard output is for results
+            return _ranked(tuner.fit())
     except ray.exceptions.RayError as error:
         raise cause(error) from error
 
