@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
+from pathlib import Path
 
 import cv2
 import matplotlib as mpl
@@ -212,3 +215,20 @@ def test_the_page_says_which_images_the_figures_are_of() -> None:
     page = render_report(replace(_full(), split="validation"))
     assert "Models on the validation images" in page
     assert "test images" not in page
+
+
+def test_a_browser_shows_the_page(tmp_path: Path) -> None:
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("chromium is not installed")
+    page, picture = tmp_path / "report.html", tmp_path / "report.png"
+    page.write_text(render_report(_full()))
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+    flags += ["--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1100,2400"]
+    subprocess.run([browser, *flags, f"--screenshot={picture}", page.as_uri()], check=True, capture_output=True, timeout=120)
+    shown = cv2.imread(str(picture), cv2.IMREAD_COLOR)
+    assert shown is not None
+    rows_with_ink = (np.ptp(shown.reshape(len(shown), -1).astype(int), axis=1) > 60).mean()
+    colours = len(np.unique(shown.reshape(-1, 3), axis=0))
+    assert rows_with_ink > 0.5, "most of the page is blank"
+    assert colours > 1000, "images and figures are missing"
