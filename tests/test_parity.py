@@ -12,6 +12,7 @@ import pytest
 
 import medray
 from medray.distributed.session import ClusterSpec
+from medray.errors import ConfigError
 from medray.lifecycle.config import ScreenConfig
 from medray.lifecycle.score import evaluate_source, predict_source
 from medray.lifecycle.screen import screen
@@ -60,6 +61,27 @@ def test_every_route_gives_the_same_probabilities(
         assert found == pytest.approx(expected, abs=TOLERANCE), route
     assert evaluated.summary.scored == len(names)
     assert len(set(expected.values())) > 5
+
+
+def test_kept_partial_results_never_meet_another_bundle(trained: Any, held_out: Path, tmp_path: Path, ray_session: None) -> None:
+    names = [uri.rsplit("/", 1)[-1] for uri in trained.scores.rows["uri"].to_pylist()]
+    for family in ("xgb", "svm"):
+        out = tmp_path / f"{family}.parquet"
+        predict_source(trained.bundles[family].uri, str(held_out), str(out), LOCAL, work=str(tmp_path / "work"))
+        expected = dict(zip(names, trained.scores.probability[family], strict=True))
+        assert by_name(pq.read_table(out).to_pylist()) == pytest.approx(expected, abs=TOLERANCE)
+
+
+def test_a_night_refuses_a_bundle_that_changed(trained: Any, held_out: Path, tmp_path: Path, ray_session: None) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(trained.bundles["xgb"].uri, bundle)
+    config = ScreenConfig(output=str(tmp_path), source=str(held_out), bundle=str(bundle), night="n", cluster=LOCAL)
+    screen(config)
+    shutil.rmtree(bundle)
+    shutil.copytree(trained.bundles["svm"].uri, bundle)
+    with pytest.raises(ConfigError) as caught:
+        screen(config)
+    assert caught.value.code == "NIGHT_DIFFERS"
 
 
 def serve_scores(bundle: str, paths: list[Path]) -> list[float]:

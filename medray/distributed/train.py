@@ -7,6 +7,7 @@ shards do not depend on timing (Ray Data's streaming split does).
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,8 +165,6 @@ def _fit_task(job: FitJob, threads: int, watcher: Any) -> None:
 
 
 def _train(job: FitJob, scaling: Scaling, watcher: Any) -> None:
-    import threading
-
     import ray
 
     failure: list[BaseException] = []

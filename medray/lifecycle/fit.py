@@ -40,7 +40,8 @@ def train(config: TrainConfig, progress: Progress | None = None, on_step: OnStep
     run_uri = store.join(config.output, "runs", name)
     with session.session(config.cluster):
         kept, summary = prepare(config, samples, progress)
-        jobs = {model: fit_job(config, model, kept, run_uri) for model in config.models}
+        samples_uri = write_samples(kept, run_uri)
+        jobs = {model: fit_job(config, model, samples_uri, run_uri) for model in config.models}
         fit_all([(job, config.models[model].scaling) for model, job in jobs.items()], on_step)
         provenance = {"run": name, "catalog": Catalog(config.catalog).uri, "catalog_version": catalog_version, **environment()}
         run = Run(config, run_uri, kept, provenance)
@@ -100,12 +101,17 @@ def used_inputs(config: TrainConfig) -> dict[str, InputSpec]:
     return {name: config.inputs[name] for name in sorted({model.input for model in config.models.values()})}
 
 
-def fit_job(config: TrainConfig, name: str, samples: pa.Table, run_uri: str) -> FitJob:
-    """The fit of one model; writes the samples of the run beside it."""
+def write_samples(samples: pa.Table, run_uri: str) -> str:
+    """Keep the samples of a run and their split with it; returns their URI."""
+    uri = store.join(run_uri, "samples.parquet")
+    store.write(uri, tables.parquet_bytes(samples.select(["uri", "etag", "y", "group", "split"])))
+    return uri
+
+
+def fit_job(config: TrainConfig, name: str, samples_uri: str, run_uri: str) -> FitJob:
+    """The fit of one model on the samples at ``samples_uri``."""
     model = config.models[name]
     spec = config.inputs[model.input]
-    samples_uri = store.join(run_uri, "samples.parquet")
-    store.write(samples_uri, tables.parquet_bytes(samples.select(["uri", "etag", "y", "group", "split"])))
     columns = spec.columns()
     shape = spec.preprocess.output_shape if spec.kind == "image" else (len(columns),)
     return FitJob(

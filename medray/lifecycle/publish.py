@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medray import registry
-from medray.bundle import Bundle, Manifest, open_bundle, write_bundle
+from medray.bundle import Bundle, Manifest, open_bundle, read_manifest, write_bundle
 from medray.data import store
 from medray.data.labels import SPLITS
 from medray.distributed import session
@@ -26,6 +26,7 @@ from medray.lifecycle.config import TrainConfig
 from medray.lifecycle.summary import Progress, Summary, named
 from medray.metrics import Metrics, Threshold, choose_threshold, evaluate
 from medray.models.table import family_of
+from medray.spec import fingerprint
 from medray.types import Bool, Float64, Int64, State
 
 _PACKAGES = (
@@ -145,7 +146,8 @@ def score_held_out(run: Run, drafts: Mapping[str, str], progress: Progress | Non
         RunError: RUN_NOT_SCORED.
     """
     held_out = run.samples.filter(pc.not_equal(run.samples["split"], "train"))
-    scores_uri = store.join(run.uri, "scores")
+    scored_by = fingerprint({name: read_manifest(uri).fingerprint() for name, uri in drafts.items()})
+    scores_uri = store.join(run.uri, f"scores-{scored_by}")
     actors = run.config.resources.actors or session.cpus()
     process(held_out, ScoreJob(dict(drafts)), scores_uri, actors, named(progress, "evaluate"))
     table = outcomes(held_out, scores_uri, ["uri", "etag", "state", *drafts])

@@ -47,7 +47,7 @@ def object_rows(objects: list[ObjectInfo]) -> pa.Table:
 def score(
     bundle_uri: str, rows: pa.Table, table_uri: str, actors: int | None, progress: Progress | None, what: str
 ) -> tuple[pa.Table, Summary]:
-    """Score objects into a table; needs a running session.
+    """Score objects into a table that holds scores of this bundle only; needs a running session.
 
     Returns:
         The outcome of every object with its ``probability``, sorted by URI, and the sums.
@@ -70,7 +70,7 @@ def predict_source(
     manifest = read_manifest(bundle_uri)
     rows = object_rows(store.list_objects(source))
     with working_folder(work, cluster) as place, session.session(cluster):
-        table, summary = score(bundle_uri, rows, place, None, progress, "predict")
+        table, summary = score(bundle_uri, rows, store.join(place, manifest.fingerprint()), None, progress, "predict")
     store.write(out, table_bytes(with_decision(table, manifest.threshold.value), out))
     return summary
 
@@ -87,7 +87,7 @@ def evaluate_source(
     labels = read_labels(labels_uri)
     rows = object_rows(store.list_objects(source))
     with working_folder(work, cluster) as place, session.session(cluster):
-        table, summary = score(bundle_uri, rows, place, None, progress, "evaluate")
+        table, summary = score(bundle_uri, rows, store.join(place, manifest.fingerprint()), None, progress, "evaluate")
     scored = table.filter(pa.compute.equal(table["state"], State.SCORED.value))
     if not len(scored):
         raise LabelError(

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from medray import registry
-from medray.bundle import open_bundle
+from medray.bundle import open_bundle, read_manifest
 from medray.data import store, tables
 from medray.distributed import session
 from medray.errors import ConfigError, RunError
@@ -93,6 +93,10 @@ def _fix_night(config: ScreenConfig, night_uri: str) -> str:
         if asked != (record["source"], record["bundle"]):
             raise ConfigError(
                 "NIGHT_DIFFERS", f"{config.night} was started with {record['source']} and {record['bundle']}", "use another name"
+            )
+        if read_manifest(record["bundle"]).fingerprint() != record["fingerprint"]:
+            raise ConfigError(
+                "NIGHT_DIFFERS", f"the bundle {record['bundle']} has changed since {config.night} was started", "use another name"
             )
         return str(record["bundle"])
     chosen = bundle_uri or registry.champion(config.output)

@@ -12,7 +12,7 @@ from medray.distributed import session
 from medray.distributed.tune import Trial, sweep
 from medray.errors import ConfigError
 from medray.lifecycle.config import TrainConfig
-from medray.lifecycle.fit import fit_job, labelled_samples, prepare, run_name
+from medray.lifecycle.fit import fit_job, labelled_samples, prepare, run_name, write_samples
 from medray.lifecycle.summary import Progress, named
 
 
@@ -34,8 +34,9 @@ def tune(config: TrainConfig, models: list[str], progress: Progress | None = Non
     found: dict[str, list[Trial]] = {}
     with session.session(config.cluster):
         kept, _ = prepare(config, samples, progress)
+        samples_uri = write_samples(kept, root)
         for name in models or list(config.models):
-            job = replace(fit_job(config, name, kept, root), fit_uri=store.join(root, name))
+            job = replace(fit_job(config, name, samples_uri, root), fit_uri=store.join(root, name))
             found[name] = sweep(job, config.models[name].scaling, config.tune, named(progress, f"tune {name}"))
     store.write(store.join(root, "best.yaml"), yaml.safe_dump(best(config, found), sort_keys=True).encode())
     return found
