@@ -6,6 +6,8 @@ says what is wrong and where, and its ``hint`` says what to do. Messages carry p
 
 from __future__ import annotations
 
+from medray.remedies import REMEDIES
+
 
 class MedrayError(Exception):
     """Base of all medray errors.
@@ -46,7 +48,10 @@ def _store_error(code: str, message: str, hint: str, retryable: bool) -> StoreEr
 
 
 class InputError(MedrayError):
-    """One input cannot be scored. Its terminal state is EXCLUDED or QUARANTINED."""
+    """One input cannot be scored. Its terminal state is EXCLUDED or QUARANTINED; the hint is the code's remedy."""
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(code, message, hint or REMEDIES.get(code, ""))
 
 
 class Excluded(InputError):

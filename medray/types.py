@@ -25,17 +25,29 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Header:
-    """What medray keeps of a DICOM header: identifiers, geometry and the display window; no patient attributes.
+    """What medray keeps of a DICOM header: identifiers, geometry and the display window; nothing that names a patient.
 
     Attributes:
-        sop_uid, series_uid, study_uid: DICOM UIDs.
+        sop_uid, series_uid, study_uid, sop_class_uid, frame_of_reference_uid: DICOM UIDs.
         patient_key: pseudonym of the PatientID (keyed hash), or "" where it is absent.
         modality: Modality (0008,0060), for example ``"US"``.
-        rows, columns, frames: image size in pixels and number of frames.
+        rows, columns, frames: image size in pixels and number of frames; 0 rows for an object without pixels.
         transfer_syntax: UID of the transfer syntax.
         photometric: photometric interpretation as stored.
+        samples, bits_allocated, bits_stored, signed: the stored values.
+        sex: ``"M"``, ``"F"``, ``"O"`` or "".
+        age_years: age in whole years, at most 90 (older patients can be recognised by their age), or None.
+        study_year: year of the study, or None.
+        image_type: Image Type (0008,0008).
+        series_number, instance_number, acquisition_number, temporal_position: as stored, or None.
+        echo_time_ms: Echo Time, or None.
         spacing_mm: (row, column) distance of pixel centres in mm, or None where unknown.
+        slice_thickness_mm: Slice Thickness, or None.
+        position_mm: Image Position (Patient), x y z in LPS, of the first frame, or None.
+        orientation: Image Orientation (Patient), the direction cosines of a row and of a column, or None.
         voi_window: first VOI (centre, width) in the units of the pixels, or None.
+        voi_function: VOI LUT Function: ``"LINEAR"``, ``"LINEAR_EXACT"`` or ``"SIGMOID"``.
+        flags: what is odd about the object but does not change its pixels (see :data:`medray.remedies.FLAGS`), sorted.
     """
 
     sop_uid: str = ""
@@ -43,17 +55,50 @@ class Header:
     study_uid: str = ""
     patient_key: str = ""
     modality: str = ""
+    sop_class_uid: str = ""
     rows: int = 0
     columns: int = 0
     frames: int = 1
     transfer_syntax: str = ""
     photometric: str = ""
+    samples: int = 1
+    bits_allocated: int = 0
     bits_stored: int = 0
+    signed: bool = False
     manufacturer: str = ""
     body_part: str = ""
     laterality: str = ""
+    view_position: str = ""
+    sex: str = ""
+    age_years: int | None = None
+    study_year: int | None = None
+    image_type: tuple[str, ...] = ()
+    series_number: int | None = None
+    instance_number: int | None = None
+    acquisition_number: int | None = None
+    temporal_position: int | None = None
+    echo_time_ms: float | None = None
+    frame_of_reference_uid: str = ""
     spacing_mm: tuple[float, float] | None = None
+    slice_thickness_mm: float | None = None
+    position_mm: tuple[float, float, float] | None = None
+    orientation: tuple[float, float, float, float, float, float] | None = None
     voi_window: tuple[float, float] | None = None
+    voi_function: str = "LINEAR"
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class VoiLut:
+    """A VOI LUT (PS3.3 C.11.2.1.1) in the units of the pixels.
+
+    Attributes:
+        first: the value that maps to the first entry; smaller ones map there too, and larger than the last to the last.
+        values: float32 (entries,), from 0 (black) to 1.
+    """
+
+    first: float
+    values: Float32
 
 
 @dataclass(frozen=True)
@@ -64,11 +109,13 @@ class Image:
         pixels: float32 (rows, columns), in the units of the modality LUT; larger is brighter.
         valid: bool (rows, columns), False on pixel padding; None where every pixel counts.
         header: where the image comes from.
+        voi_lut: the image's first VOI LUT, or None.
     """
 
     pixels: Float32
     valid: Bool | None = None
     header: Header = field(default_factory=Header)
+    voi_lut: VoiLut | None = None
 
     def with_pixels(self, pixels: Float32, valid: Bool | None = None) -> Image:
         """The same image with other pixels (and, if their size differs, their mask of valid pixels)."""

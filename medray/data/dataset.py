@@ -1,0 +1,131 @@
+"""The raw values of a DICOM data set by tag, and how they read. The walker and pydicom both end here, so that one reading serves."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydicom.charset import convert_encodings, decode_bytes
+
+SPECIFIC_CHARACTER_SET = 0x00080005
+UNDEFINED_LENGTH = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """Some elements of a data set (PS3.5 chapter 7): those of :data:`medray.data.tags.WANTED`.
+
+    Attributes:
+        values: tag → value field as stored.
+        items: tag of a sequence → its items.
+        little: whether numbers are little endian.
+        charset: value of Specific Character Set in force, "" for the default.
+    """
+
+    values: Mapping[int, bytes]
+    items: Mapping[int, tuple[DataSet, ...]] = field(default_factory=dict)
+    little: bool = True
+    charset: str = ""
+
+    def __contains__(self, tag: int) -> bool:
+        return tag in self.values or tag in self.items
+
+    def text(self, tag: int) -> str:
+        """A text value without its padding; "" where it is absent. Backslashes separate several values."""
+        raw = self.values.get(tag)
+        if not raw:
+            return ""
+        try:
+            return raw.decode("ascii").strip(" \0")
+        except UnicodeDecodeError:
+            return decoded(raw, self.charset).strip(" \0")
+
+    def texts(self, tag: int) -> tuple[str, ...]:
+        """The values of a text element."""
+        whole = self.text(tag)
+        return tuple(part.strip(" \0") for part in whole.split("\\")) if whole else ()
+
+    def whole(self, tag: int) -> int | None:
+        """The first value of a US or SS-sized binary number, unsigned; None where it is absent or of another size."""
+        raw = self.values.get(tag)
+        if raw is None or len(raw) < 2:
+            return None
+        return int.from_bytes(raw[:2], "little" if self.little else "big")
+
+    def wholes(self, tag: int) -> tuple[int, ...]:
+        """All values of an element of unsigned 16-bit numbers."""
+        raw = self.values.get(tag, b"")
+        count = len(raw) // 2
+        return struct.unpack_from(f"{'<' if self.little else '>'}{count}H", raw)
+
+    def decimals(self, tag: int) -> tuple[float, ...] | None:
+        """The finite numbers of a decimal string (PS3.5 6.2 DS, IS); None where it is absent, empty or no number."""
+        try:
+            numbers = tuple(float(part) for part in self.texts(tag))
+        except ValueError:
+            return None
+        return numbers if numbers and all(map(math.isfinite, numbers)) else None
+
+    def decimal(self, tag: int) -> float | None:
+        """The first of :meth:`decimals`."""
+        numbers = self.decimals(tag)
+        return numbers[0] if numbers else None
+
+    def integer(self, tag: int) -> int | None:
+        """The value of an integer string; None where it is absent, empty or no integer."""
+        try:
+            return int(self.texts(tag)[0])
+        except (IndexError, ValueError):
+            return None
+
+    def doubles(self, tag: int) -> tuple[float, ...]:
+        """All values of an element of 64-bit floating-point numbers (FD)."""
+        raw = self.values.get(tag, b"")
+        return struct.unpack_from(f"{'<' if self.little else '>'}{len(raw) // 8}d", raw)
+
+    def first_item(self, tag: int) -> DataSet | None:
+        """The first item of a sequence, or None."""
+        found = self.items.get(tag)
+        return found[0] if found else None
+
+
+def decoded(raw: bytes, charset: str) -> str:
+    """Text in a Specific Character Set (PS3.3 C.12.1.1.2); bytes that it does not know are replaced."""
+    encodings = convert_encodings(charset.split("\\") if charset else "")
+    return str(decode_bytes(raw, encodings, {ord("\\"), 10, 12, 13}))
+
+
+@dataclass(frozen=True, slots=True)
+class PixelElement:
+    """Where the pixel data element has its value.
+
+    Attributes:
+        tag: Pixel Data, Float Pixel Data or Double Float Pixel Data.
+        start: offset of the value in :attr:`DicomFile.data`.
+        length_bytes: the length that the element states; :data:`UNDEFINED_LENGTH` where it is encapsulated.
+    """
+
+    tag: int
+    start: int
+    length_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DicomFile:
+    """A parsed DICOM file, or its head.
+
+    Attributes:
+        data: the bytes that ``pixels.start`` counts in: the file, or of a deflated file its inflated data set.
+        meta: the file meta information (PS3.10 7.1).
+        dataset: the data set up to the pixel data.
+        pixels: the pixel data element, or None where there is none.
+        flags: what is odd about the file, see :data:`medray.remedies.FLAGS`.
+    """
+
+    data: bytes
+    meta: DataSet
+    dataset: DataSet
+    pixels: PixelElement | None
+    flags: tuple[str, ...] = ()
