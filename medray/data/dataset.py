@@ -1,4 +1,4 @@
-"""The raw values of a DICOM data set by tag, and how they read. The walker and pydicom both end here, so that one reading serves."""
+"""The raw values of a DICOM data set by tag, and how they read. The walker and pydicom both end here: one reading serves both."""
 
 from __future__ import annotations
 
