@@ -60,12 +60,12 @@ REMEDIES = {
 FLAGS = {
     "BURNED_IN_ANNOTATION": "the pixels hold text that may name the patient",
     "CHARSET_INVALID": "a text value is not in the character set that the file states",
+    "ENCODING_DIFFERS": "the data set states value representations although its transfer syntax says not, or the reverse",
     "J2K_DEPTH_DIFFERS": "the JPEG 2000 code stream has another depth than Bits Stored",
     "J2K_SIGN_DIFFERS": "the JPEG 2000 code stream has another sign than Pixel Representation",
     "PIXELS_CONSTANT": "every pixel has the same value",
     "PREAMBLE_NOT_ZERO": "the preamble holds something; the file may also be one of another format",
     "SEQUENCE_BROKEN": "a sequence that medray does not read is broken",
-    "TRAILING_BYTES": "bytes follow the pixel data",
     "VALUE_INVALID": "a date, age or number cannot be read and is left out",
     "WINDOW_INVALID": "the VOI window is no window and is left out",
 }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import struct
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pydicom.charset import convert_encodings, decode_bytes
@@ -93,8 +96,23 @@ class DataSet:
 
 def decoded(raw: bytes, charset: str) -> str:
     """Text in a Specific Character Set (PS3.3 C.12.1.1.2); bytes that it does not know are replaced."""
-    encodings = convert_encodings(charset.split("\\") if charset else "")
-    return str(decode_bytes(raw, encodings, {ord("\\"), 10, 12, 13}))
+    with quiet():
+        encodings = convert_encodings(charset.split("\\") if charset else "")
+        return str(decode_bytes(raw, encodings, {ord("\\"), 10, 12, 13}))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep pydicom's warnings and log lines, which may quote values of the file, to itself."""
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 @dataclass(frozen=True, slots=True)

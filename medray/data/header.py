@@ -1,230 +1,172 @@
-"""What a DICOM data set says before its pixels are read: class, identifiers, geometry; contradictions are refused here."""
+"""Parsed file → header record: class, identifiers, geometry, display. What contradicts itself is refused in checks.py."""
 
 from __future__ import annotations
 
-import math
-from typing import Any
+import re
+from collections.abc import Set
 
-import numpy as np
-from numpy.typing import NDArray
-from pydicom import Dataset
-from pydicom.multival import MultiValue
-from pydicom.uid import (
-    UID,
-    AllTransferSyntaxes,
-    DeflatedExplicitVRLittleEndian,
-    MediaStorageDirectoryStorage,
-    RLELossless,
-    SegmentationStorage,
-)
-
+from medray.data import tags
+from medray.data.dataset import DataSet, DicomFile
+from medray.data.functional import element_source
 from medray.data.pseudonym import patient_key
-from medray.errors import Excluded, Quarantined
-from medray.types import Bool, Header
+from medray.types import Header
 
-MAX_PIXELS = 1 << 29
-_RLE_RATIO = 64  # two bytes stand for 128 at most (PS3.5 G.3)
-_COLOUR = {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420"}
-_GREY = {"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"}
-_LOOK = "look at the file with a DICOM viewer"
-_AGAIN = "fetch it again from its source"
+MAX_AGE_YEARS = 90
+_AGE = re.compile(r"(\d{3})([DWMY])")
+_DATE = re.compile(r"(\d{4})\.?(0[1-9]|1[0-2])\.?(0[1-9]|[12]\d|3[01])")
+_PER_YEAR = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
+_TEXTS = (tags.PATIENT_NAME, tags.PATIENT_ID, tags.MANUFACTURER, tags.BODY_PART)
+_NUMBERS = (
+    tags.SERIES_NUMBER,
+    tags.INSTANCE_NUMBER,
+    tags.ACQUISITION_NUMBER,
+    tags.TEMPORAL_POSITION,
+    tags.ECHO_TIME,
+    tags.SLICE_THICKNESS,
+)
+_FUNCTIONS = {"LINEAR", "LINEAR_EXACT", "SIGMOID"}
 
 
-def classify(dataset: Dataset, *, has_pixels: bool) -> None:
-    """Return for a single-frame image; raise for everything else.
+def header_of(file: DicomFile, frame: int = 0) -> Header:
+    """The header record of a file; of a multi-frame image with the geometry and the window of one frame.
 
-    Raises:
-        Excluded: OBJECT_DICOMDIR, OBJECT_SEGMENTATION, OBJECT_NOT_AN_IMAGE, IMAGE_MULTI_FRAME.
-        Quarantined: a broken or contradictory header.
+    Raises nothing for odd values: they are left out and flagged VALUE_INVALID, WINDOW_INVALID, CHARSET_INVALID.
     """
-    meta = dataset.file_meta
-    sop_class = str(meta.get("MediaStorageSOPClassUID", "") or dataset.get("SOPClassUID", ""))
-    if sop_class == MediaStorageDirectoryStorage:
-        raise Excluded("OBJECT_DICOMDIR", "a DICOMDIR, which is an index and no image")
-    syntax = str(meta.get("TransferSyntaxUID", ""))
-    if not syntax:
-        raise Quarantined("DICOM_NO_TRANSFER_SYNTAX", "no Transfer Syntax UID (0002,0010)", _LOOK)
-    name = UID(sop_class).name
-    if not sop_class:
-        raise Quarantined("DICOM_MISSING_UID", "no SOPClassUID", "ask the source to send it again")
-    if sop_class == SegmentationStorage:
-        raise Excluded("OBJECT_SEGMENTATION", "a segmentation, which is a label and no image")
-    if "Image Storage" not in name:
-        raise Excluded("OBJECT_NOT_AN_IMAGE", f"SOP class {name} is no image")
-    if syntax not in AllTransferSyntaxes:
-        raise Quarantined(
-            "DICOM_UNKNOWN_TRANSFER_SYNTAX", f"transfer syntax {UID(syntax).name}", "convert the file to a standard one"
-        )
-    if not has_pixels:
-        raise Quarantined("PIXELS_MISSING", "an image object without pixel data", _AGAIN)
-    _check_identifiers(dataset)
-    _check_pixel_description(dataset)
-    if _frames(dataset) > 1:
-        raise Excluded("IMAGE_MULTI_FRAME", f"{_frames(dataset)} frames; only single-frame images are handled")
-
-
-def _check_identifiers(dataset: Dataset) -> None:
-    for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
-        uid = str(dataset.get(keyword, "") or "")
-        if not uid:
-            raise Quarantined("DICOM_MISSING_UID", f"no {keyword}", "ask the source to send it again")
-        if not UID(uid).is_valid:
-            raise Quarantined("DICOM_BAD_UID", f"{keyword} is malformed", "ask the source to send it again")
-    if str(dataset.file_meta.get("MediaStorageSOPInstanceUID", dataset.SOPInstanceUID)) != str(dataset.SOPInstanceUID):
-        raise Quarantined("DICOM_UID_MISMATCH", "SOP Instance UID differs between file meta information and data set", _LOOK)
-
-
-def _check_pixel_description(dataset: Dataset) -> None:
-    rows, columns, samples = (_whole(dataset, key, 0) for key in ("Rows", "Columns", "SamplesPerPixel"))
-    if min(rows, columns) < 1 or samples not in (1, 3):
-        raise Quarantined("PIXELS_SHAPE", f"{rows} rows × {columns} columns × {samples} samples", _LOOK)
-    if rows * columns * samples > MAX_PIXELS:
-        raise Quarantined("PIXELS_TOO_MANY", f"{rows} × {columns} × {samples} values", f"at most {MAX_PIXELS} are decoded")
-    allocated, stored, high = (_whole(dataset, key, -1) for key in ("BitsAllocated", "BitsStored", "HighBit"))
-    if allocated not in (8, 16) or not 1 <= stored <= allocated:
-        raise Quarantined("PIXELS_BITS", f"{allocated} bits allocated, {stored} stored", "8 to 16 bits are handled")
-    if high != stored - 1:
-        raise Quarantined("PIXELS_HIGH_BIT", f"high bit {high} with {stored} bits stored", "expected bits stored - 1")
-    _check_photometric(dataset, samples)
-    _check_rescale(dataset)
-
-
-def _check_photometric(dataset: Dataset, samples: int) -> None:
-    photometric = str(dataset.get("PhotometricInterpretation", ""))
-    if photometric not in (_COLOUR if samples == 3 else _GREY):
-        raise Quarantined("PIXELS_PHOTOMETRIC", f"photometric interpretation {photometric!r} with {samples} samples", _LOOK)
-    if photometric == "PALETTE COLOR" and "RedPaletteColorLookupTableData" not in dataset:
-        raise Quarantined("PIXELS_NO_PALETTE", "PALETTE COLOR without a palette", _AGAIN)
-
-
-def _check_rescale(dataset: Dataset) -> None:
-    if "ModalityLUTSequence" in dataset:
-        return
-    slope, intercept = _decimal(dataset.get("RescaleSlope")), _decimal(dataset.get("RescaleIntercept"))
-    if slope is None and intercept is None:
-        if dataset.get("Modality") == "CT":
-            raise Quarantined("CT_NO_RESCALE", "a CT image without rescale slope and intercept", "HU cannot be known")
-        return
-    if slope is None or intercept is None or slope == 0:
-        raise Quarantined("PIXELS_RESCALE", f"rescale slope {slope}, intercept {intercept}", "the pixel values would be wrong")
-
-
-def _frames(dataset: Dataset) -> int:
-    value = dataset.get("NumberOfFrames")
-    if value is None or value == "":
-        return 1
-    frames = _whole(dataset, "NumberOfFrames", 0)
-    if frames < 1:
-        raise Quarantined("PIXELS_FRAMES", "Number of Frames is no positive number", _LOOK)
-    return frames
-
-
-def check_pixel_length(dataset: Dataset, length_bytes: int, available_bytes: int) -> None:
-    """Compare the length of the pixel data with the header and the file (PS3.5 8.1.1).
-
-    Args:
-        dataset: the header of an image.
-        length_bytes: length of the pixel data element as it says itself.
-        available_bytes: bytes of the file from the value of the element on.
-
-    Raises:
-        Quarantined: PIXELS_TRUNCATED, PIXELS_LENGTH.
-    """
-    syntax, expected = dataset.file_meta.TransferSyntaxUID, expected_bytes(dataset)
-    if syntax == RLELossless and _RLE_RATIO * available_bytes < expected:
-        raise Quarantined("PIXELS_TRUNCATED", f"{available_bytes} bytes of RLE for {expected} bytes of pixels", _AGAIN)
-    if syntax.is_encapsulated:
-        return
-    present = length_bytes if syntax == DeflatedExplicitVRLittleEndian else min(length_bytes, available_bytes)
-    if present < max(expected, length_bytes):
-        raise Quarantined("PIXELS_TRUNCATED", f"{present} bytes of pixel data, {max(expected, length_bytes)} expected", _AGAIN)
-    if length_bytes > max(2 * expected - 1, expected + 1):  # a second frame that the header does not tell of
-        raise Quarantined("PIXELS_LENGTH", f"{length_bytes} bytes of pixel data, {expected} expected", _LOOK)
-
-
-def expected_bytes(dataset: Dataset) -> int:
-    """Size of one uncompressed frame in bytes; YBR_FULL_422 stores two values a pixel (PS3.3 C.7.6.3.1.2)."""
-    samples = 2 if dataset.PhotometricInterpretation == "YBR_FULL_422" else dataset.SamplesPerPixel
-    return int(dataset.Rows * dataset.Columns * samples * dataset.BitsAllocated // 8)
-
-
-def header_of(dataset: Dataset) -> Header:
-    """The header record of an image that :func:`classify` let pass."""
+    found = file.dataset
+    text, whole, integer = found.text, found.whole, found.integer
+    measures = element_source(found, frame, tags.PIXEL_MEASURES, tags.PIXEL_SPACING)
+    window, function, window_flags = voi_window(file, frame)
+    age, year = _age_years(text(tags.PATIENT_AGE)), _year(text(tags.STUDY_DATE))
     return Header(
-        sop_uid=str(dataset.SOPInstanceUID),
-        series_uid=str(dataset.SeriesInstanceUID),
-        study_uid=str(dataset.StudyInstanceUID),
-        patient_key=patient_key(str(dataset.get("PatientID", "") or "")),
-        modality=_text(dataset, "Modality"),
-        rows=int(dataset.Rows),
-        columns=int(dataset.Columns),
-        frames=1,
-        transfer_syntax=str(dataset.file_meta.TransferSyntaxUID),
-        photometric=_text(dataset, "PhotometricInterpretation"),
-        bits_stored=int(dataset.BitsStored),
-        manufacturer=_text(dataset, "Manufacturer"),
-        body_part=_text(dataset, "BodyPartExamined"),
-        laterality=_text(dataset, "Laterality") or _text(dataset, "ImageLaterality"),
-        spacing_mm=_spacing_mm(dataset),
-        voi_window=_voi_window(dataset),
+        sop_uid=text(tags.SOP_INSTANCE),
+        series_uid=text(tags.SERIES_INSTANCE),
+        study_uid=text(tags.STUDY_INSTANCE),
+        patient_key=patient_key(text(tags.PATIENT_ID)),
+        modality=_word(found, tags.MODALITY),
+        sop_class_uid=sop_class(file),
+        rows=whole(tags.ROWS) or 0,
+        columns=whole(tags.COLUMNS) or 0,
+        frames=integer(tags.NUMBER_OF_FRAMES) or 1,
+        transfer_syntax=file.meta.text(tags.TRANSFER_SYNTAX),
+        photometric=_word(found, tags.PHOTOMETRIC_INTERPRETATION),
+        samples=whole(tags.SAMPLES_PER_PIXEL) or 1,
+        bits_allocated=whole(tags.BITS_ALLOCATED) or 0,
+        bits_stored=whole(tags.BITS_STORED) or 0,
+        signed=whole(tags.PIXEL_REPRESENTATION) == 1,
+        manufacturer=_word(found, tags.MANUFACTURER),
+        body_part=_word(found, tags.BODY_PART),
+        laterality=_word(found, tags.LATERALITY) or _word(found, tags.IMAGE_LATERALITY),
+        view_position=_word(found, tags.VIEW_POSITION),
+        sex=sex if (sex := text(tags.PATIENT_SEX)) in ("M", "F", "O") else "",
+        age_years=age,
+        study_year=year,
+        image_type=tuple(part[:32] for part in found.texts(tags.IMAGE_TYPE)[:8]),
+        series_number=integer(tags.SERIES_NUMBER),
+        instance_number=integer(tags.INSTANCE_NUMBER),
+        acquisition_number=integer(tags.ACQUISITION_NUMBER),
+        temporal_position=integer(tags.TEMPORAL_POSITION),
+        echo_time_ms=found.decimal(tags.ECHO_TIME),
+        frame_of_reference_uid=text(tags.FRAME_OF_REFERENCE),
+        spacing_mm=_spacing_mm(measures) or _spacing_mm(found, tags.IMAGER_PIXEL_SPACING),
+        slice_thickness_mm=_positive(
+            element_source(found, frame, tags.PIXEL_MEASURES, tags.SLICE_THICKNESS).decimal(tags.SLICE_THICKNESS)
+        ),
+        position_mm=_position(element_source(found, frame, tags.PLANE_POSITION, tags.IMAGE_POSITION)),
+        orientation=_orientation(element_source(found, frame, tags.PLANE_ORIENTATION, tags.IMAGE_ORIENTATION)),
+        voi_window=window,
+        voi_function=function,
+        flags=tuple(sorted({*file.flags, *window_flags, *_odd_values(found, age, year), *_burned_in(found)})),
     )
 
 
-def _spacing_mm(dataset: Dataset) -> tuple[float, float] | None:
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
-        value = dataset.get(keyword)
-        if isinstance(value, MultiValue) and len(value) == 2:
-            row, column = _decimal(value[0]), _decimal(value[1])
-            if row and column and row > 0 and column > 0:
-                return (row, column)
-    return None
+def sop_class(file: DicomFile) -> str:
+    """The SOP Class UID: of the file meta information, else of the data set."""
+    return file.meta.text(tags.MEDIA_STORAGE_SOP_CLASS) or file.dataset.text(tags.SOP_CLASS)
 
 
-def _voi_window(dataset: Dataset) -> tuple[float, float] | None:
-    """First VOI window; mirrored with the pixels of MONOCHROME1 (see :func:`medray.data.dicom.decode`)."""
-    centre, width = (_decimal(_first(dataset.get(key))) for key in ("WindowCenter", "WindowWidth"))
-    if centre is None or width is None or width < 1:
+def voi_window(file: DicomFile, frame: int) -> tuple[tuple[float, float] | None, str, tuple[str, ...]]:
+    """The first VOI window (centre, width), its function, and WINDOW_INVALID where it is none (PS3.3 C.11.2.1.2).
+
+    The window of a MONOCHROME1 image is mirrored with its pixels (see :func:`medray.data.image.image_of`).
+    """
+    found = file.dataset
+    source = element_source(found, frame, tags.FRAME_VOI_LUT, tags.WINDOW_CENTER)
+    if not source.text(tags.WINDOW_CENTER) and not source.text(tags.WINDOW_WIDTH):
+        return None, "LINEAR", ()
+    centre, width = source.decimal(tags.WINDOW_CENTER), source.decimal(tags.WINDOW_WIDTH)
+    function = source.text(tags.VOI_LUT_FUNCTION) or "LINEAR"
+    narrowest = 1.0 if function == "LINEAR" else 1e-300
+    if centre is None or width is None or width < narrowest or function not in _FUNCTIONS:
+        return None, "LINEAR", ("WINDOW_INVALID",)
+    if found.text(tags.PHOTOMETRIC_INTERPRETATION) == "MONOCHROME1":
+        asymmetry = 1.0 if function == "LINEAR" else 0.0  # C.11.2.1.2.1: (c - 0.5) ± (w - 1) / 2
+        centre = mirror_sum(found, frame) - centre + asymmetry
+    return (centre, width), function, ()
+
+
+def mirror_sum(found: DataSet, frame: int) -> float:
+    """Value + mirrored value of a MONOCHROME1 image, in the units of the rescale (stored v becomes last - v)."""
+    last = -1 if found.whole(tags.PIXEL_REPRESENTATION) else (1 << (found.whole(tags.BITS_STORED) or 0)) - 1
+    slope, intercept = rescale(found, frame) or (1.0, 0.0)
+    return slope * last + 2 * intercept
+
+
+def rescale(found: DataSet, frame: int) -> tuple[float, float] | None:
+    """(slope, intercept) of a frame; None where the file has neither, or no numbers."""
+    source = element_source(found, frame, tags.PIXEL_VALUE_TRANSFORMATION, tags.RESCALE_SLOPE)
+    slope, intercept = source.decimal(tags.RESCALE_SLOPE), source.decimal(tags.RESCALE_INTERCEPT)
+    return None if slope is None or intercept is None else (slope, intercept)
+
+
+def _word(found: DataSet, tag: int) -> str:
+    words = found.texts(tag)
+    return words[0][:64] if words else ""
+
+
+def _positive(value: float | None) -> float | None:
+    return value if value is not None and value > 0 else None
+
+
+def _spacing_mm(found: DataSet, tag: int = tags.PIXEL_SPACING) -> tuple[float, float] | None:
+    numbers = found.decimals(tag)
+    if numbers is None or len(numbers) != 2 or min(numbers) <= 0:
         return None
-    if dataset.PhotometricInterpretation == "MONOCHROME1":
-        last = -1 if dataset.get("PixelRepresentation", 0) else (1 << dataset.BitsStored) - 1
-        slope, intercept = (
-            _decimal(dataset.get("RescaleSlope")) or 1.0,
-            _decimal(dataset.get("RescaleIntercept")) or 0.0,
-        )
-        centre = slope * last + 2 * intercept - centre + 1  # C.11.2.1.2.1 is asymmetric by one: (c - 0.5) ± (w - 1) / 2
-    return (centre, width)
+    return numbers[0], numbers[1]
 
 
-def is_padding(dataset: Dataset, stored: NDArray[np.integer]) -> Bool | None:
-    """bool (rows, columns), True on padding (PS3.3 C.7.5.1.1.2); None where the header names no padding value."""
-    value = dataset.get("PixelPaddingValue")
-    if value is None or dataset.PhotometricInterpretation == "PALETTE COLOR":
+def _position(found: DataSet) -> tuple[float, float, float] | None:
+    numbers = found.decimals(tags.IMAGE_POSITION)
+    return (numbers[0], numbers[1], numbers[2]) if numbers is not None and len(numbers) == 3 else None
+
+
+def _orientation(found: DataSet) -> tuple[float, float, float, float, float, float] | None:
+    numbers = found.decimals(tags.IMAGE_ORIENTATION)
+    if numbers is None or len(numbers) != 6:
         return None
-    limit = dataset.get("PixelPaddingRangeLimit", value)
-    low, high = sorted((int(value), int(limit)))
-    return np.asarray((stored >= low) & (stored <= high))
+    return numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]
 
 
-def _first(value: Any) -> Any:
-    return (value[0] if len(value) else None) if isinstance(value, MultiValue) else value
+def _age_years(text: str) -> int | None:
+    match = _AGE.fullmatch(text)
+    return min(int(int(match[1]) / _PER_YEAR[match[2]]), MAX_AGE_YEARS) if match else None
 
 
-def _text(dataset: Dataset, keyword: str) -> str:
-    value = _first(dataset.get(keyword))
-    return "" if value is None else str(value).strip()[:64]
+def _year(text: str) -> int | None:
+    match = _DATE.fullmatch(text)
+    return int(match[1]) if match else None
 
 
-def _decimal(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
+def _odd_values(found: DataSet, age: int | None, year: int | None) -> Set[str]:
+    """VALUE_INVALID and CHARSET_INVALID where they hold."""
+    odd = set()
+    if (age is None and found.text(tags.PATIENT_AGE)) or (year is None and found.text(tags.STUDY_DATE)):
+        odd.add("VALUE_INVALID")
+    if any(found.decimals(tag) is None and found.text(tag) for tag in _NUMBERS):
+        odd.add("VALUE_INVALID")
+    if any("\ufffd" in found.text(tag) for tag in _TEXTS if not found.values.get(tag, b"").isascii()):
+        odd.add("CHARSET_INVALID")
+    return odd
 
 
-def _whole(dataset: Dataset, keyword: str, default: int) -> int:
-    value = dataset.get(keyword)
-    try:
-        return default if value is None else int(value)
-    except (TypeError, ValueError):
-        return default
+def _burned_in(found: DataSet) -> tuple[str, ...]:
+    return ("BURNED_IN_ANNOTATION",) if found.text(tags.BURNED_IN_ANNOTATION) == "YES" else ()

@@ -1,0 +1,151 @@
+"""DICOM file (PS3.10) → parsed head: file meta information, data set, where the pixel data is."""
+
+from __future__ import annotations
+
+import io
+import zlib
+
+import pydicom
+from pydicom.dataelem import RawDataElement
+from pydicom.filereader import read_dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+
+from medray.data import tags
+from medray.data.dataset import UNDEFINED_LENGTH, DataSet, DicomFile, PixelElement, quiet
+from medray.data.walker import LONG_VRS, SHORT_VRS, Doubt, NeedsMore, Walker
+from medray.errors import Quarantined
+
+MAX_INFLATED_BYTES = 1 << 30
+_META_START = 132
+_NO_PREAMBLE = bytes(128)
+_VRS = SHORT_VRS | LONG_VRS
+
+
+def parse(head: bytes, size_bytes: int) -> DicomFile | None:
+    """Parse a file, or the head of one.
+
+    Args:
+        head: the first bytes of the file.
+        size_bytes: size of the whole file.
+
+    Returns:
+        The file up to its pixel data, or None when ``head`` ends before that and more of the file is needed.
+
+    Raises:
+        Quarantined: not DICOM, or broken.
+    """
+    check_magic(head)
+    try:
+        meta, start = file_meta(head, size_bytes)
+        syntax = meta.text(tags.TRANSFER_SYNTAX)
+        if syntax == DeflatedExplicitVRLittleEndian:
+            if len(head) < size_bytes:
+                return None
+            inflated = _inflated(head[start:])
+            return _data_set(head, meta, syntax, inflated, len(inflated), 0)
+        return _data_set(head, meta, syntax, head, size_bytes, start)
+    except NeedsMore:
+        return None
+
+
+def check_magic(head: bytes) -> None:
+    """Raise Quarantined (DICOM_EMPTY, DICOM_NOT_DICOM) unless the bytes begin as a DICOM file does (PS3.10 7.1)."""
+    if not head:
+        raise Quarantined("DICOM_EMPTY", "the file is empty")
+    if head[128:132] != b"DICM":
+        raise Quarantined("DICOM_NOT_DICOM", "no DICM prefix: this is not a DICOM file")
+
+
+def file_meta(head: bytes, size_bytes: int) -> tuple[DataSet, int]:
+    """The file meta information (PS3.10 7.1) and where the data set starts."""
+    walker = Walker(head, size_bytes)
+    meta, _, after = walker.data_set(_META_START, True, group_only=2)
+    stated = meta.values.get(tags.META_LENGTH)
+    if stated is not None:
+        end = _META_START + 12 + int.from_bytes(stated, "little")
+        if end != after:
+            raise Quarantined("DICOM_ENCODING", f"the file meta information ends at byte {after}, it says at byte {end}")
+    if not meta.text(tags.TRANSFER_SYNTAX):
+        raise Quarantined("DICOM_NO_TRANSFER_SYNTAX", "no Transfer Syntax UID (0002,0010)")
+    return meta, after
+
+
+def _data_set(head: bytes, meta: DataSet, syntax: str, data: bytes, size_bytes: int, start: int) -> DicomFile:
+    little, states_vr = syntax != ExplicitVRBigEndian, syntax != ImplicitVRLittleEndian
+    explicit = data[start + 4 : start + 6] in _VRS if len(data) >= start + 6 else states_vr
+    walker = Walker(data, size_bytes, little=little)
+    try:
+        dataset, pixels, _ = walker.data_set(start, explicit)
+    except Doubt:
+        walker.broken = True
+        dataset, pixels = second_opinion(data, size_bytes, start, explicit, little)
+    odd = {
+        "PREAMBLE_NOT_ZERO": head[:128] != _NO_PREAMBLE,
+        "SEQUENCE_BROKEN": walker.broken,
+        "ENCODING_DIFFERS": explicit != states_vr,
+    }
+    return DicomFile(data, meta, dataset, pixels, tuple(flag for flag, holds in odd.items() if holds))
+
+
+def _inflated(deflated: bytes) -> bytes:
+    """The data set of a deflated file: a raw RFC 1951 stream (PS3.5 A.5); a bomb is refused before memory grows."""
+    for keep in (False, True):
+        inflater, total, chunk = zlib.decompressobj(-zlib.MAX_WBITS), 0, deflated
+        parts: list[bytes] = []
+        while chunk and not inflater.eof:
+            part = inflater.decompress(chunk, 1 << 20)
+            total += len(part)
+            if total > MAX_INFLATED_BYTES:
+                raise Quarantined("DICOM_INFLATES", f"inflates to more than {MAX_INFLATED_BYTES} bytes")
+            if keep:
+                parts.append(part)
+            chunk = inflater.unconsumed_tail
+        if not inflater.eof:
+            raise Quarantined("DICOM_TRUNCATED", "the deflated data set has no end")
+    return b"".join(parts)
+
+
+def second_opinion(data: bytes, size_bytes: int, start: int, explicit: bool, little: bool) -> tuple[DataSet, PixelElement | None]:
+    """What pydicom makes of a data set; as :class:`medray.data.walker.Walker` gives it.
+
+    Raises:
+        NeedsMore; whatever pydicom raises.
+    """
+    length_bytes: int | None = None
+    at: int = 0
+
+    def at_pixels(tag: int, _vr: str | None, length: int) -> bool:
+        nonlocal length_bytes, at
+        if int(tag) not in tags.PIXEL_TAGS:
+            return False
+        length_bytes, at = length, int(tag)
+        return True
+
+    stream = io.BytesIO(data)
+    stream.seek(start)
+    with quiet():
+        dataset = as_data_set(read_dataset(stream, not explicit, little, stop_when=at_pixels), little)
+    if length_bytes is None:
+        if len(data) < size_bytes:
+            raise NeedsMore
+        return dataset, None
+    return dataset, PixelElement(at, stream.tell() + (12 if explicit else 8), length_bytes)
+
+
+def as_data_set(found: pydicom.Dataset, little: bool, charset: str = "") -> DataSet:
+    """The wanted elements of a pydicom data set."""
+    values: dict[int, bytes] = {}
+    items: dict[int, tuple[DataSet, ...]] = {}
+    for tag in found.keys():  # noqa: SIM118 - iterating a data set itself converts its elements
+        if int(tag) in tags.SEQUENCES:
+            sequence = found[tag].value
+            items[int(tag)] = tuple(as_data_set(item, little, charset) for item in sequence)
+        elif int(tag) in tags.WANTED:
+            element = found.get_item(tag)
+            raw = element.value or b""
+            if not isinstance(raw, bytes) or (isinstance(element, RawDataElement) and element.length == UNDEFINED_LENGTH):
+                raise Quarantined("DICOM_ENCODING", "an element is neither a value nor a sequence")
+            values[int(tag)] = raw
+            if int(tag) == tags.SPECIFIC_CHARACTER_SET:
+                charset = values[int(tag)].decode("ascii", "replace").strip(" \0")
+    return DataSet(values, items, little, charset)
