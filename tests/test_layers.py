@@ -30,7 +30,8 @@ RANK = {
     "cli": 13,
 }
 METRICS_MAY_IMPORT = {"bootstrap", "errors", "spec", "types"}
-STORE_CLIENTS = {"fsspec", "s3fs", "botocore", "boto3", "aiobotocore", "adlfs", "gcsfs"}
+STORE_CLIENTS = {"fsspec", "s3fs", "obstore", "botocore", "boto3", "aiobotocore", "aiohttp", "adlfs", "gcsfs"}
+STORE_MODULES = {"medray/data/store.py", "medray/data/objects.py", "medray/data/troubles.py"}
 PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 
 
@@ -87,11 +88,11 @@ def test_only_the_distributed_layer_imports_ray() -> None:
 
 
 def test_only_the_store_knows_the_clients_of_object_stores() -> None:
-    assert users(STORE_CLIENTS) == {"medray/data/store.py"}
+    assert users(STORE_CLIENTS) == STORE_MODULES
 
 
 def test_only_the_tables_know_delta_lake() -> None:
-    assert users({"deltalake"}) <= {"medray/data/tables.py", "medray/data/store.py"}
+    assert users({"deltalake"}) <= {"medray/data/tables.py", "medray/data/troubles.py"}
 
 
 def test_nothing_is_pickled() -> None:

@@ -2,7 +2,9 @@
 
 S3 is configured by the usual environment variables: ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_SESSION_TOKEN``,
 ``AWS_PROFILE``, ``AWS_REGION``, ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL`` (MinIO, SeaweedFS, Ceph…) and
-``AWS_CA_BUNDLE`` (a private certificate authority).
+``AWS_CA_BUNDLE`` (a private certificate authority); without keys the profile, container or instance role counts.
+Listing and reading S3 try again with growing pauses for ``MEDRAY_STORE_RETRY_S`` seconds (30) where the server is busy, fails or
+breaks off; a server that sends nothing for ``MEDRAY_STORE_TIMEOUT_S`` seconds (10) has broken off.
 """
 
 from __future__ import annotations
@@ -10,26 +12,30 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import fsspec
 
-from medray.errors import MedrayError, StoreError
+from medray.data import local, objects
+from medray.data.objects import ObjectInfo as ObjectInfo
+from medray.data.objects import region as region
+from medray.data.troubles import changed
+from medray.data.troubles import store_error as store_error
+from medray.data.troubles import translated as translated
+from medray.errors import StoreError
 
-_RETRYABLE_ERRNO = {5, 16, 11, 110}  # EIO, EBUSY, EAGAIN, ETIMEDOUT
+PAGE = 10_000
+HELD = 100_000
+"""Objects that a listing holds back to put them in order: some servers list ``a/x`` before ``a-b``."""
+THREADS = 32
 
-
-@dataclass(frozen=True)
-class ObjectInfo:
-    """One object of a listing; ``etag`` changes whenever the content does."""
-
-    uri: str
-    size: int
-    etag: str
+Get = Callable[[str, tuple[int, int] | None, str | None], bytes]
 
 
 def normalise(uri: str | os.PathLike[str]) -> str:
@@ -63,17 +69,11 @@ def filesystem(uri: str) -> tuple[Any, str]:
 
 
 def _s3_options() -> dict[str, Any]:
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     client: dict[str, Any] = {"region_name": region()}
     if bundle := os.environ.get("AWS_CA_BUNDLE"):
         client["verify"] = bundle
     config = {"retries": {"max_attempts": 5, "mode": "standard"}, "connect_timeout": 10, "max_pool_connections": 64}
-    return {"endpoint_url": endpoint, "client_kwargs": client, "config_kwargs": config, "use_listings_cache": False}
-
-
-def region() -> str:
-    """The AWS region of the environment, ``us-east-1`` where none is set (S3-compatible stores ignore it)."""
-    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    return {"endpoint_url": objects.endpoint(), "client_kwargs": client, "config_kwargs": config, "use_listings_cache": False}
 
 
 def delta_options(uri: str) -> dict[str, str]:
@@ -81,45 +81,10 @@ def delta_options(uri: str) -> dict[str, str]:
     if not uri.startswith(("s3://", "s3a://")):
         return {}
     options = {"aws_conditional_put": "etag", "AWS_REGION": region()}
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    if endpoint:
+    if endpoint := objects.endpoint():
         options["AWS_ENDPOINT_URL"] = endpoint
         options["AWS_ALLOW_HTTP"] = str(endpoint.startswith("http://")).lower()
     return options
-
-
-@contextmanager
-def translated(uri: str) -> Iterator[None]:
-    """Turn whatever a storage client raises inside the block into a StoreError that names ``uri``."""
-    from botocore.exceptions import BotoCoreError, ClientError
-    from deltalake.exceptions import DeltaError
-
-    try:
-        yield
-    except MedrayError:
-        raise
-    except (TimeoutError, OSError, BotoCoreError, ClientError, DeltaError) as error:
-        raise store_error(error, uri) from error
-
-
-def store_error(error: BaseException, uri: str) -> StoreError:
-    """The StoreError that says what a storage client's exception means."""
-    from botocore.exceptions import NoCredentialsError, PartialCredentialsError
-
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    denied = ("Forbidden", "AccessDenied", "InvalidAccessKey", "SignatureDoesNotMatch", "ExpiredToken")
-    if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
-        return StoreError("STORE_NO_CREDENTIALS", f"no credentials for {uri}", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-    if isinstance(error, PermissionError) or any(word in text for word in denied):
-        return StoreError("STORE_DENIED", f"access to {uri} was refused ({text[:200]})", "check the credentials and their policy")
-    if isinstance(error, FileNotFoundError) or "NoSuchBucket" in text or "NoSuchKey" in text:
-        return StoreError("STORE_NOT_FOUND", f"{uri} does not exist", "check the bucket and the path")
-    if isinstance(error, (IsADirectoryError, NotADirectoryError)):
-        return StoreError("STORE_NOT_A_FILE", f"{uri}: {text[:200]}", "check the path")
-    retryable = not isinstance(error, OSError) or error.errno is None or error.errno in _RETRYABLE_ERRNO
-    return StoreError(
-        "STORE_FAILED", f"{uri}: {text[:200]}", "check the endpoint and the network, then run again", retryable=retryable
-    )
 
 
 def list_objects(uri: str) -> list[ObjectInfo]:
@@ -128,23 +93,68 @@ def list_objects(uri: str) -> list[ObjectInfo]:
     Raises:
         StoreError: STORE_NOT_FOUND, STORE_EMPTY, STORE_DENIED, …
     """
+    return sorted((info for page in pages(uri) for info in page), key=attrgetter("uri"))
+
+
+def pages(uri: str) -> Iterator[list[ObjectInfo]]:
+    """The same in pages of at most 10,000 objects, sorted by URI throughout, in flat memory on S3 and local disks.
+
+    Raises:
+        StoreError: also STORE_ORDER where an S3-compatible server lists folders far out of the order of their keys.
+    """
     uri = normalise(uri)
     with translated(uri):
-        fs, path = filesystem(uri)
-        found = fs.find(path, detail=True)
-        if not found and not fs.exists(path):
+        found = _ordered(_listed(uri), uri)
+        first = next(found, None)
+        if first is None:
+            if exists(uri):
+                raise StoreError("STORE_EMPTY", f"{uri} holds no objects", "check the prefix")
             raise StoreError("STORE_NOT_FOUND", f"{uri} does not exist", "check the bucket and the path")
-    objects = [
-        _info(fs, info) for info in found.values() if (info["type"] == "file" or info.get("islink")) and info["size"] is not None
-    ]
-    if not objects:
-        raise StoreError("STORE_EMPTY", f"{uri} holds no objects", "check the prefix")
-    return sorted(objects, key=lambda item: item.uri)
+        yield first
+        yield from found
+
+
+def _listed(uri: str) -> Iterator[list[ObjectInfo]]:
+    if objects.handles(uri):
+        yield from objects.pages(uri)
+        return
+    fs, path = filesystem(uri)
+    if "file" in _protocols(fs):
+        files = local.walk(path)
+        while page := list(islice(files, PAGE)):
+            yield page
+        return
+    found = [_info(fs, info) for info in fs.find(path, detail=True).values() if info["type"] == "file"]
+    found.sort(key=attrgetter("uri"))
+    yield from (found[start : start + PAGE] for start in range(0, len(found), PAGE))
+
+
+def _ordered(found: Iterator[list[ObjectInfo]], uri: str) -> Iterator[list[ObjectInfo]]:
+    held: list[ObjectInfo] = []
+    last = ""
+    for part in found:
+        held += part
+        while len(held) >= HELD + PAGE:
+            held.sort(key=attrgetter("uri"))
+            page, held = held[:PAGE], held[PAGE:]
+            last = _in_order(last, page, uri)
+            yield page
+    held.sort(key=attrgetter("uri"))
+    for start in range(0, len(held), PAGE):
+        last = _in_order(last, held[start : start + PAGE], uri)
+        yield held[start : start + PAGE]
+
+
+def _in_order(last: str, page: list[ObjectInfo], uri: str) -> str:
+    if page[0].uri < last:
+        raise StoreError("STORE_ORDER", f"the server lists {uri} out of order", "ingest its folders one by one")
+    return page[-1].uri
 
 
 def _info(fs: Any, info: dict[str, Any]) -> ObjectInfo:
     etag = info.get("ETag") or info.get("etag") or str(info.get("mtime", ""))
-    return ObjectInfo(uri_of(fs, info["name"]), int(info["size"]), str(etag).strip('"'))
+    size = -1 if info["size"] is None else int(info["size"])
+    return ObjectInfo(uri_of(fs, info["name"]), size, str(etag).strip('"'))
 
 
 def uri_of(fs: Any, path: str) -> str:
@@ -164,23 +174,50 @@ def read(uri: str) -> bytes:
     """
     uri = normalise(uri)
     with translated(uri):
-        fs, path = filesystem(uri)
-        return bytes(fs.cat_file(path))
+        return _getter(uri)(uri, None, None)
 
 
-def read_many(uris: Sequence[str], ranges: Sequence[tuple[int, int]] | None = None) -> list[bytes | StoreError]:
-    """Many objects (or one byte range [start, end) of each) with many requests in flight; a failure takes its own place only."""
+def read_many(
+    uris: Sequence[str], ranges: Sequence[tuple[int, int] | None] | None = None, etags: Sequence[str] | None = None
+) -> list[bytes | StoreError]:
+    """Many objects with up to 32 requests in flight; a failure takes its own place only.
+
+    Args:
+        uris: the objects.
+        ranges: one byte range [start, end) of each; an object that is shorter gives what it has; None: all of it.
+        etags: as listed; an object that is another one by now gives OBJECT_CHANGED. An empty one is not compared.
+    """
     if not uris:
         return []
-    fs, _ = filesystem(uris[0])
-    paths = [fs._strip_protocol(uri) for uri in uris]
-    bounds: Sequence[tuple[int | None, int | None]] = ranges or [(None, None)] * len(uris)
-    with translated(uris[0]):
-        values = fs.cat_ranges(paths, [start for start, _ in bounds], [end for _, end in bounds], on_error="return")
-    return [
-        store_error(value, uri) if isinstance(value, BaseException) else bytes(value)
-        for uri, value in zip(uris, values, strict=True)
-    ]
+    getter = _getter(uris[0])
+
+    def one(uri: str, bounds: tuple[int, int] | None, etag: str | None) -> bytes | StoreError:
+        try:
+            with translated(uri):
+                return getter(uri, bounds, etag)
+        except StoreError as error:
+            return error
+
+    with ThreadPoolExecutor(min(THREADS, len(uris))) as pool:
+        return list(pool.map(one, uris, ranges or [None] * len(uris), etags or [None] * len(uris)))
+
+
+def _getter(uri: str) -> Get:
+    """What reads the objects of a URI's kind."""
+    if objects.handles(uri):
+        return objects.get
+    fs, _ = filesystem(uri)
+    if "file" in _protocols(fs):
+        return local.get
+
+    def get(uri: str, bounds: tuple[int, int] | None, etag: str | None) -> bytes:
+        path = fs._strip_protocol(uri)
+        data = bytes(fs.cat_file(path, *(bounds or (None, None))))
+        if etag and _info(fs, fs.info(path)).etag != etag:
+            raise changed(uri)
+        return data
+
+    return get
 
 
 def exists(uri: str) -> bool:
@@ -253,8 +290,8 @@ def local_folder(uri: str) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="medray-") as name:
         folder = Path(name)
-        objects = list_objects(uri)
-        for info, data in zip(objects, read_many([info.uri for info in objects]), strict=True):
+        found = list_objects(uri)
+        for info, data in zip(found, read_many([info.uri for info in found]), strict=True):
             if isinstance(data, StoreError):
                 raise data
             path = folder / info.uri.removeprefix(uri + "/")

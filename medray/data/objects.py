@@ -1,0 +1,180 @@
+"""S3 at speed, through obstore: listing and reading with connections that are kept, retries that end, and conditions on etags."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medray.errors import StoreError
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
+    from obstore.store import ClientConfig
+
+RETRY_S, TIMEOUT_S = 30.0, 10.0
+_ENVIRONMENT = (
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_CA_BUNDLE",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "MEDRAY_STORE_RETRY_S",
+    "MEDRAY_STORE_TIMEOUT_S",
+)
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """One object of a listing; ``etag`` changes whenever the content does. A size of -1 is not known."""
+
+    uri: str
+    size: int
+    etag: str
+
+
+def region() -> str:
+    """The AWS region of the environment, ``us-east-1`` where none is set (S3-compatible stores ignore it)."""
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+
+def endpoint() -> str | None:
+    """The URL of an S3-compatible store, from the environment; None for AWS."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+
+
+def seconds(name: str, default: float) -> float:
+    """A duration from the environment.
+
+    Raises:
+        StoreError: STORE_SETTING where it is no number above zero.
+    """
+    text = os.environ.get(name, "")
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise StoreError("STORE_SETTING", f"{name} is {text!r}", "give seconds, for example 30")
+    return value
+
+
+def handles(uri: str) -> bool:
+    """Whether the object or prefix is on S3 under a key that obstore can name (no empty, ``.`` or ``..`` part)."""
+    protocol, _, rest = uri.partition("://")
+    return protocol in ("s3", "s3a") and not any(part in ("", ".", "..") for part in rest.split("/"))
+
+
+def pages(uri: str) -> Iterator[list[ObjectInfo]]:
+    """Objects under a prefix (or the one object itself) in the order of the store; nothing where there is none.
+
+    Raises:
+        obstore.exceptions.BaseError
+    """
+    import obstore
+
+    store, key = _place(uri)
+    root = f"{uri.split('/', 3)[0]}//{uri.split('/', 3)[2]}"
+    empty = True
+    for page in obstore.list(store, key or None, chunk_size=1000):
+        empty = False
+        yield [ObjectInfo(f"{root}/{item['path']}", item["size"], (item["e_tag"] or "").strip('"')) for item in page]
+    if empty and key:
+        try:
+            item = obstore.head(store, key)
+        except FileNotFoundError:
+            return
+        yield [ObjectInfo(uri, item["size"], (item["e_tag"] or "").strip('"'))]
+
+
+def get(uri: str, bounds: tuple[int, int] | None = None, etag: str | None = None) -> bytes:
+    """An object or its bytes [start, end); fewer where it is shorter.
+
+    Raises:
+        obstore.exceptions.BaseError: PreconditionError where ``etag`` is given and is not the object's.
+        FileNotFoundError
+    """
+    import obstore
+
+    store, key = _place(uri)
+    options: GetOptions = {"if_match": f'"{etag}"'} if etag else {}
+    if bounds is not None and bounds[0] < bounds[1]:
+        options["range"] = bounds
+    elif bounds is not None:
+        options["head"] = True
+    answer = obstore.get(store, key, options=options)
+    return b"" if options.get("head") else bytes(answer.bytes())
+
+
+def _place(uri: str) -> tuple[Any, str]:
+    _, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    return _bucket(bucket, tuple(os.environ.get(name) for name in _ENVIRONMENT)), key
+
+
+@lru_cache(maxsize=16)
+def _bucket(bucket: str, environment: tuple[str | None, ...]) -> Any:
+    """A client that keeps its connections; ``environment`` makes a changed one give a new client."""
+    from obstore.store import S3Store
+
+    retry_s = seconds("MEDRAY_STORE_RETRY_S", RETRY_S)
+    return S3Store(
+        bucket,
+        region=region(),
+        virtual_hosted_style_request=False,
+        client_options=_client(),
+        retry_config={
+            "max_retries": 12,
+            "retry_timeout": timedelta(seconds=retry_s),
+            "backoff": {
+                "init_backoff": timedelta(seconds=0.1),
+                "max_backoff": timedelta(seconds=min(5.0, retry_s / 4)),
+                "base": 2,
+            },
+        },
+        **_credentials(),
+    )
+
+
+def _client() -> ClientConfig:
+    timeout = timedelta(seconds=seconds("MEDRAY_STORE_TIMEOUT_S", TIMEOUT_S))
+    options: ClientConfig = {"connect_timeout": timeout, "read_timeout": timeout, "timeout": timedelta(hours=6)}
+    options["allow_http"] = str(endpoint()).startswith("http://")
+    if bundle := os.environ.get("AWS_CA_BUNDLE"):
+        options["root_certificate"] = Path(bundle).read_bytes()
+    return options
+
+
+def _credentials() -> dict[str, Any]:
+    """Endpoint and keys of the environment, else the chain of botocore (profile, single sign-on, container, instance role)."""
+    place = {"endpoint": endpoint()} if endpoint() else {}
+    key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+    if key and secret:
+        token = os.environ.get("AWS_SESSION_TOKEN")
+        return {**place, "access_key_id": key, "secret_access_key": secret, **({"session_token": token} if token else {})}
+    from botocore.exceptions import NoCredentialsError
+    from botocore.session import Session
+
+    found = Session().get_credentials()
+    if found is None:
+        raise NoCredentialsError
+
+    def provide() -> dict[str, Any]:
+        frozen = found.get_frozen_credentials()
+        again = datetime.now(UTC) + timedelta(minutes=10)  # botocore renews in time what it hands out
+        return {
+            "access_key_id": frozen.access_key,
+            "secret_access_key": frozen.secret_key,
+            "token": frozen.token,
+            "expires_at": again if hasattr(found, "refresh_needed") else None,
+        }
+
+    return {**place, "credential_provider": provide}

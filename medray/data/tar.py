@@ -1,0 +1,76 @@
+"""Members of a tar archive, read from any seekable file of bytes without unpacking it.
+
+The standard library reads the headers (ustar, GNU long names, PAX); what it passes over in silence is found here: a damaged
+header, a cut end, archives that were put one after the other, sizes below zero.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from typing import Any
+
+from medray.data.address import LAST_BYTE
+from medray.errors import InputError, Quarantined
+
+MAX_ZEROS_BYTES = 16 << 20
+"""Zero bytes after an archive through which another one is looked for."""
+
+
+def headers(file: Any, size: int | None) -> Iterator[tarfile.TarInfo]:
+    """The headers of all members but folders, in the order of their bytes; ``offset_data`` says where the data is.
+
+    Args:
+        file: the archive; ``read`` may refuse absurd lengths with a ``tarfile.TarError``.
+        size: its length in bytes, where known.
+
+    Raises:
+        Quarantined: ARCHIVE_BROKEN, after the members before the damage.
+        StoreError
+    """
+    try:
+        archive = _opened(file)
+        ended, zeros = False, 0
+        while size is None or archive.offset < size:
+            before = archive.offset
+            file.seek(before)
+            try:
+                header = tarfile.TarInfo.fromtarfile(archive)
+            except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+                ended, zeros = True, zeros + tarfile.BLOCKSIZE
+                archive.offset = before + tarfile.BLOCKSIZE
+                if zeros > MAX_ZEROS_BYTES:
+                    raise Quarantined("ARCHIVE_BROKEN", f"nothing but zeros from byte {before - zeros}") from None
+                continue
+            except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
+                break
+            if archive.offset <= before or archive.offset > LAST_BYTE or header.size < 0:
+                raise Quarantined("ARCHIVE_BROKEN", f"the header at byte {before} states an impossible size")
+            ended, zeros = False, 0
+            if not header.isdir():
+                yield header
+            if size is not None and header.offset_data + _stored(header) > size:
+                raise Quarantined("ARCHIVE_BROKEN", f"the archive is cut in the member at byte {before}")
+        if not ended:
+            raise Quarantined("ARCHIVE_BROKEN", "the archive is cut: its end mark is missing")
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:
+        raise Quarantined("ARCHIVE_BROKEN", f"no tar header where one must be ({type(error).__name__})") from error
+
+
+def _opened(file: Any) -> tarfile.TarFile:
+    archive = tarfile.TarFile(fileobj=file, mode="r", encoding="utf-8", errors="surrogateescape")
+    archive.offset = 0
+    return archive
+
+
+def _stored(header: tarfile.TarInfo) -> int:
+    return header.size if header.isreg() else 0
+
+
+def problem(header: tarfile.TarInfo) -> InputError | None:
+    """Why a member is no object: a link or device, an unsafe name, a sparse file."""
+    if not header.isreg():
+        return Quarantined("ARCHIVE_UNSAFE_MEMBER", "a member is a link or a device")
+    if header.issparse():
+        return Quarantined("ARCHIVE_METHOD", "a member is a sparse file")
+    return None
