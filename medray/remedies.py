@@ -17,6 +17,10 @@ REMEDIES = {
     "OBJECT_SEGMENTATION": "use it as a label",
     "PIXELS_FLOAT": "nothing: parametric maps are no images",
     "DUPLICATE_INSTANCE": "nothing: the same instance is scored once",
+    "VOLUME_EMPTY": "check the path: a volume is built from DICOM images",
+    "VOLUME_MIXED_SERIES": "give the files of one series, or choose a stack",
+    "VOLUME_MOSAIC": "convert it to one slice a file or to enhanced multi-frame first",
+    "VOLUME_SEVERAL_STACKS": "choose a stack: echoes, time points or image types share the series",
     # quarantined: a person has to look
     "ARCHIVE_BOMB": "remove it: it unpacks to far more than it holds",
     "ARCHIVE_BROKEN": _AGAIN,
@@ -58,6 +62,16 @@ REMEDIES = {
     "PIXELS_SIZE": _AGAIN,
     "PIXELS_TOO_MANY": "split the image; larger ones are not decoded",
     "PIXELS_TRUNCATED": _AGAIN,
+    "VOLUME_DUPLICATE_SLICE": "remove the copies, or allow it: the first of each place is taken",
+    "VOLUME_GAP": "fetch the missing slices, or allow it: the affine then holds for the first slices only",
+    "VOLUME_MIXED_ORIENTATION": "choose a stack: a localizer may share the series",
+    "VOLUME_MIXED_PATIENTS": "find out which patient the series belongs to and remove the other's slices",
+    "VOLUME_MIXED_REFERENCE": "choose a stack: positions in different frames of reference cannot be compared",
+    "VOLUME_MIXED_SIZE": "choose a stack: the images have different numbers of rows or columns",
+    "VOLUME_MIXED_SPACING": "choose a stack: the images have different pixel spacings",
+    "VOLUME_NO_GEOMETRY": "the place of a slice in the patient is unknown: ask the source for the original images",
+    "VOLUME_TILT": "correct the gantry tilt first, or allow it: the affine then holds for the first and the last slice only",
+    "VOLUME_TOO_LARGE": "choose a stack, or raise max_bytes",
     "VOI_WINDOW_WIDTH": "PS3.3 C.11.2.1.2.1 asks for a window width of at least 1",
 }
 """Code of an excluded or quarantined input → what to do."""
@@ -72,6 +86,8 @@ FLAGS = {
     "PREAMBLE_NOT_ZERO": "the preamble holds something; the file may also be one of another format",
     "SEQUENCE_BROKEN": "a sequence that medray does not read is broken",
     "VALUE_INVALID": "a date, age or number cannot be read and is left out",
+    "VOLUME_SHEARED": "the slice step is not parallel to the normal (gantry tilt); the affine is exact, but not orthogonal",
+    "VOLUME_SINGLE_SLICE": "one slice; the slice thickness stands for the slice spacing",
     "WINDOW_INVALID": "the VOI window is no window and is left out",
 }
 """Flag of an image that is scored all the same → what is odd."""
