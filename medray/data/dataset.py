@@ -48,7 +48,9 @@ class DataSet:
     def texts(self, tag: int) -> tuple[str, ...]:
         """The values of a text element."""
         whole = self.text(tag)
-        return tuple(part.strip(" \0") for part in whole.split("\\")) if whole else ()
+        if "\\" in whole:
+            return tuple(part.strip(" \0") for part in whole.split("\\"))
+        return (whole,) if whole else ()
 
     def whole(self, tag: int) -> int | None:
         """The first value of a US or SS-sized binary number, unsigned; None where it is absent or of another size."""
@@ -65,8 +67,10 @@ class DataSet:
 
     def decimals(self, tag: int) -> tuple[float, ...] | None:
         """The finite numbers of a decimal string (PS3.5 6.2 DS, IS); None where it is absent, empty or no number."""
+        if not self.values.get(tag):
+            return None
         try:
-            numbers = tuple(float(part) for part in self.texts(tag))
+            numbers = tuple([float(part) for part in self.texts(tag)])
         except ValueError:
             return None
         return numbers if numbers and all(map(math.isfinite, numbers)) else None
@@ -74,10 +78,12 @@ class DataSet:
     def decimal(self, tag: int) -> float | None:
         """The first of :meth:`decimals`."""
         numbers = self.decimals(tag)
-        return numbers[0] if numbers else None
+        return None if numbers is None else numbers[0]
 
     def integer(self, tag: int) -> int | None:
         """The value of an integer string; None where it is absent, empty or no integer."""
+        if not self.values.get(tag):
+            return None
         try:
             return int(self.texts(tag)[0])
         except (IndexError, ValueError):

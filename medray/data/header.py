@@ -161,9 +161,9 @@ def _odd_values(found: DataSet, age: int | None, year: int | None) -> Set[str]:
     odd = set()
     if (age is None and found.text(tags.PATIENT_AGE)) or (year is None and found.text(tags.STUDY_DATE)):
         odd.add("VALUE_INVALID")
-    if any(found.decimals(tag) is None and found.text(tag) for tag in _NUMBERS):
+    if any(found.values.get(tag) and found.decimals(tag) is None and found.text(tag) for tag in _NUMBERS):
         odd.add("VALUE_INVALID")
-    if any("\ufffd" in found.text(tag) for tag in _TEXTS if not found.values.get(tag, b"").isascii()):
+    if any(not found.values.get(tag, b"").isascii() and "\ufffd" in found.text(tag) for tag in _TEXTS):
         odd.add("CHARSET_INVALID")
     return odd
 

@@ -77,8 +77,10 @@ def _data_set(head: bytes, meta: DataSet, syntax: str, data: bytes, size_bytes: 
     try:
         dataset, pixels, _ = walker.data_set(start, explicit)
     except Doubt:
+        if len(data) < size_bytes:
+            raise NeedsMore from None
         walker.broken = True
-        dataset, pixels = second_opinion(data, size_bytes, start, explicit, little)
+        dataset, pixels = second_opinion(data, start, explicit, little)
     odd = {
         "PREAMBLE_NOT_ZERO": head[:128] != _NO_PREAMBLE,
         "SEQUENCE_BROKEN": walker.broken,
@@ -105,11 +107,14 @@ def _inflated(deflated: bytes) -> bytes:
     return b"".join(parts)
 
 
-def second_opinion(data: bytes, size_bytes: int, start: int, explicit: bool, little: bool) -> tuple[DataSet, PixelElement | None]:
+def second_opinion(data: bytes, start: int, explicit: bool, little: bool) -> tuple[DataSet, PixelElement | None]:
     """What pydicom makes of a data set; as :class:`medray.data.walker.Walker` gives it.
 
+    Args:
+        data: the whole of it, from ``start`` on.
+
     Raises:
-        NeedsMore; whatever pydicom raises.
+        Whatever pydicom raises.
     """
     length_bytes: int | None = None
     at: int = 0
@@ -126,8 +131,6 @@ def second_opinion(data: bytes, size_bytes: int, start: int, explicit: bool, lit
     with quiet():
         dataset = as_data_set(read_dataset(stream, not explicit, little, stop_when=at_pixels), little)
     if length_bytes is None:
-        if len(data) < size_bytes:
-            raise NeedsMore
         return dataset, None
     return dataset, PixelElement(at, stream.tell() + (12 if explicit else 8), length_bytes)
 

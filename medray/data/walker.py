@@ -1,7 +1,7 @@
-"""The elements of a DICOM data set that medray reads (PS3.5 chapter 7), by one walk over its bytes, many times as fast as pydicom.
+"""The elements of a DICOM data set that medray reads (PS3.5 chapter 7), by one walk over its bytes; far faster than pydicom.
 
-The walk keeps to the letter of the standard. What breaks it is refused with a code; what another reader may still understand raises
-:class:`Doubt`, and pydicom decides.
+The walk keeps to the letter of the standard. What breaks it is refused with a code; what another reader may still understand
+raises :class:`Doubt`, and pydicom decides.
 """
 
 from __future__ import annotations
@@ -117,7 +117,9 @@ class Walker:
                 break
             if length == UNDEFINED_LENGTH or tag in SEQUENCES or (explicit and vr == b"SQ"):
                 states_vr = explicit and vr != b"UN"  # PS3.5 6.2.2, note 2
-                position = self._sequence(tag, start, length, limit, states_vr, depth + 1, charset, items)
+                found, position = self._sequence(tag, start, length, limit, states_vr, depth + 1, charset)
+                if tag in SEQUENCES:
+                    items[tag] = found
                 continue
             position = start + length
             if position > bound:
@@ -133,34 +135,23 @@ class Walker:
         return DataSet(values, items, self._little, charset), pixels, position
 
     def _sequence(
-        self,
-        tag: int,
-        start: int,
-        length: int,
-        limit: int,
-        explicit: bool,
-        depth: int,
-        charset: str,
-        items: dict[int, tuple[DataSet, ...]],
-    ) -> int:
-        """Read a sequence (PS3.5 7.5) into ``items`` where it is wanted; returns where it ends."""
+        self, tag: int, start: int, length: int, limit: int, explicit: bool, depth: int, charset: str
+    ) -> tuple[tuple[DataSet, ...], int]:
+        """The items of a sequence (PS3.5 7.5) and where it ends; no items of one that is not wanted and broken."""
         if depth > MAX_DEPTH:
             raise Quarantined("DICOM_NESTED", f"sequences are nested more than {MAX_DEPTH} deep")
         end = None if length == UNDEFINED_LENGTH else start + length
         if end is not None and end > min(limit, self._have):
             self._short_of(end, limit)
         try:
-            found, after = self._items(start, end, limit, explicit, depth, charset)
+            return self._items(start, end, limit, explicit, depth, charset)
         except Quarantined as error:
             if tag in SEQUENCES or error.code in ("DICOM_NESTED", "DICOM_TOO_MANY_ELEMENTS"):
                 raise
             if end is None:
                 raise Doubt from error
             self.broken = True
-            return end
-        if tag in SEQUENCES:
-            items[tag] = found
-        return after
+            return (), end
 
     def _items(
         self, position: int, end: int | None, limit: int, explicit: bool, depth: int, charset: str
