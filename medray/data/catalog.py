@@ -1,17 +1,20 @@
 """The catalog: one row per object of an archive, as a Delta table, with the labels beside it.
 
-A catalog is a folder: ``instances/`` holds the objects, ``labels/`` the label files given to ingest. Every ingest is a version.
+A catalog is a folder: ``instances/`` holds the objects, ``labels/`` the label files given to ingest. Every ingest makes versions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import get_type_hints
 
 import pyarrow as pa
 import pyarrow.compute
+import pyarrow.dataset
 
 from medray.data import store, tables
+from medray.data.keyed import KeyedTable
 from medray.data.store import ObjectInfo
 from medray.errors import InputError, MedrayError, Quarantined, StoreError
 from medray.types import Header, State
@@ -19,43 +22,81 @@ from medray.types import Header, State
 IMAGE = "IMAGE"
 """State of a catalog row that is a usable image; others carry EXCLUDED, QUARANTINED or FAILED."""
 
-_HEADER_FIELDS = [
-    pa.field("sop_uid", pa.string()),
-    pa.field("series_uid", pa.string()),
-    pa.field("study_uid", pa.string()),
-    pa.field("patient_key", pa.string()),
-    pa.field("modality", pa.string()),
-    pa.field("rows", pa.int32()),
-    pa.field("columns", pa.int32()),
-    pa.field("frames", pa.int32()),
-    pa.field("transfer_syntax", pa.string()),
-    pa.field("photometric", pa.string()),
-    pa.field("bits_stored", pa.int32()),
-    pa.field("manufacturer", pa.string()),
-    pa.field("body_part", pa.string()),
-    pa.field("laterality", pa.string()),
-    pa.field("spacing_mm", pa.list_(pa.float64())),
-    pa.field("voi_window", pa.list_(pa.float64())),
-]
+GONE = "OBJECT_GONE"
+"""Code of a row whose object is no longer in the archive."""
+
+_ARROW = {
+    str: pa.string(),
+    bool: pa.bool_(),
+    int: pa.int64(),
+    int | None: pa.int64(),
+    float | None: pa.float64(),
+    tuple[str, ...]: pa.list_(pa.string()),
+    tuple[float, float] | None: pa.list_(pa.float64()),
+    tuple[float, float, float] | None: pa.list_(pa.float64()),
+    tuple[float, float, float, float, float, float] | None: pa.list_(pa.float64()),
+}
+"""Type of a Header field → type of its column."""
+
 SCHEMA = pa.schema(
     [
         pa.field("uri", pa.string()),
+        pa.field("shard_uri", pa.string()),
+        pa.field("member", pa.string()),
         pa.field("size_bytes", pa.int64()),
         pa.field("etag", pa.string()),
+        pa.field("content_sha256", pa.string()),
         pa.field("state", pa.string()),
         pa.field("code", pa.string()),
         pa.field("message", pa.string()),
-        *_HEADER_FIELDS,
+        *(pa.field(name, _ARROW[kind]) for name, kind in get_type_hints(Header).items()),
     ]
 )
+"""``shard_uri`` is the object that holds the bytes: the row's own URI unless it is the ``member`` of a shard."""
+
+_HEADER_NAMES = tuple(field.name for field in fields(Header))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of an object: its header, or why it has none.
+
+    Attributes:
+        info: where it is; ``etag`` is that of the shard for a member of one.
+        shard_uri, member: the shard and the member's name in it; "" for a loose object.
+        content_sha256: of the whole object, or "" when only a part was read.
+    """
+
+    info: ObjectInfo
+    outcome: Header | MedrayError
+    shard_uri: str = ""
+    member: str = ""
+    content_sha256: str = ""
+
+
+def rows_of(entries: Sequence[Entry]) -> pa.Table:
+    """The catalog rows of objects; header columns are null where there is no header."""
+    headers = [entry.outcome if isinstance(entry.outcome, Header) else None for entry in entries]
+    errors = [entry.outcome if isinstance(entry.outcome, MedrayError) else None for entry in entries]
+    columns: dict[str, list[object]] = {
+        "uri": [entry.info.uri for entry in entries],
+        "shard_uri": [entry.shard_uri or entry.info.uri for entry in entries],
+        "member": [entry.member for entry in entries],
+        "size_bytes": [entry.info.size for entry in entries],
+        "etag": [entry.info.etag for entry in entries],
+        "content_sha256": [entry.content_sha256 for entry in entries],
+        "state": [terminal_state(error).value if error else IMAGE for error in errors],
+        "code": [error.code if error else "" for error in errors],
+        "message": [error.message if error else "" for error in errors],
+    }
+    for name in _HEADER_NAMES:
+        columns[name] = [None if header is None else getattr(header, name) for header in headers]
+    return pa.table({name: pa.array(values, SCHEMA.field(name).type) for name, values in columns.items()}, schema=SCHEMA)
 
 
 def row(info: ObjectInfo, outcome: Header | MedrayError) -> dict[str, object]:
-    """The catalog row of an object: its header, or why it has none."""
-    base = {"uri": info.uri, "size_bytes": info.size, "etag": info.etag}
-    if isinstance(outcome, Header):
-        return {**base, "state": IMAGE, "code": "", "message": "", **asdict(outcome)}
-    return {**base, "state": terminal_state(outcome).value, "code": outcome.code, "message": outcome.message}
+    """The catalog row of one loose object."""
+    return dict(rows_of([Entry(info, outcome)]).to_pylist()[0])
 
 
 def terminal_state(error: MedrayError) -> State:
@@ -95,21 +136,32 @@ class Catalog:
         self.require()
         return tables.read_table(self.instances_uri, version).sort_by("uri")
 
+    def dataset(self, version: int | None = None) -> pyarrow.dataset.Dataset:
+        """The rows as an Arrow dataset, which reads what a query needs.
+
+        Raises:
+            StoreError: CATALOG_NOT_FOUND, TABLE_VERSION.
+        """
+        self.require()
+        return tables.dataset(self.instances_uri, version)
+
     def images(self, version: int | None = None) -> pa.Table:
         """The rows that are usable images, sorted by URI."""
         rows = self.to_arrow(version)
         return rows.filter(pa.compute.equal(rows["state"], IMAGE))
 
-    def known(self) -> dict[str, tuple[int, str]]:
-        """URI → (size, etag) of everything ingested whose row is final; FAILED rows are tried again."""
-        if not self.exists():
-            return {}
-        rows = tables.read_table(self.instances_uri, columns=["uri", "size_bytes", "etag", "state"]).to_pylist()
-        return {item["uri"]: (item["size_bytes"], item["etag"]) for item in rows if item["state"] != State.FAILED}
+    def table(self) -> KeyedTable:
+        """The instances by the object that holds them, to read and change ranges; made by the first change.
 
-    def upsert(self, rows: Iterable[dict[str, object]]) -> None:
+        Raises:
+            StoreError: TABLE_FORMAT when another version of medray made it.
+        """
+        return KeyedTable(self.instances_uri, SCHEMA, key="shard_uri", then="uri")
+
+    def upsert(self, rows: Iterable[Mapping[str, object]]) -> None:
         """Add or replace rows, in one commit."""
-        tables.upsert(self.instances_uri, pa.Table.from_pylist(list(rows), schema=SCHEMA), key="uri")
+        table = pa.Table.from_pylist([dict(item) for item in rows], schema=SCHEMA)
+        self.table().replace(table, _keys(table))
 
     def set_labels(self, labels: pa.Table) -> None:
         """Keep a label table with the catalog, replacing the one before (which stays readable as an older version)."""
@@ -124,6 +176,10 @@ class Catalog:
         if not tables.is_table(self.labels_uri):
             raise StoreError("LABELS_NOT_FOUND", f"the catalog {self.uri} has no labels", "run `medray ingest … --labels FILE`")
         return tables.read_table(self.labels_uri)
+
+
+def _keys(rows: pa.Table) -> Collection[str]:
+    return set(rows["shard_uri"].to_pylist())
 
 
 def open_catalog(uri: str) -> Catalog:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.dataset
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
-from deltalake.transaction import AddAction, RemoveAction
+from deltalake.exceptions import CommitFailedError
+from deltalake.transaction import AddAction, CommitProperties, RemoveAction
 
 from medray.data import store
 from medray.errors import StoreError
@@ -26,12 +30,18 @@ def open_table(uri: str, version: int | None = None) -> DeltaTable:
     """The table, at a version or the newest.
 
     Raises:
-        StoreError: TABLE_NOT_FOUND, …
+        StoreError: TABLE_NOT_FOUND, TABLE_VERSION, …
     """
     uri = store.normalise(uri)
     if not is_table(uri):
         raise StoreError("TABLE_NOT_FOUND", f"there is no table at {uri}", "check the path, or make it first")
     with store.translated(uri):
+        newest = DeltaTable(uri, storage_options=store.delta_options(uri))
+        if version is None or version == newest.version():
+            return newest
+        if not 0 <= version < newest.version():
+            message = f"{uri} has the versions 0 to {newest.version()}, not {version}"
+            raise StoreError("TABLE_VERSION", message, "name one of them")
         return DeltaTable(uri, version=version, storage_options=store.delta_options(uri))
 
 
@@ -40,6 +50,13 @@ def read_table(uri: str, version: int | None = None, columns: Sequence[str] | No
     table = open_table(uri, version)
     with store.translated(uri):
         return table.to_pyarrow_table(columns=list(columns) if columns is not None else None)
+
+
+def dataset(uri: str, version: int | None = None) -> pyarrow.dataset.Dataset:
+    """The rows of a table as an Arrow dataset, which reads what a query needs."""
+    table = open_table(uri, version)
+    with store.translated(uri):
+        return table.to_pyarrow_dataset()
 
 
 def create(uri: str, schema: pa.Schema) -> None:
@@ -98,3 +115,44 @@ def register(uri: str, schema: pa.Schema, shards: Sequence[tuple[str, int, int]]
         options = store.delta_options(uri)
         table = DeltaTable.create(uri, schema, mode="ignore", storage_options=options)
         table.create_write_transaction(actions, mode="append", schema=table.schema())
+
+
+def files(table: DeltaTable) -> list[dict[str, Any]]:
+    """The Parquet files of a table: ``path``, ``size_bytes``, and ``min.COLUMN`` and ``max.COLUMN`` where known."""
+    return list(pa.table(table.get_add_actions(flatten=True)).to_pylist())
+
+
+def swap(
+    table: DeltaTable, added: Sequence[tuple[str, int, int, dict[str, tuple[str, str]]]], removed: Sequence[tuple[str, int]]
+) -> None:
+    """Put Parquet files that already lie under the table in place of others, in one commit on the version that ``table`` holds.
+
+    Args:
+        table: moves on to the new version.
+        added: (file name, size in bytes, number of rows, column → smallest and largest value) of each new file.
+        removed: (file name, size in bytes) of each file that goes.
+
+    Raises:
+        StoreError: TABLE_BUSY when somebody else has made a newer version.
+    """
+    uri = table.table_uri
+    stale = int(time.time() * 1000)
+    actions: list[AddAction | RemoveAction] = [
+        AddAction(name, size, {}, stale, True, _stats(rows, bounds)) for name, size, rows, bounds in added
+    ]
+    actions += [RemoveAction(name, True, stale, size, {}) for name, size in removed]
+    with store.translated(uri):
+        try:
+            table.create_write_transaction(
+                actions, mode="append", schema=table.schema(), commit_properties=CommitProperties(max_commit_retries=0)
+            )
+        except CommitFailedError as error:
+            raise StoreError(
+                "TABLE_BUSY", f"another run writes to {uri}", "wait until it has ended, then run again", retryable=True
+            ) from error
+        table.update_incremental()
+
+
+def _stats(rows: int, bounds: dict[str, tuple[str, str]]) -> str:
+    low, high = ({name: pair[end] for name, pair in bounds.items()} for end in (0, 1))
+    return json.dumps({"numRecords": rows, "minValues": low, "maxValues": high, "nullCount": {}})

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from medray.data import store, tables
 from medray.data.catalog import terminal_state
 from medray.data.dicom import decode
+from medray.data.duplicates import settled
 from medray.distributed.failures import cause
 from medray.distributed.jobs import ImageJob, Work
 from medray.errors import InputError, StoreError
@@ -72,14 +73,30 @@ def process(rows: pa.Table, job: ImageJob, table_uri: str, actors: int, progress
 
 
 def outcomes(rows: pa.Table, table_uri: str, columns: list[str] | None = None) -> pa.Table:
-    """The outcome of each of ``rows``, sorted by URI.
+    """The outcome of each of ``rows``, sorted by URI; of objects with one SOP Instance UID, at most one is SCORED.
 
     Args:
-        columns: which columns of the table; default: those of the outcome, without the job's.
+        columns: which columns of the table; default: those of the outcome, without the job's. The job's are null unless SCORED.
     """
     table = tables.read_table(table_uri, columns=columns or OUTCOME_COLUMNS)
     wanted = rows.select(["uri", "etag"])
-    return table.join(wanted, keys=["uri", "etag"], join_type="inner").sort_by("uri")
+    return _unique(table.join(wanted, keys=["uri", "etag"], join_type="inner")).sort_by("uri")
+
+
+def _unique(table: pa.Table) -> pa.Table:
+    """The outcomes with duplicates and conflicts of SOP Instance UIDs settled among those that are SCORED."""
+    if not {"sop_uid", "content_sha256", "code", "message"} <= set(table.column_names):
+        return table
+    scored = pc.and_(pc.equal(table["state"], State.SCORED.value), pc.not_equal(table["sop_uid"], ""))
+    found = settled(table.filter(scored), State.SCORED)
+    usable = pc.equal(found["state"], State.SCORED.value)
+    for name in found.column_names:
+        if name not in OUTCOME_COLUMNS:
+            column = found[name]
+            found = found.set_column(
+                found.column_names.index(name), name, pc.if_else(usable, column, pa.scalar(None, column.type))
+            )
+    return pa.concat_tables([table.filter(pc.invert(scored)), found])
 
 
 def read_values(table_uri: str, rows: pa.Table) -> pa.Table:

@@ -52,9 +52,10 @@ def train(config: TrainConfig, progress: Progress | None = None, on_step: OnStep
 def labelled_samples(config: TrainConfig) -> tuple[pa.Table, int]:
     """Labelled images of the catalog with their split, sorted by URI, and the catalog's version."""
     catalog = Catalog(config.catalog)
-    images = catalog.images()
-    rows = join_labels(images, catalog.labels(), config.labels.target, config.labels.positive)
-    return assign_splits(rows, config.labels.split).sort_by("uri"), catalog.version()
+    catalog.require()
+    snapshot = catalog.version()
+    rows = join_labels(catalog.images(snapshot), catalog.labels(), config.labels.target, config.labels.positive)
+    return assign_splits(rows, config.labels.split).sort_by("uri"), snapshot
 
 
 def run_name(config: TrainConfig, samples: pa.Table) -> str:

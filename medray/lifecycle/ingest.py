@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from pydicom.uid import UID
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from medray.data import store
-from medray.data.catalog import IMAGE, Catalog, row
-from medray.data.dicom import decode, inspect
+from medray.data import archive, store
+from medray.data.catalog import GONE, IMAGE, Catalog, rows_of
+from medray.data.keyed import KeyedTable
 from medray.data.labels import join_keys, read_labels
 from medray.data.store import ObjectInfo
-from medray.errors import InputError, LabelError, RunError, StoreError
+from medray.errors import Excluded, LabelError, RunError, StoreError
+from medray.lifecycle.inspecting import Item, inspected
 from medray.lifecycle.summary import Progress
-from medray.types import Header, State
+from medray.lifecycle.unique import settle_duplicates
+from medray.types import State
 
-HEAD_BYTES = 64 * 1024
-TAIL_BYTES = 4 * 1024
-BATCH = 256
-_SEQUENCE_DELIMITER = bytes.fromhex("feffdde000000000")  # ends encapsulated pixel data (PS3.5 A.4)
+ROWS_PER_COMMIT = 10_000
+_KNOWN = ("uri", "shard_uri", "size_bytes", "etag", "state", "code")
+_AFTER_SLASH = chr(ord("/") + 1)
 
 
 @dataclass(frozen=True)
 class IngestSummary:
-    """objects = images + excluded + quarantined + failed; unchanged of them were known from before."""
+    """objects (members of shards, too) = images + excluded + quarantined + failed; unchanged of them were known before."""
 
     objects: int
     images: int
@@ -37,93 +39,199 @@ class IngestSummary:
     reasons: dict[str, int] = field(default_factory=dict)
 
 
-def ingest(source: str, catalog_uri: str, labels_uri: str | None = None, progress: Progress | None = None) -> IngestSummary:
-    """Bring the catalog up to date with an archive; objects whose size and etag are known are not read again.
+def ingest(
+    sources: str | Sequence[str], catalog_uri: str, labels_uri: str | None = None, progress: Progress | None = None
+) -> IngestSummary:
+    """Bring the catalog up to date with archives; objects whose size and etag are known are not read again.
 
-    What is no longer in the archive stays in the catalog as FAILED, so that nothing is trained on it.
+    The archives are walked in the order of their keys, and every ten thousand rows are one commit, a shard's rows in the same:
+    a run that was killed goes on where it was. What is no longer in the archive stays in the catalog as FAILED, so that nothing
+    is trained on it.
 
     Args:
-        source: prefix of the archive.
+        sources: prefixes of archives.
         catalog_uri: where the catalog is or will be.
         labels_uri: a label table to keep with the catalog.
 
     Raises:
-        StoreError: the archive cannot be listed, or nothing of it could be read.
+        StoreError: an archive cannot be listed, or nothing of it could be read.
         LabelError: the labels cannot be read or match no object.
+        RunError: RUN_DOES_NOT_RECONCILE.
     """
-    objects = store.list_objects(source)
     labels = read_labels(labels_uri) if labels_uri else None
     catalog = Catalog(catalog_uri)
-    known = catalog.known()
-    changed = [info for info in objects if known.get(info.uri) != (info.size, info.etag)]
-    rows = list(_inspected(changed, progress))
-    if rows and all(item["state"] == State.FAILED for item in rows):
-        raise StoreError(
-            str(rows[0]["code"]), f"no object of {source} could be read: {rows[0]['message']}", "nothing was recorded"
-        )
-    rows += _gone(known, objects, store.normalise(source))
-    if rows:
-        catalog.upsert(rows)
+    update = Update(catalog.table(), progress)
+    for source in disjoint([sources] if isinstance(sources, str) else sources):
+        update.source(source)
+    settle_duplicates(catalog.table(), progress)
     labelled = None
     if labels is not None:
         labelled = join_keys(catalog.images(), labels)
         if not labelled:
             raise LabelError("LABELS_NO_MATCH", f"no image of {catalog.uri} has a label in {labels_uri}", "check the key column")
         catalog.set_labels(labels)
-    return _summary(catalog, objects, len(objects) - len(changed), labelled)
+    return _summary(catalog, update, labelled)
 
 
-def _gone(known: Mapping[str, tuple[int, str]], objects: list[ObjectInfo], source: str) -> list[dict[str, object]]:
-    """Rows for objects under ``source`` that the catalog knows and the archive no longer has."""
-    missing = known.keys() - {info.uri for info in objects}
-    error = StoreError("OBJECT_GONE", "no longer in the archive")
-    return [row(ObjectInfo(uri, *known[uri]), error) for uri in sorted(missing) if uri.startswith(source + "/")]
+def disjoint(sources: Iterable[str]) -> list[str]:
+    """The sources without those that lie in another."""
+    ordered = sorted({store.normalise(source) for source in sources})
+    return [one for one in ordered if not any(one.startswith(other + "/") for other in ordered)]
 
 
-def _inspected(objects: list[ObjectInfo], progress: Progress | None) -> Iterator[dict[str, object]]:
-    done = 0
-    for batch in _batches(objects):
-        heads = store.read_many([info.uri for info in batch], [(0, min(info.size, HEAD_BYTES)) for info in batch])
-        yield from map(_row, batch, heads)
-        done += len(batch)
-        if progress:
-            progress("ingest", done, len(objects))
+class Update:
+    """One run's changes to a catalog, in key order, with its sums."""
+
+    def __init__(self, table: KeyedTable, progress: Progress | None = None) -> None:
+        self._table, self._progress = table, progress
+        self.sources: list[str] = []
+        self.listed = self.looked_at = self.unchanged = self.objects = 0
+        self._read_any = False
+
+    def source(self, source: str) -> None:
+        """Bring the rows of one archive up to date."""
+        self.sources.append(source)
+        start, end = source + "/", source + _AFTER_SLASH
+        for page in store.pages(source):
+            if page[0].uri == source:
+                self._page(page, source, source + "\0")
+                return
+            after = page[-1].uri + "\0"
+            self._page(page, start, after)
+            start = after
+        self._page([], start, end)
+
+    def _page(self, page: list[ObjectInfo], start: str, end: str) -> None:
+        """Bring the rows with start <= key < end up to date with the objects listed there."""
+        known = Known(self._table.between(start, end, _KNOWN))
+        changed = [info for info in page if not known.holds(info)]
+        self.listed += len(page)
+        self.looked_at += len(page) - len(changed)
+        settled = sum(known.rows(info.uri) for info in page) - sum(known.rows(info.uri) for info in changed)
+        self.unchanged += settled
+        self.objects += settled
+        self.look(changed)
+        gone = known.present - {info.uri for info in page}
+        if gone:
+            rows = self._table.between(start, end)
+            self._table.replace(_gone(rows.filter(pc.is_in(rows["shard_uri"], pa.array(sorted(gone))))), gone)
+        self._tell(len(page))
+
+    def look(self, infos: Iterable[ObjectInfo]) -> None:
+        """Read objects and record them, in commits of about ten thousand rows; a shard is never divided."""
+        chunk: list[Item] = []
+        keys: set[str] = set()
+        for info in infos:
+            chunk += _items(info)
+            keys.add(info.uri)
+            if len(chunk) >= ROWS_PER_COMMIT:
+                self._record(chunk, keys)
+                chunk, keys = [], set()
+        if keys:
+            self._record(chunk, keys)
+
+    def _record(self, items: list[Item], keys: set[str]) -> None:
+        parts = []
+        for entries in inspected(items):
+            parts.append(rows_of(entries))
+            self.looked_at += len(entries)
+            self._tell()
+        rows = pa.concat_tables(parts)
+        failed = rows.filter(pc.equal(rows["state"], State.FAILED.value))
+        self._read_any = self._read_any or bool(self.unchanged) or len(failed) < len(rows)
+        if not self._read_any:
+            code, message = failed["code"][0].as_py(), failed["message"][0].as_py()
+            raise StoreError(code, f"no object could be read: {message}", "nothing was recorded")
+        self._table.replace(rows, keys)
+        self.objects += len(rows)
+        self.looked_at += len(keys) - len(rows)
+
+    def _tell(self, some: int = 1) -> None:
+        if self._progress and some:
+            self._progress("ingest", self.looked_at, max(self.listed, self.looked_at))
 
 
-def _batches(objects: list[ObjectInfo]) -> Iterable[list[ObjectInfo]]:
-    return (objects[start : start + BATCH] for start in range(0, len(objects), BATCH))
+class Known:
+    """What the catalog says of a range of keys."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        columns = (rows[name].to_pylist() for name in ("shard_uri", "size_bytes", "etag", "state", "code"))
+        self._content: dict[str, tuple[int, str]] = {}
+        self._rows: Counter[str] = Counter()
+        self._failed: set[str] = set()
+        self.present: set[str] = set()
+        for key, size, etag, state, code in zip(*columns, strict=True):
+            self._content[key] = (size, etag)
+            self._rows[key] += 1
+            if state == State.FAILED:
+                self._failed.add(key)
+            if code != GONE:
+                self.present.add(key)
+
+    def rows(self, key: str) -> int:
+        """How many rows an object has."""
+        return self._rows[key]
+
+    def holds(self, info: ObjectInfo) -> bool:
+        """Whether the rows of an object are final: the same content, nothing FAILED in it. A shard's size is in no row."""
+        size, etag = self._content.get(info.uri, (0, None))
+        same = etag == info.etag and (size == info.size or archive.is_shard(info.uri))
+        return same and info.uri not in self._failed
 
 
-def _row(info: ObjectInfo, head: bytes | StoreError) -> dict[str, object]:
+def _items(info: ObjectInfo) -> Iterator[Item]:
+    """The object, or the members of a shard; what stands for a shard without any is the shard."""
+    if not archive.is_shard(info.uri):
+        yield Item(info)
+        return
+    empty = True
     try:
-        if isinstance(head, StoreError):
-            raise head
-        return row(info, _header(info, head))
-    except (InputError, StoreError) as error:
-        return row(info, error)
+        for member in archive.members(info):
+            empty = False
+            yield Item(member.info, info.uri, _text(member.name), member.error)
+    except StoreError as error:
+        yield Item(info, error=error)
+        return
+    if empty:
+        yield Item(info, error=Excluded("ARCHIVE_EMPTY", "the shard has no members"))
 
 
-def _header(info: ObjectInfo, head: bytes) -> Header:
-    """Read the header alone; the whole object only where the header is long or its end looks cut."""
-    header = inspect(head, info.size)
-    if header is not None and (len(head) >= info.size or not _looks_cut(info, header)):
-        return header if len(head) < info.size else decode(head).header
-    return decode(store.read(info.uri)).header
+def _text(name: str) -> str:
+    """A member's name as valid Unicode."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
-def _looks_cut(info: ObjectInfo, header: Header) -> bool:
-    if not UID(header.transfer_syntax).is_encapsulated:
-        return False
-    (tail,) = store.read_many([info.uri], [(max(0, info.size - TAIL_BYTES), info.size)])
-    return isinstance(tail, bytes) and _SEQUENCE_DELIMITER not in tail
+def _gone(rows: pa.Table) -> pa.Table:
+    """The rows of objects that are no longer there; what was known of them stays."""
+    values = {"state": State.FAILED.value, "code": GONE, "message": "no longer in the archive"}
+    for name, value in values.items():
+        rows = rows.set_column(rows.column_names.index(name), name, pa.array([value] * len(rows), pa.string()))
+    return rows
 
 
-def _summary(catalog: Catalog, objects: list[ObjectInfo], unchanged: int, labelled: int | None) -> IngestSummary:
-    present = {info.uri for info in objects}
-    rows = [item for item in catalog.to_arrow().select(["uri", "state", "code"]).to_pylist() if item["uri"] in present]
-    states = Counter(item["state"] for item in rows)
-    if len(rows) != len(objects):
-        raise RunError("RUN_DOES_NOT_RECONCILE", f"{len(objects)} objects, {len(rows)} catalog rows", "report this")
-    reasons = dict(sorted(Counter(item["code"] for item in rows if item["code"]).items()))
+def _summary(catalog: Catalog, update: Update, labelled: int | None) -> IngestSummary:
+    """Count the catalog's rows of the sources, and compare with what the run saw.
+
+    Raises:
+        RunError: RUN_DOES_NOT_RECONCILE.
+    """
+    states, reasons = Counter[str](), Counter[str]()
+    for rows in catalog.table().scan(["shard_uri", "state", "code"]):
+        present = rows.filter(pc.and_(pc.not_equal(rows["code"], GONE), _under(rows["shard_uri"], update.sources)))
+        states.update(present["state"].to_pylist())
+        reasons.update(code for code in present["code"].to_pylist() if code)
+    if states.total() != update.objects:
+        message = f"{update.objects} objects, {states.total()} catalog rows"
+        raise RunError("RUN_DOES_NOT_RECONCILE", message, "report this")
     images, excluded, quarantined, failed = (states[key] for key in (IMAGE, State.EXCLUDED, State.QUARANTINED, State.FAILED))
-    return IngestSummary(len(objects), images, excluded, quarantined, failed, unchanged, labelled, reasons)
+    return IngestSummary(
+        update.objects, images, excluded, quarantined, failed, update.unchanged, labelled, dict(sorted(reasons.items()))
+    )
+
+
+def _under(keys: pa.ChunkedArray, sources: Sequence[str]) -> pa.ChunkedArray:
+    """Which keys lie in one of the sources."""
+    found = pc.is_in(keys, value_set=pa.array(sources, pa.string()))
+    for source in sources:
+        found = pc.or_(found, pc.starts_with(keys, source + "/"))
+    return found

@@ -40,14 +40,13 @@ def test_the_state_follows_from_the_error(error: MedrayError, state: State) -> N
 def test_a_row_keeps_the_header_and_nothing_else() -> None:
     found = row(info("x"), HEADER)
     assert set(found) == set(SCHEMA.names)
-    assert (found["state"], found["sop_uid"], found["spacing_mm"]) == (IMAGE, "1.2", (0.1, 0.2))
+    assert (found["state"], found["sop_uid"], found["spacing_mm"]) == (IMAGE, "1.2", [0.1, 0.2])
     assert not {name for name in SCHEMA.names if "name" in name or "birth" in name or name == "patient_id"}
 
 
 def test_rows_are_replaced_by_uri_and_versions_stay(tmp_path: Path) -> None:
     catalog = Catalog(str(tmp_path / "catalog"))
     assert not catalog.exists()
-    assert catalog.known() == {}
     catalog.upsert([row(info("b"), HEADER), row(info("a"), Quarantined("BAD", "m"))])
     first = catalog.version()
     catalog.upsert([row(info("a", "new"), HEADER), row(info("c"), StoreError("GONE", "m"))])
@@ -58,12 +57,6 @@ def test_rows_are_replaced_by_uri_and_versions_stay(tmp_path: Path) -> None:
     ]
     assert [item["state"] for item in catalog.to_arrow(first).to_pylist()] == [State.QUARANTINED, IMAGE]
     assert catalog.images()["uri"].to_pylist() == ["s3://bucket/a", "s3://bucket/b"]
-
-
-def test_failed_objects_are_not_known_and_so_tried_again(tmp_path: Path) -> None:
-    catalog = Catalog(str(tmp_path))
-    catalog.upsert([row(info("a"), HEADER), row(info("q"), Quarantined("BAD", "m")), row(info("f"), StoreError("GONE", "m"))])
-    assert catalog.known() == {"s3://bucket/a": (10, "e"), "s3://bucket/q": (10, "e")}
 
 
 def test_labels_are_kept_and_replaced(tmp_path: Path) -> None:

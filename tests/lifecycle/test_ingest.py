@@ -12,7 +12,8 @@ from medray.data import store
 from medray.data.catalog import Catalog
 from medray.data.dicom import decode
 from medray.errors import LabelError, StoreError
-from medray.lifecycle.ingest import HEAD_BYTES, ingest
+from medray.lifecycle.ingest import ingest
+from medray.lifecycle.inspecting import NEXT_BYTES
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 
@@ -63,7 +64,7 @@ def test_a_second_run_reads_nothing_again(root: str, images: str) -> None:
     assert (first.unchanged, second.unchanged) == (0, 13)
     assert (second.images, second.quarantined, second.reasons) == (12, 1, {"DICOM_NOT_DICOM": 1})
     assert Catalog(f"{root}/catalog").version() == version
-    assert told == []
+    assert told == [("ingest", 13, 13)]
 
 
 def test_new_and_changed_objects_are_read(root: str, images: str) -> None:
@@ -149,7 +150,7 @@ def test_a_cut_compressed_image_is_noticed(tmp_path: Path, name: str, share: flo
 
 
 def test_a_large_compressed_image_that_is_cut_is_noticed_from_its_end(tmp_path: Path, busi: Path) -> None:
-    large = next(path for path in sorted((busi / "images").rglob("*.dcm")) if path.stat().st_size > 2 * HEAD_BYTES)
+    large = next(path for path in sorted((busi / "images").rglob("*.dcm")) if path.stat().st_size > 2 * NEXT_BYTES)
     if not pydicom.dcmread(large, stop_before_pixels=True).file_meta.TransferSyntaxUID.is_encapsulated:
         pytest.skip("the BUSI images are not compressed here")
     data = large.read_bytes()
@@ -161,7 +162,7 @@ def test_a_large_compressed_image_that_is_cut_is_noticed_from_its_end(tmp_path: 
 
 def test_a_header_longer_than_the_head_is_read_in_full(tmp_path: Path) -> None:
     long = pydicom.dcmread(FILES / "MR_small.dcm")
-    long.add_new(0x00091010, "OB", bytes(3 * HEAD_BYTES))
+    long.add_new(0x00091010, "OB", bytes(3 * NEXT_BYTES))
     (tmp_path / "images").mkdir()
     long.save_as(tmp_path / "images" / "long.dcm")
     shutil.copy(FILES / "waveform_ecg.dcm", tmp_path / "images" / "ecg.dcm")

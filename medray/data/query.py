@@ -1,0 +1,52 @@
+"""SQL on Arrow data, through DuckDB in memory: it reads what it is given and nothing else, no files and no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset
+
+from medray.errors import ConfigError
+
+
+def query(sql: str, tables: Mapping[str, pa.dataset.Dataset | pa.Table], values: Sequence[Any] = ()) -> pa.Table:
+    """The result of one SELECT statement.
+
+    Args:
+        sql: the statement; ``?`` stands for the next of ``values``.
+        tables: what the names in it mean.
+
+    Raises:
+        ConfigError: QUERY_INVALID.
+    """
+    with _connection() as connection:
+        for name, table in tables.items():
+            connection.register(name, table)
+        try:
+            statements = connection.extract_statements(sql)
+            if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+                raise ConfigError("QUERY_INVALID", "this is not one SELECT statement", "write SELECT … FROM " + ", ".join(tables))
+            return connection.sql(sql, params=list(values)).to_arrow_table()
+        except duckdb.Error as error:
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            raise ConfigError("QUERY_INVALID", lines[0] if lines else type(error).__name__, "see duckdb.org/docs/sql") from error
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    locked: dict[str, str | bool | int | float | list[str]] = {
+        "enable_external_access": False,
+        "python_enable_replacements": False,
+        "lock_configuration": True,
+    }
+    return duckdb.connect(":memory:", config=locked)
+
+
+def hashes(texts: pa.ChunkedArray) -> pa.Array:
+    """A 64-bit hash of each text, uint64 (n,); the same in one process only."""
+    with _connection() as connection:
+        connection.register("texts", pa.table({"text": texts}))
+        found = connection.sql("SELECT hash(text) AS hash FROM texts").to_arrow_table()
+    return found["hash"].combine_chunks()

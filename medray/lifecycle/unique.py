@@ -1,0 +1,95 @@
+"""One usable row for each SOP Instance UID of a catalog."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from medray.data import archive
+from medray.data.catalog import IMAGE, SCHEMA
+from medray.data.duplicates import CONFLICT, DUPLICATE, settled
+from medray.data.keyed import KeyedTable
+from medray.data.query import hashes
+from medray.lifecycle.summary import Progress
+
+MAX_BYTES_AT_ONCE = 64 << 20
+_COLUMNS = ("uri", "size_bytes", "etag", "sop_uid", "content_sha256", "state", "code", "message")
+_SETTLED = ("content_sha256", "state", "code", "message")
+
+
+def settle_duplicates(table: KeyedTable, progress: Progress | None = None) -> None:
+    """Exclude instances that are there twice and quarantine those that contradict each other, in one commit if there is any.
+
+    What was known of contents is used; other objects that share a SOP Instance UID are read whole.
+
+    Raises:
+        StoreError
+    """
+    rows = _involved(table, _repeated(table))
+    if not len(rows):
+        return
+    rows = settled(_with_contents(rows, progress), IMAGE)
+    table.rewrite(lambda content: _updated(content, rows))
+
+
+def _taking_part(rows: pa.Table) -> pa.Table:
+    """Images, and the rows that are none only because of their equals."""
+    decided = pc.is_in(rows["code"], value_set=pa.array([DUPLICATE, CONFLICT]))
+    return rows.filter(pc.or_(pc.equal(rows["state"], IMAGE), decided))
+
+
+def _repeated(table: KeyedTable) -> pa.Array:
+    """Hashes of the SOP Instance UIDs that more than one row has; memory holds 8 bytes for each row."""
+    found = [hashes(_taking_part(rows)["sop_uid"]).to_numpy() for rows in table.scan(["sop_uid", "state", "code"])]
+    ordered = np.sort(np.concatenate([np.empty(0, np.uint64), *found]))
+    return pa.array(np.unique(ordered[1:][ordered[1:] == ordered[:-1]]), pa.uint64())
+
+
+def _involved(table: KeyedTable, twice: pa.Array) -> pa.Table:
+    """The rows whose SOP Instance UID is there more than once, or was."""
+    parts = [SCHEMA.empty_table().select(_COLUMNS)]
+    for rows in map(_taking_part, table.scan(_COLUMNS)):
+        shared = pc.is_in(hashes(rows["sop_uid"]), value_set=twice)
+        parts.append(rows.filter(pc.or_(shared, pc.not_equal(rows["code"], ""))))
+    return pa.concat_tables(parts)
+
+
+def _with_contents(rows: pa.Table, progress: Progress | None) -> pa.Table:
+    """The rows with ``content_sha256``; objects that cannot be read keep none, and the next run tries again."""
+    todo = rows.filter(pc.equal(rows["content_sha256"], ""))
+    found: dict[str, str] = {}
+    for group in _groups(todo):
+        uris = group["uri"].to_pylist()
+        for uri, data in zip(uris, archive.read_many(uris, etags=group["etag"].to_pylist()), strict=True):
+            found[uri] = hashlib.sha256(data).hexdigest() if isinstance(data, bytes) else ""
+        if progress:
+            progress("compare duplicates", len(found), len(todo))
+    known = zip(rows["uri"].to_pylist(), rows["content_sha256"].to_pylist(), strict=True)
+    contents = pa.array([found.get(uri, content) for uri, content in known], pa.string())
+    return rows.set_column(rows.column_names.index("content_sha256"), "content_sha256", contents)
+
+
+def _groups(rows: pa.Table) -> Iterator[pa.Table]:
+    """Consecutive rows whose objects have at most 64 MiB together, or one row."""
+    start = total = 0
+    for index, size in enumerate(rows["size_bytes"].to_pylist()):
+        if index > start and total + max(size, 0) > MAX_BYTES_AT_ONCE:
+            yield rows.slice(start, index - start)
+            start, total = index, 0
+        total += max(size, 0)
+    if start < len(rows):
+        yield rows.slice(start)
+
+
+def _updated(content: pa.Table, rows: pa.Table) -> pa.Table | None:
+    """A file's content with the settled columns of ``rows``; None where nothing differs."""
+    at = pc.index_in(content["uri"], value_set=rows["uri"].combine_chunks())
+    changed = content
+    for name in _SETTLED:
+        values = pc.coalesce(rows[name].take(at), content[name])
+        changed = changed.set_column(changed.column_names.index(name), content.schema.field(name), values)
+    return None if changed.equals(content) else changed
