@@ -163,7 +163,8 @@ def _odd_values(found: DataSet, age: int | None, year: int | None) -> Set[str]:
         odd.add("VALUE_INVALID")
     if any(found.values.get(tag) and found.decimals(tag) is None and found.text(tag) for tag in _NUMBERS):
         odd.add("VALUE_INVALID")
-    if any(not found.values.get(tag, b"").isascii() and "\ufffd" in found.text(tag) for tag in _TEXTS):
+    foreign = [found.text(tag) for tag in _TEXTS if not found.values.get(tag, b"").isascii()]
+    if foreign and (not found.charset or any("\ufffd" in text for text in foreign)):
         odd.add("CHARSET_INVALID")
     return odd
 
