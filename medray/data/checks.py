@@ -37,6 +37,7 @@ def classify(file: DicomFile) -> None:
         Excluded: OBJECT_DICOMDIR, OBJECT_SEGMENTATION, OBJECT_NOT_AN_IMAGE, PIXELS_FLOAT.
         Quarantined: a broken or contradictory header.
     """
+    _check_frames(file.dataset)
     _check_class(file)
     syntax = file.meta.text(tags.TRANSFER_SYNTAX)
     if syntax not in AllTransferSyntaxes:
@@ -110,7 +111,7 @@ def _check_pixel_description(found: DataSet) -> None:
     if samples == 3 and found.whole(tags.PLANAR_CONFIGURATION) not in (0, 1, None):
         raise Quarantined("PIXELS_SHAPE", "Planar Configuration is neither 0 nor 1")
     _check_photometric(found, samples)
-    _check_frames(found)
+    _check_groups(found)
 
 
 def _check_photometric(found: DataSet, samples: int) -> None:
@@ -126,6 +127,10 @@ def _check_frames(found: DataSet) -> None:
     frames = found.integer(tags.NUMBER_OF_FRAMES)
     if tags.NUMBER_OF_FRAMES in found and found.text(tags.NUMBER_OF_FRAMES) and not 1 <= (frames or 0) <= MAX_FRAMES:
         raise Quarantined("PIXELS_FRAMES", f"Number of Frames is not from 1 to {MAX_FRAMES}")
+
+
+def _check_groups(found: DataSet) -> None:
+    frames = found.integer(tags.NUMBER_OF_FRAMES)
     per_frame = found.items.get(tags.PER_FRAME_GROUPS)
     if per_frame is not None and len(per_frame) != (frames or 1):
         raise Quarantined("PIXELS_FRAMES", f"{frames or 1} frames, {len(per_frame)} items of per-frame functional groups")

@@ -95,7 +95,10 @@ def _inflated(deflated: bytes) -> bytes:
         inflater, total, chunk = zlib.decompressobj(-zlib.MAX_WBITS), 0, deflated
         parts: list[bytes] = []
         while chunk and not inflater.eof:
-            part = inflater.decompress(chunk, 1 << 20)
+            try:
+                part = inflater.decompress(chunk, 1 << 20)
+            except zlib.error as error:
+                raise Quarantined("DICOM_INFLATES", "the deflated data set is corrupt") from error
             total += len(part)
             if total > MAX_INFLATED_BYTES:
                 raise Quarantined("DICOM_INFLATES", f"inflates to more than {MAX_INFLATED_BYTES} bytes")
