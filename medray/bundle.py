@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from medray.data import store
+from medray.data import archive, store
 from medray.data.catalog import terminal_state
 from medray.data.dicom import decode
 from medray.errors import BundleError, Excluded, MedrayError
@@ -148,7 +148,7 @@ def as_image(item: Input) -> Image:
         if item.ndim != 2 or not item.size or not np.isfinite(item).all():
             raise Excluded("ARRAY_SHAPE", f"an array of shape {item.shape}; 2-D finite values are scored")
         return Image(np.ascontiguousarray(item, dtype=np.float32))
-    return decode(item if isinstance(item, bytes) else store.read(str(item)))
+    return decode(item if isinstance(item, bytes) else archive.read(str(item)))
 
 
 def write_bundle(manifest: Manifest, model_folder: Path, uri: str) -> Manifest:

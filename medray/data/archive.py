@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
-from medray.data import address, store, tar
+from medray.data import address, ranged, store, tar, zips, zstd
 from medray.data.address import Address
 from medray.data.ranged import RangedFile
 from medray.data.spans import Span, fetch
 from medray.data.store import ObjectInfo
+from medray.data.troubles import changed
 from medray.errors import InputError, Quarantined, StoreError
 
 _SHARD = re.compile(r"\.(tar|tar\.zst|tzst|zip)$", re.I)
 _DRIVE = re.compile(r"[A-Za-z]:")
+
+Answer = bytes | StoreError | InputError
 
 
 @dataclass(frozen=True)
@@ -56,34 +59,41 @@ def members(info: ObjectInfo) -> Iterator[Member]:
     Raises:
         StoreError
     """
+    listed = _zip_members if info.uri.lower().endswith(".zip") else _tar_members
     try:
-        yield from _tar_members(info)
+        yield from listed(info)
     except Quarantined as error:
         yield Member(info, "", error)
 
 
 def _tar_members(info: ObjectInfo) -> Iterator[Member]:
-    for header in tar.headers(RangedFile(info), info.size):
+    plain = info.uri.lower().endswith(".tar")
+    stream = None if plain else zstd.Stream(info, max_read_bytes=ranged.MAX_READ_BYTES)
+    for header in tar.headers(stream or RangedFile(info), info.size if plain else None):
         start, end = header.offset_data, header.offset_data + (header.size if header.isreg() else 0)
-        error = tar.problem(header) or unsafe_name(header.name) or _cut(end, info.size)
-        yield member(info, Address(info.uri, start, end, header.name, error=error.code if error else ""), error)
+        error = tar.problem(header) or _unsafe_name(header.name)
+        if plain and end > info.size:
+            error = Quarantined("ARCHIVE_BROKEN", "the shard ends inside this member")
+        code = error.code if error else ""
+        frame = stream.frame(start) if stream else None
+        yield _member(info, Address(info.uri, start, end, header.name, "zstd" if stream else "", frame=frame, error=code), error)
 
 
-def member(info: ObjectInfo, found: Address, error: InputError | None = None) -> Member:
-    """The member of the shard ``info`` at an address."""
+def _zip_members(info: ObjectInfo) -> Iterator[Member]:
+    for found, trouble in zips.entries(info.uri, RangedFile(info, zips.MAX_DIRECTORY_BYTES)):
+        error = trouble or _unsafe_name(found.name)
+        yield _member(info, replace(found, error=error.code if error else ""), error)
+
+
+def _member(info: ObjectInfo, found: Address, error: InputError | None) -> Member:
     return Member(ObjectInfo(str(found), found.length, info.etag), found.name, error)
 
 
-def unsafe_name(name: str) -> InputError | None:
-    """ARCHIVE_UNSAFE_MEMBER where a name would leave the folder that it is unpacked in."""
+def _unsafe_name(name: str) -> InputError | None:
     plain = name.replace("\\", "/")
     if not name or plain.startswith("/") or _DRIVE.match(plain) or ".." in plain.split("/") or "\0" in name:
         return Quarantined("ARCHIVE_UNSAFE_MEMBER", "the name of a member points outside the archive")
     return None
-
-
-def _cut(end: int, size: int) -> InputError | None:
-    return Quarantined("ARCHIVE_BROKEN", "the shard ends inside this member") if end > size else None
 
 
 def list_objects(source: str) -> list[ObjectInfo]:
@@ -98,7 +108,7 @@ def list_objects(source: str) -> list[ObjectInfo]:
 
 def read_many(
     uris: Sequence[str], ranges: Sequence[tuple[int, int]] | None = None, etags: Sequence[str] | None = None
-) -> list[bytes | StoreError | InputError]:
+) -> list[Answer]:
     """Many objects or members, or one byte range [start, end) of each; a failure takes its own place only.
 
     Args:
@@ -106,24 +116,85 @@ def read_many(
         ranges: within the unpacked member; one that is shorter gives what it has.
         etags: as listed (a member's is its shard's); other content by now gives OBJECT_CHANGED.
     """
-    answers: dict[int, bytes | StoreError | InputError] = {}
-    spans: dict[int, Span] = {}
-    for index, uri in enumerate(uris):
-        try:
-            spans[index] = _span(uri, ranges[index] if ranges else None, etags[index] if etags else "")
-        except InputError as error:
-            answers[index] = error
-    answers |= zip(spans, fetch(list(spans.values())), strict=True)
+    wanted = [_wanted(uri, ranges[i] if ranges else None, etags[i] if etags else "") for i, uri in enumerate(uris)]
+    answers: dict[int, Answer] = {i: item for i, item in enumerate(wanted) if isinstance(item, InputError)}
+    parts = {i: item for i, item in enumerate(wanted) if isinstance(item, _Part)}
+    packed = {i: part for i, part in parts.items() if part.found and part.found.method == "zstd"}
+    for index in sorted(packed, key=lambda i: (packed[i].span.uri, packed[i].span.start)):
+        answers[index] = _unpacked_zstd(packed[index])
+    direct = {i: part for i, part in parts.items() if i not in packed}
+    again = {}
+    for index, data in zip(direct, fetch([part.span for part in direct.values()]), strict=True):
+        answer = direct[index].unpack(data)
+        if answer is None:
+            again[index] = direct[index].whole()
+        else:
+            answers[index] = answer
+    for index, data in zip(again, fetch([part.span for part in again.values()]), strict=True):
+        answers[index] = again[index].unpack(data) or b""
     return [answers[index] for index in range(len(uris))]
 
 
-def _span(uri: str, bounds: tuple[int, int] | None, etag: str) -> Span:
+def read(uri: str) -> bytes:
+    """A whole object or member.
+
+    Raises:
+        StoreError, InputError
+    """
+    (answer,) = read_many([uri])
+    if isinstance(answer, bytes):
+        return answer
+    raise answer
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What to fetch, and which bytes [start, stop) of the member ``found`` to take out of it."""
+
+    span: Span
+    found: Address | None = None
+    start: int = 0
+    stop: int = 0
+
+    def unpack(self, data: bytes | StoreError) -> Answer | None:
+        """The bytes asked for; None where more has to be fetched."""
+        if self.found is None or isinstance(data, StoreError):
+            return data
+        if len(data) < (self.span.end or 0) - self.span.start:
+            return changed(self.span.uri)
+        if not self.found.method:
+            return data
+        try:
+            value = zips.unpack(data, self.found, self.stop)
+        except Quarantined as error:
+            return error
+        return None if value is None else value[self.start :]
+
+    def whole(self) -> _Part:
+        """The same out of all bytes of the member."""
+        assert self.found
+        return replace(self, span=replace(self.span, end=self.found.end))
+
+
+def _wanted(uri: str, bounds: tuple[int, int] | None, etag: str) -> _Part | InputError:
     found = address.parse(uri)
     if found is None:
         if is_shard(uri):
-            raise Quarantined("ARCHIVE_BROKEN", "the shard is broken")
-        return Span(uri, bounds[0], bounds[1], etag) if bounds else Span(uri, etag=etag)
+            return Quarantined("ARCHIVE_BROKEN", "the shard is broken")
+        return _Part(Span(uri, bounds[0], bounds[1], etag) if bounds else Span(uri, etag=etag))
     if found.error:
-        raise Quarantined(found.error, "the member was refused when the shard was listed")
-    start, end = bounds or (0, found.length)
-    return Span(found.shard, found.start + start, min(found.start + end, found.end), etag)
+        return Quarantined(found.error, "the member was refused when the shard was listed")
+    start, stop = bounds or (0, found.length)
+    stop = max(0, min(stop, found.length))
+    start = min(start, stop)
+    if found.method in ("stored", "deflate"):
+        return _Part(Span(found.shard, found.start, zips.needed(found, stop), etag), found, start, stop)
+    return _Part(Span(found.shard, found.start + start, found.start + stop, etag), found, start, stop)
+
+
+def _unpacked_zstd(part: _Part) -> Answer:
+    assert part.found
+    try:
+        return zstd.read(part.found, part.start, part.stop, part.span.etag)
+    except (InputError, StoreError) as error:
+        return error

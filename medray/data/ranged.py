@@ -7,10 +7,12 @@ import tarfile
 
 from medray.data import store
 from medray.data.store import ObjectInfo
+from medray.data.troubles import changed
 from medray.errors import StoreError
 
 MIN_BYTES, MAX_BYTES = 64 << 10, 8 << 20
-MAX_READ_BYTES = 64 << 20
+MAX_READ_BYTES = 16 << 20
+UNKNOWN_BYTES = 1 << 62
 
 
 class RangedFile(io.RawIOBase):
@@ -18,11 +20,13 @@ class RangedFile(io.RawIOBase):
 
     Raises (while reading):
         StoreError: also OBJECT_CHANGED, where the etag is no longer the one of ``info``.
-        tarfile.ReadError: more than 64 MiB are asked for at once.
+        tarfile.ReadError: more than ``max_read_bytes`` are asked for at once.
     """
 
-    def __init__(self, info: ObjectInfo) -> None:
+    def __init__(self, info: ObjectInfo, max_read_bytes: int = MAX_READ_BYTES) -> None:
         self._info = info
+        self._size = info.size if info.size >= 0 else UNKNOWN_BYTES
+        self._max_read_bytes = max_read_bytes
         self._position = 0
         self._start, self._data = 0, b""
         self._ahead = MIN_BYTES
@@ -41,30 +45,31 @@ class RangedFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move; nothing is read."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._info.size}[whence]
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         self._position = max(0, base + offset)
         return self._position
 
     def read(self, size: int | None = -1) -> bytes:
         """Up to ``size`` bytes, fewer only at the end."""
-        left = max(0, self._info.size - self._position)
+        left = max(0, self._size - self._position)
         wanted = left if size is None or size < 0 else min(size, left)
-        if wanted > MAX_READ_BYTES:
+        if wanted > self._max_read_bytes:
             raise tarfile.ReadError("an entry is too long")
-        if not self._start <= self._position <= self._position + wanted <= self._start + len(self._data):
+        if wanted and not self._start <= self._position <= self._position + wanted <= self._start + len(self._data):
             self._fetch(wanted)
         begin = self._position - self._start
-        self._position += wanted
-        return self._data[begin : begin + wanted]
+        data = self._data[begin : begin + wanted] if wanted else b""
+        self._position += len(data)
+        return data
 
     def _fetch(self, wanted: int) -> None:
         end = self._start + len(self._data)
         follows = self._start <= self._position <= end + self._ahead
         self._ahead = min(self._ahead * 2, MAX_BYTES) if follows else max(self._ahead // 4, MIN_BYTES)
-        stop = min(self._info.size, self._position + max(wanted, self._ahead))
+        stop = min(self._size, self._position + max(wanted, self._ahead))
         (answer,) = store.read_many([self._info.uri], [(self._position, stop)], [self._info.etag])
         if isinstance(answer, StoreError):
             raise answer
-        if len(answer) != stop - self._position:
-            raise StoreError("OBJECT_CHANGED", f"{self._info.uri} is shorter than listed", "run again", retryable=True)
+        if len(answer) != stop - self._position and self._info.size >= 0:
+            raise changed(self._info.uri)
         self._start, self._data = self._position, answer

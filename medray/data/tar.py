@@ -6,6 +6,7 @@ header, a cut end, archives that were put one after the other, sizes below zero.
 
 from __future__ import annotations
 
+import io
 import tarfile
 from collections.abc import Iterator
 from typing import Any
@@ -58,8 +59,8 @@ def headers(file: Any, size: int | None) -> Iterator[tarfile.TarInfo]:
 
 
 def _opened(file: Any) -> tarfile.TarFile:
-    archive = tarfile.TarFile(fileobj=file, mode="r", encoding="utf-8", errors="surrogateescape")
-    archive.offset = 0
+    archive = tarfile.TarFile(fileobj=io.BytesIO(bytes(tarfile.RECORDSIZE)), encoding="utf-8", errors="surrogateescape")
+    archive.fileobj, archive.offset = file, 0
     return archive
 
 

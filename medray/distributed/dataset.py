@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medray.data import store, tables
+from medray.data import archive, store, tables
 from medray.data.catalog import terminal_state
 from medray.data.dicom import decode
 from medray.data.duplicates import settled
@@ -169,18 +169,18 @@ class BlockActor:
     def __call__(self, block: pa.Table) -> pa.Table:
         """Write the shard of a block."""
         rows = block.to_pylist()
-        contents = store.read_many([row["uri"] for row in rows])
+        contents = archive.read_many([row["uri"] for row in rows], etags=[row["etag"] for row in rows])
         done = [outcome(row, content, self._work) for row, content in zip(rows, contents, strict=True)]
         shard = pa.Table.from_pylist(done, schema=pa.schema(self._fields))
         store.write(store.join(self._table_uri, rows[0]["shard"]), tables.parquet_bytes(shard))
         return pa.table({"done": [len(rows)]})
 
 
-def outcome(row: dict[str, Any], content: bytes | StoreError, work: Work) -> dict[str, Any]:
+def outcome(row: dict[str, Any], content: archive.Answer, work: Work) -> dict[str, Any]:
     """The outcome row of one object: its identifiers, its one terminal state, and the job's columns where it is SCORED."""
     base: dict[str, Any] = dict.fromkeys(OUTCOME_COLUMNS, "") | {"uri": row["uri"], "etag": row["etag"]}
     try:
-        if isinstance(content, StoreError):
+        if not isinstance(content, bytes):
             raise content
         base["content_sha256"] = hashlib.sha256(content).hexdigest()
         image = decode(content)

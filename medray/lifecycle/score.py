@@ -12,7 +12,7 @@ import pyarrow.compute
 import pyarrow.csv
 
 from medray.bundle import Manifest, read_manifest
-from medray.data import store
+from medray.data import archive, store
 from medray.data.labels import join_labels, read_labels
 from medray.data.store import ObjectInfo
 from medray.data.tables import parquet_bytes
@@ -68,7 +68,7 @@ def predict_source(
     if not out.endswith((".parquet", ".csv")):
         raise ConfigError("PREDICT_OUT", f"--out {out} is neither .parquet nor .csv", "name one of them")
     manifest = read_manifest(bundle_uri)
-    rows = object_rows(store.list_objects(source))
+    rows = object_rows(archive.list_objects(source))
     with working_folder(work, cluster) as place, session.session(cluster):
         table, summary = score(bundle_uri, rows, store.join(place, manifest.fingerprint()), None, progress, "predict")
     store.write(out, table_bytes(with_decision(table, manifest.threshold.value), out))
@@ -85,7 +85,7 @@ def evaluate_source(
     """
     manifest = read_manifest(bundle_uri)
     labels = read_labels(labels_uri)
-    rows = object_rows(store.list_objects(source))
+    rows = object_rows(archive.list_objects(source))
     with working_folder(work, cluster) as place, session.session(cluster):
         table, summary = score(bundle_uri, rows, store.join(place, manifest.fingerprint()), None, progress, "evaluate")
     scored = table.filter(pa.compute.equal(table["state"], State.SCORED.value))

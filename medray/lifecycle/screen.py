@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from medray import registry
 from medray.bundle import open_bundle, read_manifest
-from medray.data import store, tables
+from medray.data import archive, store, tables
 from medray.distributed import session
 from medray.errors import ConfigError, RunError
 from medray.lifecycle.config import ScreenConfig
@@ -101,7 +101,7 @@ def _fix_night(config: ScreenConfig, night_uri: str) -> str:
         return str(record["bundle"])
     chosen = bundle_uri or registry.champion(config.output)
     fingerprint = open_bundle(chosen).fingerprint
-    store.list_objects(config.source)
+    next(store.pages(config.source))
     store.write(record_uri, _json({"source": store.normalise(config.source), "bundle": chosen, "fingerprint": fingerprint}))
     return chosen
 
@@ -110,7 +110,7 @@ def _fixed_inputs(source: str, night_uri: str) -> pa.Table:
     """The objects of the night, listed once."""
     uri = store.join(night_uri, "inputs.parquet")
     if not store.exists(uri):
-        store.write(uri, tables.parquet_bytes(object_rows(store.list_objects(source))))
+        store.write(uri, tables.parquet_bytes(object_rows(archive.list_objects(source))))
     return pq.read_table(pa.BufferReader(store.read(uri)))
 
 
