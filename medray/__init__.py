@@ -3,6 +3,7 @@
 From Python and notebooks:
 
 - ``medray.decode(bytes | path)`` → :class:`medray.types.Image`
+- ``medray.build_volume(folder | paths | bytes)`` → :class:`medray.data.volume.Volume`
 - ``medray.open_bundle(uri).predict(paths | bytes | arrays)`` → a list of :class:`medray.bundle.Prediction`
 - ``medray.open_catalog(uri).to_arrow()`` → :class:`pyarrow.Table`
 
@@ -17,10 +18,16 @@ if TYPE_CHECKING:
     from medray.bundle import open_bundle
     from medray.data.catalog import open_catalog
     from medray.data.dicom import decode
+    from medray.data.volume import build_volume
 
-__all__ = ["decode", "open_bundle", "open_catalog"]
+__all__ = ["build_volume", "decode", "open_bundle", "open_catalog"]
 
-_HOME = {"decode": "medray.data.dicom", "open_bundle": "medray.bundle", "open_catalog": "medray.data.catalog"}
+_HOME = {
+    "build_volume": "medray.data.volume",
+    "decode": "medray.data.dicom",
+    "open_bundle": "medray.bundle",
+    "open_catalog": "medray.data.catalog",
+}
 
 
 def __getattr__(name: str) -> Any:
