@@ -13,6 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 _PLAIN_EVERY_S = 2.0
 
 
+def printable(text: str) -> str:
+    """The text with every control, formatting and invalid character escaped, so that no name steers a terminal or a log."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 class Reporter:
     """Shows how far a command is."""
 
@@ -48,6 +53,7 @@ class Reporter:
 
     def line(self, text: str) -> None:
         """A line of its own."""
+        text = printable(text)
         if self._bars is not None:
             self._bars.console.print(text, highlight=False, markup=False)
         else:
@@ -61,6 +67,12 @@ def reporting() -> Iterator[Reporter]:
     if not console.is_terminal:
         yield Reporter(None)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console) as bars:
         yield Reporter(bars)

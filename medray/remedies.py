@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _AGAIN = "fetch it again from its source; if it is the same there, ask the source to send it again"
 _LOOK = "look at the file with a DICOM viewer and ask its source to correct it"
-_RETRY = "run `medray quarantine retry` after the cause is mended"
+RETRY = "run `medray quarantine retry` after the cause is mended"
 
 REMEDIES = {
     # excluded: valid, but no input of an image model
@@ -15,7 +15,10 @@ REMEDIES = {
     "OBJECT_DICOMDIR": "nothing: an index of files is no image",
     "OBJECT_NOT_AN_IMAGE": "nothing: reports, plans, waveforms and documents are no images",
     "OBJECT_SEGMENTATION": "use it as a label",
+    "PIXELS_ELSEWHERE": "fetch the image with its pixels: a JPIP reference holds none",
     "PIXELS_FLOAT": "nothing: parametric maps are no images",
+    "PIXELS_MULTI_COMPONENT": "convert the file to another transfer syntax, frame by frame",
+    "PIXELS_VIDEO": "take single frames from the video with another tool",
     "DUPLICATE_INSTANCE": "nothing: the same instance is scored once",
     "VOLUME_EMPTY": "check the path: a volume is built from DICOM images",
     "VOLUME_MIXED_SERIES": "give the files of one series, or choose a stack",
@@ -72,7 +75,7 @@ REMEDIES = {
     "VOLUME_NO_GEOMETRY": "the place of a slice in the patient is unknown: ask the source for the original images",
     "VOLUME_TILT": "correct the gantry tilt first, or allow it: the affine then holds for the first and the last slice only",
     "VOLUME_TOO_LARGE": "choose a stack, or raise max_bytes",
-    "VOI_WINDOW_WIDTH": "PS3.3 C.11.2.1.2.1 asks for a window width of at least 1",
+    "VOI_WINDOW_WIDTH": "PS3.3 C.11.2.1 asks for a window width of at least 1 (LINEAR) or above 0",
 }
 """Code of an excluded or quarantined input → what to do."""
 

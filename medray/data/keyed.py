@@ -124,25 +124,23 @@ class KeyedTable:
     def _schema(self, names: Sequence[str]) -> pa.Schema:
         return pa.schema([self.schema.field(name) for name in names])
 
-    def _written(self, rows: pa.Table) -> list[tuple[DataFile, int, dict[str, tuple[str, str]]]]:
-        """Write rows as new files that are in no version yet; returns each with its number of rows and bounds."""
+    def _written(self, rows: pa.Table) -> list[tuple[DataFile, str]]:
+        """Write rows as new files that are in no version yet; returns each with its statistics."""
         rows = rows.sort_by([(self.key, "ascending"), (self.then, "ascending")])
         return [self._write(rows.slice(start, MAX_ROWS_PER_FILE)) for start in range(0, len(rows), MAX_ROWS_PER_FILE)]
 
-    def _write(self, rows: pa.Table) -> tuple[DataFile, int, dict[str, tuple[str, str]]]:
+    def _write(self, rows: pa.Table) -> tuple[DataFile, str]:
         name, data = f"part-{uuid.uuid4().hex}.parquet", tables.parquet_bytes(rows)
         store.write(store.join(self.uri, name), data)
-        found = {column: pc.min_max(rows[column]).as_py() for column in (self.key, self.then)}
-        bounds = {column: (both["min"], both["max"]) for column, both in found.items()}
-        return DataFile(name, len(data), *bounds[self.key]), len(rows), bounds
+        return DataFile(name, len(data), rows[self.key][0].as_py(), rows[self.key][-1].as_py()), tables.statistics(rows)
 
-    def _commit(self, added: list[tuple[DataFile, int, dict[str, tuple[str, str]]]], removed: list[DataFile]) -> None:
+    def _commit(self, added: list[tuple[DataFile, str]], removed: list[DataFile]) -> None:
         if self._table is None:
             tables.create(self.uri, self.schema)
             self._table = tables.open_table(self.uri)
         tables.swap(
             self._table,
-            [(file.name, file.size_bytes, rows, bounds) for file, rows, bounds in added],
+            [(file.name, file.size_bytes, stats) for file, stats in added],
             [(file.name, file.size_bytes) for file in removed],
         )
         self._files = [file for file in self._files if file not in removed] + [file for file, *_ in added]

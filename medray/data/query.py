@@ -12,8 +12,10 @@ import pyarrow.dataset
 from medray.errors import ConfigError
 
 
-def query(sql: str, tables: Mapping[str, pa.dataset.Dataset | pa.Table], values: Sequence[Any] = ()) -> pa.Table:
-    """The result of one SELECT statement.
+def query(
+    sql: str, tables: Mapping[str, pa.dataset.Dataset | pa.Table], values: Sequence[Any] = (), limit: int | None = None
+) -> pa.Table:
+    """The result of one SELECT statement, or its first rows.
 
     Args:
         sql: the statement; ``?`` stands for the next of ``values``.
@@ -29,7 +31,8 @@ def query(sql: str, tables: Mapping[str, pa.dataset.Dataset | pa.Table], values:
             statements = connection.extract_statements(sql)
             if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
                 raise ConfigError("QUERY_INVALID", "this is not one SELECT statement", "write SELECT … FROM " + ", ".join(tables))
-            return connection.sql(sql, params=list(values)).to_arrow_table()
+            result = connection.sql(sql, params=list(values))
+            return (result if limit is None else result.limit(limit)).to_arrow_table()
         except duckdb.Error as error:
             lines = [line for line in str(error).splitlines() if line.strip()]
             raise ConfigError("QUERY_INVALID", lines[0] if lines else type(error).__name__, "see duckdb.org/docs/sql") from error

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
@@ -122,14 +123,12 @@ def files(table: DeltaTable) -> list[dict[str, Any]]:
     return list(pa.table(table.get_add_actions(flatten=True)).to_pylist())
 
 
-def swap(
-    table: DeltaTable, added: Sequence[tuple[str, int, int, dict[str, tuple[str, str]]]], removed: Sequence[tuple[str, int]]
-) -> None:
+def swap(table: DeltaTable, added: Sequence[tuple[str, int, str]], removed: Sequence[tuple[str, int]]) -> None:
     """Put Parquet files that already lie under the table in place of others, in one commit on the version that ``table`` holds.
 
     Args:
         table: moves on to the new version.
-        added: (file name, size in bytes, number of rows, column → smallest and largest value) of each new file.
+        added: (file name, size in bytes, :func:`statistics`) of each new file.
         removed: (file name, size in bytes) of each file that goes.
 
     Raises:
@@ -137,9 +136,7 @@ def swap(
     """
     uri = table.table_uri
     stale = int(time.time() * 1000)
-    actions: list[AddAction | RemoveAction] = [
-        AddAction(name, size, {}, stale, True, _stats(rows, bounds)) for name, size, rows, bounds in added
-    ]
+    actions: list[AddAction | RemoveAction] = [AddAction(name, size, {}, stale, True, stats) for name, size, stats in added]
     actions += [RemoveAction(name, True, stale, size, {}) for name, size in removed]
     with store.translated(uri):
         try:
@@ -153,6 +150,20 @@ def swap(
         table.update_incremental()
 
 
-def _stats(rows: int, bounds: dict[str, tuple[str, str]]) -> str:
-    low, high = ({name: pair[end] for name, pair in bounds.items()} for end in (0, 1))
-    return json.dumps({"numRecords": rows, "minValues": low, "maxValues": high, "nullCount": {}})
+def statistics(rows: pa.Table) -> str:
+    """The statistics of a file of these rows as the Delta log keeps them, of every plain column.
+
+    All columns: deltalake 1.6 takes one without bounds beside one that has some for a column of nulls, and finds nothing in it.
+    """
+    low, high, nulls = {}, {}, {}
+    for name in rows.column_names:
+        values = rows[name]
+        if pa.types.is_nested(values.type):
+            continue
+        nulls[name] = values.null_count
+        if pa.types.is_floating(values.type):
+            values = values.filter(pc.is_finite(values))
+        bounds = pc.min_max(values).as_py()
+        if bounds["min"] is not None:
+            low[name], high[name] = bounds["min"], bounds["max"]
+    return json.dumps({"numRecords": len(rows), "minValues": low, "maxValues": high, "nullCount": nulls})

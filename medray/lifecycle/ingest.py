@@ -82,10 +82,10 @@ def disjoint(sources: Iterable[str]) -> list[str]:
 class Update:
     """One run's changes to a catalog, in key order, with its sums."""
 
-    def __init__(self, table: KeyedTable, progress: Progress | None = None) -> None:
+    def __init__(self, table: KeyedTable, progress: Progress | None = None, listed: int = 0) -> None:
         self._table, self._progress = table, progress
         self.sources: list[str] = []
-        self.listed = self.looked_at = self.unchanged = self.objects = 0
+        self.listed, self.looked_at, self.unchanged, self.objects = listed, 0, 0, 0
         self._read_any = False
 
     def source(self, source: str) -> None:
@@ -105,16 +105,16 @@ class Update:
         """Bring the rows with start <= key < end up to date with the objects listed there."""
         known = Known(self._table.between(start, end, _KNOWN))
         changed = [info for info in page if not known.holds(info)]
-        self.listed += len(page)
-        self.looked_at += len(page) - len(changed)
         settled = sum(known.rows(info.uri) for info in page) - sum(known.rows(info.uri) for info in changed)
         self.unchanged += settled
         self.objects += settled
+        self.listed += settled + len(changed)
+        self.looked_at += settled
         self.look(changed)
-        gone = known.present - {info.uri for info in page}
-        if gone:
+        missing = known.present - {info.uri for info in page}
+        if missing:
             rows = self._table.between(start, end)
-            self._table.replace(_gone(rows.filter(pc.is_in(rows["shard_uri"], pa.array(sorted(gone))))), gone)
+            self._table.replace(gone(rows.filter(pc.is_in(rows["shard_uri"], pa.array(sorted(missing))))), missing)
         self._tell(len(page))
 
     def look(self, infos: Iterable[ObjectInfo]) -> None:
@@ -131,6 +131,7 @@ class Update:
             self._record(chunk, keys)
 
     def _record(self, items: list[Item], keys: set[str]) -> None:
+        self.listed += len(items) - len(keys)
         parts = []
         for entries in inspected(items):
             parts.append(rows_of(entries))
@@ -144,11 +145,10 @@ class Update:
             raise StoreError(code, f"no object could be read: {message}", "nothing was recorded")
         self._table.replace(rows, keys)
         self.objects += len(rows)
-        self.looked_at += len(keys) - len(rows)
 
     def _tell(self, some: int = 1) -> None:
         if self._progress and some:
-            self._progress("ingest", self.looked_at, max(self.listed, self.looked_at))
+            self._progress("ingest", self.looked_at, self.listed)
 
 
 class Known:
@@ -201,7 +201,7 @@ def _text(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def _gone(rows: pa.Table) -> pa.Table:
+def gone(rows: pa.Table) -> pa.Table:
     """The rows of objects that are no longer there; what was known of them stays."""
     values = {"state": State.FAILED.value, "code": GONE, "message": "no longer in the archive"}
     for name, value in values.items():

@@ -1,35 +1,20 @@
-"""The ``medray`` command. Results go to stdout, progress and errors to stderr.
-
-Exit codes: 0 done; 1 an error (one line on stderr); 2 wrong usage; 3 done, but inputs were quarantined or failed; 130 stopped.
-"""
+"""Commands that run a job: from ingest to demo."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from medray.cli.output import AsJson, finish, show, show_models
 from medray.console import reporting
-from medray.errors import MedrayError
 
-NEEDS_ATTENTION = 3
-STOPPED = 130
-
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__.splitlines()[0])
+app = typer.Typer()
 
 ConfigFile = Annotated[str, typer.Argument(help="YAML configuration: a path or URI", show_default=False)]
 ConfigOption = Annotated[str, typer.Option("--config", help="YAML configuration: a path or URI", show_default=False)]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="override a setting of the configuration: a.b=value")]
-AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 BundleUri = Annotated[str, typer.Argument(help="folder of a bundle (it holds bundle.json)", show_default=False)]
 Work = Annotated[str | None, typer.Option(help="where to keep partial results, so that a second start resumes")]
 Address = Annotated[str | None, typer.Option(help="Ray cluster: host:port or auto; default RAY_ADDRESS, else local")]
@@ -38,16 +23,18 @@ AllowOpen = Annotated[bool, typer.Option(help="accept a Ray cluster without toke
 
 @app.command()
 def ingest(
-    source: Annotated[str, typer.Argument(help="archive: a prefix of DICOM objects", show_default=False)],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SRC...", help="archives: prefixes of DICOM objects and shards", show_default=False)
+    ],
     catalog: Annotated[str, typer.Option(help="where the catalog is or will be", show_default=False)],
     labels: Annotated[str | None, typer.Option(help="label table: CSV or Parquet")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring a catalog up to date with an archive."""
+    """Bring a catalog up to date with archives."""
     from medray.lifecycle.ingest import ingest as run
 
     with reporting() as reporter:
-        summary = run(source, catalog, labels, reporter.progress)
+        summary = run(sources, catalog, labels, reporter.progress)
     show(asdict(summary), as_json, "Ingest")
     finish(summary.quarantined + summary.failed, summary.reasons)
 
@@ -205,95 +192,3 @@ def demo(
         show_models(answer["train"])
         show(answer["night"], False, "Night")
         print(f"report: {answer['report']}")
-
-
-def show(answer: dict[str, Any], as_json: bool, title: str) -> None:
-    """Print a result: one JSON object, or a table of its values."""
-    if as_json:
-        print(json.dumps(answer, sort_keys=False, default=str))
-        return
-    table = Table(title=title, show_header=False, title_justify="left")
-    for key, value in answer.items():
-        if value not in (None, {}, []):
-            table.add_row(key, _short(value))
-    _stdout().print(table)
-
-
-def _stdout() -> Console:
-    """Standard output; where it is no terminal, wide enough for the tables."""
-    return Console(width=None if sys.stdout.isatty() else 130)
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    if isinstance(value, dict):
-        return "  ".join(f"{key} {_short(inner)}" for key, inner in value.items())
-    return str(value)
-
-
-def show_models(answer: dict[str, Any]) -> None:
-    """Print the models of a training run side by side."""
-    table = Table(title=f"Models on the {answer['evaluated_on']} split", title_justify="left")
-    for heading in ("model", "AUROC (95 %)", "AUPRC", "sensitivity", "specificity", "accuracy", "F1", "Brier", ""):
-        table.add_column(heading)
-    for name, model in answer["models"].items():
-        metrics = model["metrics"]
-        auroc = metrics["auroc"]
-        cells = [f"{auroc['value']:.3f} ({auroc['low']:.3f}–{auroc['high']:.3f})"]
-        cells += [f"{metrics[key]:.3f}" for key in ("auprc", "sensitivity", "specificity", "accuracy", "f1", "brier")]
-        table.add_row(name, *cells, "best" if name == answer["best"] else "")
-    _stdout().print(table)
-    for key in ("bundle", "run", "report"):
-        if answer.get(key):
-            print(f"{key}: {answer[key]}")
-
-
-def finish(attention: int, reasons: dict[str, int]) -> None:
-    """Leave with code 3 and one line when inputs were quarantined or failed."""
-    if attention:
-        codes = ", ".join(f"{code} {count}" for code, count in reasons.items())
-        print(f"medray: {attention} inputs need attention ({codes}); the rest is done", file=sys.stderr)
-        raise typer.Exit(NEEDS_ATTENTION)
-
-
-class Stopped(BaseException):
-    """The user pressed Ctrl-C; no KeyboardInterrupt, which typer would answer in its own way."""
-
-
-def run(arguments: list[str]) -> int:
-    """Run a command and return its exit code: errors as one line; ``--debug`` shows the traceback."""
-    debug = "--debug" in arguments or bool(os.environ.get("MEDRAY_DEBUG"))
-    try:
-        with _stoppable():
-            app([argument for argument in arguments if argument != "--debug"])
-    except SystemExit as done:
-        return done.code if isinstance(done.code, int) else int(bool(done.code))
-    except MedrayError as error:
-        if debug:
-            raise
-        print(f"medray: {error}", file=sys.stderr)
-        return 1
-    except Stopped:
-        print("medray: stopped; the same command goes on where it was", file=sys.stderr)
-        return STOPPED
-    return 0
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Ctrl-C raises Stopped inside the block."""
-
-    def stop(*_: object) -> None:
-        raise Stopped
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def main() -> None:
-    """Entry point of the ``medray`` command."""
-    sys.exit(run(sys.argv[1:]))

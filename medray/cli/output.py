@@ -1,0 +1,90 @@
+"""What commands print. Text that came from outside (names, headers, messages) is printed as text, whatever it holds."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from medray.console import printable
+
+NEEDS_ATTENTION = 3
+
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+
+
+def show(answer: Mapping[str, Any], as_json: bool, title: str) -> None:
+    """Print a result: one JSON object, or a table of its values."""
+    if as_json:
+        print_json(answer)
+        return
+    table = Table(title=Text(title), show_header=False, title_justify="left")
+    for key, value in answer.items():
+        if value not in (None, {}, [], ""):
+            table.add_row(_cell(key), _cell(value))
+    _stdout().print(table)
+
+
+def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], title: str) -> None:
+    """Print rows as a table of some of their columns."""
+    table = Table(*columns, title=Text(title), title_justify="left")
+    for row in rows:
+        table.add_row(*(_cell(row[name]) for name in columns))
+    _stdout().print(table)
+
+
+def print_json(answer: Any) -> None:
+    """Print one JSON value, ASCII only; what JSON does not know becomes text."""
+    print(json.dumps(answer, sort_keys=False, default=str))
+
+
+def _cell(value: Any) -> Text:
+    return Text(printable(_short(value)), overflow="fold")
+
+
+def _stdout() -> Console:
+    """Standard output; where it is no terminal, wide enough for the tables."""
+    return Console(width=None if sys.stdout.isatty() else 130)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return " ".join(_short(inner) for inner in value)
+    if isinstance(value, dict):
+        return "  ".join(f"{key} {_short(inner)}" for key, inner in value.items())
+    return str(value)
+
+
+def show_models(answer: dict[str, Any]) -> None:
+    """Print the models of a training run side by side."""
+    table = Table(title=f"Models on the {answer['evaluated_on']} split", title_justify="left")
+    for heading in ("model", "AUROC (95 %)", "AUPRC", "sensitivity", "specificity", "accuracy", "F1", "Brier", ""):
+        table.add_column(heading)
+    for name, model in answer["models"].items():
+        metrics = model["metrics"]
+        auroc = metrics["auroc"]
+        cells = [f"{auroc['value']:.3f} ({auroc['low']:.3f}–{auroc['high']:.3f})"]
+        cells += [f"{metrics[key]:.3f}" for key in ("auprc", "sensitivity", "specificity", "accuracy", "f1", "brier")]
+        table.add_row(_cell(name), *cells, "best" if name == answer["best"] else "")
+    _stdout().print(table)
+    for key in ("bundle", "run", "report"):
+        if answer.get(key):
+            print(printable(f"{key}: {answer[key]}"))
+
+
+def finish(attention: int, reasons: dict[str, int]) -> None:
+    """Leave with code 3 and one line when inputs were quarantined or failed."""
+    if attention:
+        codes = ", ".join(f"{code} {count}" for code, count in reasons.items())
+        print(f"medray: {attention} inputs need attention ({codes}); the rest is done", file=sys.stderr)
+        raise typer.Exit(NEEDS_ATTENTION)
