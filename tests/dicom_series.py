@@ -209,18 +209,16 @@ def compare(volume: Volume, nifti: Path, time: int = 0) -> Agreement:
     image = nibabel.load(nifti)
     theirs = np.asarray(image.get_fdata(), dtype=np.float64)
     theirs = theirs[..., time] if theirs.ndim == 4 else theirs
-    slices, rows, columns = volume.voxels.shape
-    index = np.stack(np.meshgrid(np.arange(columns), np.arange(rows), np.arange(slices), indexing="ij"), axis=-1).reshape(-1, 3)
-    index = np.concatenate([index, np.ones((len(index), 1), dtype=np.int64)], axis=1)
-    world = index @ volume.affine_ras.T
-    at = np.rint(world @ np.linalg.inv(image.affine).T).astype(np.int64)
-    assert theirs.size == volume.voxels.size, (theirs.shape, volume.voxels.shape)
-    assert (at[:, :3] >= 0).all(), "outside"
-    assert (at[:, :3] < theirs.shape[:3]).all(), "outside"
-    assert len(np.unique(at, axis=0)) == len(at), "not one to one"
-    place_mm = np.abs(at @ image.affine.T - world).max()
-    values = np.abs(theirs[at[:, 0], at[:, 1], at[:, 2]] - volume.voxels[index[:, 2], index[:, 1], index[:, 0]])
+    ours = volume.voxels.transpose()  # (columns, rows, slices), as the affine counts
+    between = np.linalg.inv(image.affine) @ volume.affine_ras
+    signs = np.rint(between[:3, :3]).astype(int)
+    assert (np.abs(signs).sum(axis=0) == 1).all(), "axes are no permutation"
+    assert (np.abs(signs).sum(axis=1) == 1).all(), "axes are no permutation"
+    axis = np.abs(signs).argmax(axis=0)  # of theirs, for each of ours
+    mirrored = tuple(int(axis[k]) for k in range(3) if signs[axis[k], k] < 0)
+    values = np.abs(np.flip(theirs, mirrored).transpose(axis) - ours)
+    corners = np.array([[*corner, 1] for corner in np.ndindex(2, 2, 2)]) * [*(np.array(ours.shape) - 1), 1]
+    at = corners[:, :3] @ signs.T + [theirs.shape[k] - 1 if k in mirrored else 0 for k in range(3)]
+    place_mm = np.abs(at @ image.affine[:3, :3].T + image.affine[:3, 3] - (corners @ volume.affine_ras.T)[:, :3]).max()
     zooms = np.asarray(image.header.get_zooms()[:3], dtype=np.float64)
-    axis = np.abs(np.linalg.inv(image.affine)[:3, :3] @ volume.affine_ras[:3, :3]).argmax(axis=0)
-    ours = np.array([volume.spacing_mm[2], volume.spacing_mm[1], volume.spacing_mm[0]])
-    return Agreement(float(place_mm), float(np.abs(zooms[axis] - ours).max()), float(values.max()))
+    return Agreement(float(place_mm), float(np.abs(zooms[axis] - volume.spacing_mm[::-1]).max()), float(values.max()))

@@ -1,0 +1,346 @@
+"""Volumes: classic and enhanced alike, against dcm2niix, and a typed error for whatever is no true volume."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from conftest import SHARED
+from dicom_series import (
+    AXIAL,
+    CORONAL,
+    OBLIQUE,
+    SAGITTAL,
+    SeriesSpec,
+    as_bytes,
+    compare,
+    datasets,
+    dcm2niix,
+    decimal,
+    enhanced,
+    files,
+    shuffled,
+)
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRBigEndian, RLELossless
+
+import medray
+from medray.data.volume import Volume, build_volume, volume_stacks
+from medray.errors import Excluded, InputError, Quarantined
+
+FILES = Path(pydicom.__file__).parent / "data" / "test_files"
+DIRECTORIES = FILES / "dicomdirtests"
+SPECS = {
+    "axial CT": SeriesSpec(),
+    "CT against its numbers": SeriesSpec(slice_mm=-2.5, reverse_numbers=True),
+    "signed CT": SeriesSpec(signed=True, slope=1.0, intercept=0.0, spacing_mm=(0.7, 0.7)),
+    "CT, feet first": SeriesSpec(orientation=(-1.0, 0.0, 0.0, 0.0, 1.0, 0.0), slope=0.5, intercept=-10.25),
+    "coronal CT": SeriesSpec(orientation=CORONAL, slice_mm=-0.9, reverse_numbers=True),
+    "sagittal MR": SeriesSpec(modality="MR", orientation=SAGITTAL, slope=None),
+    "oblique MR with a slope": SeriesSpec(modality="MR", orientation=OBLIQUE, slope=2.47, intercept=3.5),
+    "oblique MR downwards": SeriesSpec(modality="MR", orientation=OBLIQUE, slice_mm=-1.7, signed=True, slope=0.1, intercept=0.0),
+    "two slices": SeriesSpec(slices=2),
+    "tilted gantry": SeriesSpec(step_mm=(0.0, 0.6, 2.5)),
+}
+
+
+@pytest.fixture(params=SPECS.values(), ids=SPECS.keys())
+def spec(request: pytest.FixtureRequest) -> SeriesSpec:
+    return request.param  # type: ignore[no-any-return]
+
+
+def truth(spec: SeriesSpec) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Voxel values in the order in which the slices were made."""
+    slope, intercept = (1.0, 0.0) if spec.slope is None else (spec.slope, spec.intercept)
+    return spec.stored() * slope + intercept
+
+
+def assert_same(volume: Volume, other: Volume) -> None:
+    np.testing.assert_array_equal(volume.voxels, other.voxels)
+    np.testing.assert_array_equal(volume.affine, other.affine)
+    np.testing.assert_array_equal(volume.positions_mm, other.positions_mm)
+    assert volume.spacing_mm == other.spacing_mm
+    assert volume.flags == other.flags
+
+
+def test_a_volume_holds_what_was_put_into_the_series(spec: SeriesSpec) -> None:
+    volume = build_volume(shuffled(files(spec)))
+    expected = truth(spec)[::-1] if spec.slice_mm < 0 else truth(spec)
+    np.testing.assert_allclose(volume.voxels, expected, rtol=1e-6)
+    assert volume.voxels.dtype == np.float32
+    positions = spec.positions()[::-1] if spec.slice_mm < 0 else spec.positions()
+    np.testing.assert_allclose(volume.positions_mm, positions, atol=1e-6)
+    first = np.asarray(spec.orientation[:3]) * spec.spacing_mm[1]
+    np.testing.assert_allclose(volume.affine[:3, 0], first, atol=1e-6)
+    for k in range(spec.slices):
+        np.testing.assert_allclose(volume.affine @ [0, 0, k, 1], [*positions[k], 1], atol=1e-5)
+    assert np.linalg.det(volume.affine) > 0
+    assert volume.flags == (("VOLUME_SHEARED",) if spec.step_mm else ())
+    assert len(set(volume.sop_uids)) == spec.slices
+
+
+def test_a_volume_agrees_with_dcm2niix(spec: SeriesSpec, tmp_path: Path) -> None:
+    data = shuffled(files(spec))
+    (nifti,) = [path for path in dcm2niix(data, tmp_path) if "Tilt" not in path.name]
+    agreement = compare(build_volume(data), nifti)
+    assert agreement.place_mm < 1e-4
+    assert agreement.spacing_mm < 1e-5
+    assert agreement.value < 1e-3
+
+
+def test_enhanced_and_classic_give_the_same_volume(spec: SeriesSpec) -> None:
+    slices = shuffled(datasets(spec))
+    volume = build_volume(as_bytes(enhanced(slices, spec)))
+    assert_same(volume, build_volume([as_bytes(one) for one in slices]))
+    assert len(set(volume.frames)) == spec.slices
+
+
+@pytest.mark.parametrize("name", ["axial CT", "sagittal MR", "oblique MR with a slope"])
+def test_an_enhanced_volume_agrees_with_dcm2niix(name: str, tmp_path: Path) -> None:
+    spec = SPECS[name]
+    data = [as_bytes(enhanced(shuffled(datasets(spec)), spec))]
+    (nifti,) = dcm2niix(data, tmp_path)
+    agreement = compare(build_volume(data), nifti)
+    assert agreement.place_mm < 1e-4
+    assert agreement.spacing_mm < 1e-5
+    assert agreement.value < 1e-3
+
+
+def test_each_frame_of_an_enhanced_image_has_its_own_rescale() -> None:
+    spec = SeriesSpec(modality="MR", slope=1.0, intercept=0.0)
+    slices = datasets(spec)
+    for k, one in enumerate(slices):
+        one.RescaleSlope, one.RescaleIntercept = str(k + 1), str(-k)
+    volume = build_volume(as_bytes(enhanced(slices, spec)))
+    k = np.arange(spec.slices)[:, None, None]
+    np.testing.assert_array_equal(volume.voxels, spec.stored() * (k + 1.0) - k)
+    assert_same(volume, build_volume([as_bytes(one) for one in slices]))
+
+
+def test_an_enhanced_image_compressed_or_of_another_byte_order_gives_the_same_volume() -> None:
+    spec = SeriesSpec()
+    plain = enhanced(datasets(spec), spec)
+    volume = build_volume(as_bytes(plain))
+    compressed = pydicom.dcmread(io.BytesIO(as_bytes(plain)))
+    compressed.compress(RLELossless, generate_instance_uid=False)
+    assert_same(build_volume(as_bytes(compressed)), volume)
+    swapped = pydicom.dcmread(io.BytesIO(as_bytes(plain)))
+    swapped.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    swapped.PixelData = np.frombuffer(plain.PixelData, np.uint16).byteswap().tobytes()
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, swapped, implicit_vr=False, little_endian=False, force_encoding=True)
+    assert_same(build_volume(buffer.getvalue()), volume)
+
+
+def test_the_real_enhanced_ct_agrees_with_dcm2niix(tmp_path: Path) -> None:
+    path = get_testdata_file("eCT_Supplemental.dcm", download=False)
+    data = Path(path or pytest.skip("pydicom-data is not installed")).read_bytes()
+    (nifti,) = dcm2niix([data], tmp_path)
+    volume = build_volume(data)
+    assert volume.voxels.shape == (2, 512, 512)
+    assert volume.spacing_mm == (10.0, 0.388672, 0.388672)
+    agreement = compare(volume, nifti)
+    assert max(agreement.place_mm, agreement.spacing_mm, agreement.value) < 1e-4
+
+
+def test_a_real_enhanced_mr_without_any_geometry_is_refused() -> None:
+    path = get_testdata_file("emri_small.dcm", download=False) or pytest.skip("pydicom-data is not installed")
+    refused("VOLUME_NO_GEOMETRY", path)
+
+
+@pytest.mark.parametrize(
+    "folder", [DIRECTORIES / "98892001" / "CT5N", SHARED / "data" / "series" / "ct-phantom"], ids=lambda path: path.name
+)
+def test_a_real_ct_series_agrees_with_dcm2niix(folder: Path, tmp_path: Path) -> None:
+    if not folder.is_dir():
+        pytest.skip("the series is not on this machine")
+    (nifti,) = dcm2niix(folder, tmp_path)
+    volume = medray.build_volume(folder)
+    agreement = compare(volume, nifti)
+    assert agreement.place_mm < 1e-4
+    assert agreement.spacing_mm < 1e-5
+    assert agreement.value == 0
+    assert volume.left_out == (((0, "OBJECT_DICOMDIR"),) if folder.name == "ct-phantom" else ())
+
+
+def test_real_single_mr_slices_agree_with_dcm2niix(tmp_path: Path) -> None:
+    folder = DIRECTORIES / "98892003" / "MR700"
+    niftis = dcm2niix(folder, tmp_path)
+    found = volume_stacks(folder)
+    assert len(found) == len(niftis) == 7
+    volumes = [build_volume(folder, stack=number) for number in range(7)]
+    assert {volume.flags for volume in volumes} == {("VOLUME_SINGLE_SLICE",)}
+    for volume, nifti in zip(volumes, niftis, strict=True):
+        agreement = compare(volume, nifti)
+        assert max(agreement.place_mm, agreement.spacing_mm, agreement.value) < 1e-4
+
+
+def with_copy(slices: list[Any]) -> list[Any]:
+    other = datasets(SeriesSpec(seed=5))[2]
+    return [*slices, other]
+
+
+def changed(k: int, **values: Any) -> Callable[[list[Any]], list[Any]]:
+    def change(slices: list[Any]) -> list[Any]:
+        for name, value in values.items():
+            setattr(slices[k], name, value)
+        return slices
+
+    return change
+
+
+def smaller(slices: list[Any]) -> list[Any]:
+    return [*slices[:3], *datasets(SeriesSpec(rows=4))[3:]]
+
+
+def bent(slices: list[Any]) -> list[Any]:
+    for k, one in enumerate(slices):
+        one.ImagePositionPatient = ["0", decimal(0.2 * k * k), decimal(2.5 * k)]
+    return slices
+
+
+def refused(code: str, sources: Any, **options: Any) -> InputError:
+    with pytest.raises(InputError) as caught:
+        build_volume(sources, **options)
+    assert caught.value.code == code
+    assert caught.value.hint
+    assert isinstance(caught.value, Excluded if code in EXCLUDED else Quarantined)
+    return caught.value
+
+
+EXCLUDED = {"VOLUME_EMPTY", "VOLUME_MIXED_SERIES", "VOLUME_SEVERAL_STACKS", "VOLUME_MOSAIC"}
+TROUBLES: dict[str, tuple[str, Callable[[list[Any]], list[Any]]]] = {
+    "missing slice": ("VOLUME_GAP", lambda slices: slices[:2] + slices[3:]),
+    "second slice at a place": ("VOLUME_DUPLICATE_SLICE", with_copy),
+    "same slice twice": ("VOLUME_DUPLICATE_SLICE", lambda slices: [*slices, slices[1]]),
+    "another patient": ("VOLUME_MIXED_PATIENTS", changed(5, PatientID="P2")),
+    "a localizer": ("VOLUME_MIXED_ORIENTATION", changed(5, ImageOrientationPatient=list(CORONAL))),
+    "another size": ("VOLUME_MIXED_SIZE", smaller),
+    "another spacing": ("VOLUME_MIXED_SPACING", changed(5, PixelSpacing=["0.9", "0.5"])),
+    "another frame of reference": ("VOLUME_MIXED_REFERENCE", changed(5, FrameOfReferenceUID="1.2.3")),
+    "another series": ("VOLUME_MIXED_SERIES", changed(5, SeriesInstanceUID="1.2.3")),
+    "another echo": ("VOLUME_SEVERAL_STACKS", changed(5, EchoTime="30")),
+    "bent stack": ("VOLUME_TILT", bent),
+}
+
+
+@pytest.mark.parametrize(("code", "spoil"), TROUBLES.values(), ids=TROUBLES.keys())
+def test_what_is_no_volume_is_refused_and_can_be_allowed_by_name(code: str, spoil: Callable[[list[Any]], list[Any]]) -> None:
+    data = [as_bytes(one) for one in shuffled(spoil(datasets(SeriesSpec())))]
+    error = refused(code, data)
+    assert "P2" not in str(error)
+    volume = build_volume(data, allow={code})
+    assert code in volume.flags
+    assert len({header.patient_key for header in volume.headers}) == 1
+    assert len(volume.voxels) in (3, 5, 6)
+
+
+def test_geometry_cannot_be_allowed_away() -> None:
+    slices = datasets(SeriesSpec())
+    del slices[2].ImagePositionPatient
+    refused("VOLUME_NO_GEOMETRY", [as_bytes(one) for one in slices], allow={"VOLUME_NO_GEOMETRY"})
+
+
+def test_slices_of_two_patients_are_refused_even_as_a_chosen_stack() -> None:
+    data = [as_bytes(one) for one in changed(5, PatientID="P2")(datasets(SeriesSpec()))]
+    refused("VOLUME_MIXED_PATIENTS", data, stack=0)
+
+
+def test_a_volume_that_is_too_large_is_refused_before_it_is_allocated() -> None:
+    refused("VOLUME_TOO_LARGE", files(SeriesSpec()), max_bytes=1000)
+    refused("VOLUME_TOO_LARGE", as_bytes(enhanced(datasets(SeriesSpec()), SeriesSpec())), max_bytes=1000)
+
+
+def test_a_mosaic_is_refused() -> None:
+    kind = ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]
+    refused("VOLUME_MOSAIC", files(SeriesSpec(modality="MR", extra={"ImageType": kind})))
+
+
+def test_nothing_and_what_is_no_image(tmp_path: Path) -> None:
+    refused("VOLUME_EMPTY", [])
+    refused("VOLUME_EMPTY", FILES / "rtplan.dcm")
+    refused("DICOM_NOT_DICOM", [*files(SeriesSpec()), b"no DICOM" * 100])
+    volume = build_volume([b"no DICOM" * 100, *files(SeriesSpec())], allow={"DICOM_NOT_DICOM"})
+    assert volume.left_out == ((0, "DICOM_NOT_DICOM"),)
+
+
+def two_echoes() -> list[Dataset]:
+    first, second = SeriesSpec(modality="MR"), SeriesSpec(modality="MR", seed=1)
+    late = datasets(second)
+    for one in late:
+        one.EchoTime, one.InstanceNumber = "40", one.InstanceNumber + 100
+    return [*datasets(first), *late]
+
+
+def test_echoes_are_stacks_and_each_agrees_with_dcm2niix(tmp_path: Path) -> None:
+    data = [as_bytes(one) for one in shuffled(two_echoes())]
+    refused("VOLUME_SEVERAL_STACKS", data)
+    niftis = dcm2niix(data, tmp_path)
+    volumes = [build_volume(data, stack=number) for number in range(2)]
+    assert len(niftis) == 2
+    for nifti in niftis:
+        assert min(compare(volume, nifti).value for volume in volumes) == 0
+    with pytest.raises(IndexError):
+        build_volume(data, stack=2)
+
+
+@pytest.mark.parametrize("told_by", ["TemporalPositionIdentifier", "InstanceNumber"])
+def test_time_points_are_stacks_and_each_agrees_with_dcm2niix(told_by: str, tmp_path: Path) -> None:
+    slices = []
+    for t in range(3):
+        for one in datasets(SeriesSpec(modality="MR", seed=t, orientation=OBLIQUE)):
+            one.InstanceNumber = 6 * t + one.InstanceNumber
+            setattr(one, told_by, t + 1 if told_by != "InstanceNumber" else one.InstanceNumber)
+            slices.append(one)
+    data = [as_bytes(one) for one in shuffled(slices)]
+    refused("VOLUME_SEVERAL_STACKS", data)
+    (nifti,) = dcm2niix(data, tmp_path)
+    for t in range(3):
+        agreement = compare(build_volume(data, stack=t), nifti, time=t)
+        assert agreement.place_mm < 1e-4
+        assert agreement.value < 1e-3
+
+
+def test_stacks_and_times_of_an_enhanced_image_are_chosen_by_number() -> None:
+    specs = [SeriesSpec(modality="MR", seed=seed, origin_mm=(0.0, 0.0, 500.0 * (seed // 2))) for seed in range(4)]
+    slices = [one for spec in specs for one in datasets(spec)]
+    items = [
+        {"StackID": str(1 + seed // 2), "TemporalPositionIndex": 1 + seed % 2}
+        for seed in range(4)
+        for _ in range(specs[0].slices)
+    ]
+    data = as_bytes(enhanced(slices, specs[0], frame_items=items))
+    refused("VOLUME_SEVERAL_STACKS", data)
+    assert [len(one.planes) for one in volume_stacks(data)] == [6, 6, 6, 6]
+    for number, spec in enumerate(specs):
+        np.testing.assert_allclose(build_volume(data, stack=number).voxels, truth(spec), rtol=1e-6)
+
+
+def test_padding_is_marked_and_kept() -> None:
+    slices = datasets(SeriesSpec(signed=True))
+    pixels = np.frombuffer(slices[2].PixelData, np.int16).reshape(7, 9).copy()
+    pixels[0, :4] = -2000
+    slices[2].PixelData = pixels.tobytes()
+    for one in slices:
+        one.PixelPaddingValue = -2000
+    volume = build_volume([as_bytes(one) for one in slices])
+    assert volume.valid is not None
+    assert np.argwhere(~volume.valid).tolist() == [[2, 0, column] for column in range(4)]
+
+
+def test_paths_folders_and_bytes_give_the_same_volume(tmp_path: Path) -> None:
+    spec = replace(SPECS["oblique MR downwards"], orientation=AXIAL)
+    for number, data in enumerate(shuffled(files(spec))):
+        (tmp_path / f"{number}").write_bytes(data)
+    volume = build_volume(files(spec))
+    assert_same(build_volume(tmp_path), volume)
+    assert_same(build_volume(str(tmp_path)), volume)
+    assert_same(build_volume([path for path in tmp_path.iterdir()]), volume)  # noqa: C416
+    np.testing.assert_array_equal(volume.affine_ras[:2], -volume.affine[:2])
