@@ -13,6 +13,7 @@ app = typer.Typer(no_args_is_help=True, help="What a catalog holds: sums, rows, 
 CatalogUri = Annotated[str, typer.Argument(metavar="CATALOG", help="where `medray ingest` wrote", show_default=False)]
 Limit = Annotated[int, typer.Option(min=1, help="print at most so many rows")]
 _BRIEF = ("uri", "state", "code", "modality", "rows", "columns", "frames", "sop_uid")
+_STACK = ("series_uid", "stack", "modality", "instances", "frames", "rows", "columns", "spacing_mm", "orientation", "problems")
 
 
 @app.command()
@@ -72,6 +73,27 @@ def query(
         print_json(found.to_pylist())
     else:
         show_rows(found.to_pylist(), found.column_names, f"First {limit} rows" if len(found) == limit else "Rows")
+
+
+@app.command()
+def series(
+    catalog: CatalogUri,
+    series: Annotated[str | None, typer.Option(help="Series Instance UID; default: every series")] = None,
+    limit: Limit = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """Show the stacks of slices that make up each series, their geometry, and what is wrong with them."""
+    from medray.errors import ConfigError
+    from medray.lifecycle.series import series_table
+
+    found = series_table(catalog, series)
+    if series and not found.num_rows:
+        raise ConfigError("OBJECT_UNKNOWN", f"the catalog has no image of series {series}", "give a Series Instance UID")
+    rows = found.slice(0, limit).to_pylist()
+    if as_json:
+        print_json(rows)
+    else:
+        show_rows(rows, _STACK, f"First {limit} stacks" if found.num_rows > limit else "Stacks")
 
 
 @app.command()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medray.data import store, tags
+from medray.data import archive, store, tags
 from medray.data.dataset import DataSet, DicomFile
 from medray.data.dicom import boundary, open_file
 from medray.data.functional import group
@@ -77,8 +77,8 @@ def build_volume(
     """Build the volume of a series, classic (one slice a file) or multi-frame, whatever the order of the files.
 
     Args:
-        sources: DICOM files as bytes, paths or URIs; or one path or URI of a file or of a folder with everything under it.
-            Objects that are no images are left out.
+        sources: DICOM files as bytes, paths or URIs (also of members of a shard); or one path or URI of a file, a shard, or a
+            folder with everything under it. Objects that are no images are left out.
         stack: number of the stack among :func:`volume_stacks`; None where there is one.
         allow: codes that become flags instead of errors. Of a mixture that is allowed the largest stack is built, never the
             mixture. The code of a source that cannot be read leaves that source out.
@@ -107,16 +107,15 @@ def _objects(sources: Source | Iterable[Source]) -> list[Source]:
     if isinstance(sources, bytes):
         return [sources]
     if isinstance(sources, (str, os.PathLike)):
-        return [info.uri for info in store.list_objects(os.fspath(sources))]
+        return [info.uri for info in archive.list_objects(os.fspath(sources))]
     return list(sources)
 
 
-def _contents(objects: Sequence[Source]) -> Iterator[bytes]:
-    """The bytes of each object in turn; a few are in memory at a time."""
+def _contents(objects: Sequence[Source]) -> Iterator[bytes | InputError]:
+    """The bytes of each object in turn, or why an archive cannot give them; a few are in memory at a time."""
     for start in range(0, len(objects), _BATCH):
         batch = objects[start : start + _BATCH]
-        uris = [store.normalise(item) for item in batch if not isinstance(item, bytes)]
-        fetched = iter(store.read_many(uris))
+        fetched = iter(archive.read_many([store.normalise(item) for item in batch if not isinstance(item, bytes)]))
         for item in batch:
             data = item if isinstance(item, bytes) else next(fetched)
             if isinstance(data, StoreError):
@@ -124,7 +123,9 @@ def _contents(objects: Sequence[Source]) -> Iterator[bytes]:
             yield data
 
 
-def _open(data: bytes) -> DicomFile:
+def _open(data: bytes | InputError) -> DicomFile:
+    if isinstance(data, InputError):
+        raise data
     file = open_file(data, len(data))
     if file is None:
         raise Quarantined("DICOM_TRUNCATED", "the file ends before its pixel data")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pyarrow as pa
-import pyarrow.compute
+import pyarrow.dataset
 
-from medray.data.catalog import Catalog
+from medray.data.catalog import IMAGE, open_catalog
+from medray.data.series import FIELDS
 from medray.data.stack_table import stack_table
 
 
@@ -15,5 +16,7 @@ def series_table(catalog_uri: str, series_uid: str | None = None) -> pa.Table:
     Raises:
         StoreError: CATALOG_NOT_FOUND.
     """
-    rows = Catalog(catalog_uri).images()
-    return stack_table(rows if series_uid is None else rows.filter(pa.compute.equal(rows["series_uid"], series_uid)))
+    wanted = pa.dataset.field("state") == IMAGE
+    if series_uid is not None:
+        wanted &= pa.dataset.field("series_uid") == series_uid
+    return stack_table(open_catalog(catalog_uri).dataset().to_table(columns=list(FIELDS), filter=wanted))

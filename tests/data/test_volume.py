@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -344,3 +345,15 @@ def test_paths_folders_and_bytes_give_the_same_volume(tmp_path: Path) -> None:
     assert_same(build_volume(str(tmp_path)), volume)
     assert_same(build_volume([path for path in tmp_path.iterdir()]), volume)  # noqa: C416
     np.testing.assert_array_equal(volume.affine_ras[:2], -volume.affine[:2])
+
+
+def test_members_of_a_tar_shard_and_a_shard_beside_loose_files(tmp_path: Path) -> None:
+    data = files(SeriesSpec())
+    with tarfile.open(tmp_path / "part.tar", "w") as shard:
+        for number, one in enumerate(data[:4]):
+            member = tarfile.TarInfo(f"{number}.dcm")
+            member.size = len(one)
+            shard.addfile(member, io.BytesIO(one))
+    for number, one in enumerate(data[4:]):
+        (tmp_path / f"loose{number}").write_bytes(one)
+    assert_same(build_volume(tmp_path), build_volume(data))
