@@ -1,118 +1,204 @@
-"""A pydicom pixel-decoder plugin over imagecodecs: every compressed transfer syntax that it decodes, with the GIL released."""
+"""Code streams of compressed transfer syntaxes → stored values, by imagecodecs (which releases the GIL).
+
+What a code stream says of itself is compared with the header before it is decoded, so that memory is bounded by the header.
+"""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import uid
-from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 
-PLUGIN = "imagecodecs"
-DECODER_DEPENDENCIES = dict.fromkeys(
-    (
-        uid.JPEGBaseline8Bit,
-        uid.JPEGExtended12Bit,
-        uid.JPEGLossless,
-        uid.JPEGLosslessSV1,
-        uid.JPEGLSLossless,
-        uid.JPEGLSNearLossless,
-        uid.JPEG2000Lossless,
-        uid.JPEG2000,
-        uid.HTJ2KLossless,
-        uid.HTJ2KLosslessRPCL,
-        uid.HTJ2K,
-    ),
-    ("imagecodecs",),
+from medray.data import codestream
+from medray.data.codestream import CodeStream
+from medray.errors import Excluded, Quarantined
+from medray.types import Header
+
+Pixels = NDArray[Any]
+
+JPEG = frozenset({uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit})
+JPEG_LOSSLESS = frozenset({uid.JPEGLossless, uid.JPEGLosslessSV1})
+JPEG_LS = frozenset({uid.JPEGLSLossless, uid.JPEGLSNearLossless})
+HTJ2K = frozenset({uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K})
+JPEG_2000 = frozenset({uid.JPEG2000Lossless, uid.JPEG2000, *HTJ2K})
+RLE = frozenset({uid.RLELossless})
+COMPRESSED: Mapping[str, str] = {
+    **dict.fromkeys(JPEG, "JPEG"),
+    **dict.fromkeys(JPEG_LOSSLESS, "JPEG lossless"),
+    **dict.fromkeys(JPEG_LS, "JPEG-LS"),
+    **dict.fromkeys(JPEG_2000, "JPEG 2000"),
+    **dict.fromkeys(RLE, "RLE"),
+}
+"""Transfer syntax → the codec of its code streams."""
+NATIVE = frozenset(
+    {uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.DeflatedExplicitVRLittleEndian, uid.ExplicitVRBigEndian}
 )
-"""Transfer syntaxes of the plugin; the name and form are fixed by pydicom's plugin interface."""
+_ELSEWHERE = {uid.JPIPHTJ2KReferenced, uid.JPIPHTJ2KReferencedDeflate}
+_MULTI_COMPONENT = {uid.JPEG2000MCLossless, uid.JPEG2000MC}
 
-_J2K = {uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K}
-_JPEG_LS = {uid.JPEGLSLossless, uid.JPEGLSNearLossless}
-_JCS_RGB = 2  # libjpeg's J_COLOR_SPACE; the same on both sides means no conversion
+MAX_TILES = 4096
+MAX_JPEG_2000_VALUES = 1 << 26  # OpenJPEG holds 12 bytes for each
+_JCS_RGB, _JCS_YCBCR = 2, 3  # libjpeg's J_COLOR_SPACE
 _JPEG_SOS, _JPEG_EOI = b"\xff\xda", b"\xff\xd9"  # start of scan, end of image (ITU-T T.81 table B.1)
-_JPEG_DCT = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit}
+_YBR = ("YBR_FULL", "YBR_FULL_422")
+_RLE_HEADER = struct.Struct("<16I")  # PS3.5 G.5
+_RLE_SURPLUS_BYTES = 128  # one run; some encoders pad the last one
 
 
-def register() -> None:
-    """Offer the plugin to pydicom; later calls do nothing."""
-    for syntax in DECODER_DEPENDENCIES:
-        decoder = get_decoder(syntax)
-        if PLUGIN not in decoder.available_plugins:
-            decoder.add_plugin(PLUGIN, (__name__, "decode_frame"))
-
-
-def is_available(syntax: str) -> bool:
-    """Whether the plugin decodes a transfer syntax (part of pydicom's plugin interface)."""
-    return syntax in DECODER_DEPENDENCIES
-
-
-def decode_frame(src: bytes, runner: DecodeRunner) -> bytearray:
-    """One encoded frame as raw little-endian pixel data, colour by pixel (part of pydicom's plugin interface).
+def check_syntax(syntax: str) -> None:
+    """Return for a transfer syntax whose pixels are decoded.
 
     Raises:
-        ValueError: the code stream holds another image size than the header states, or has no end; known before it is decoded.
+        Excluded: PIXELS_VIDEO (MPEG2, H.264, H.265, SMPTE ST 2110), PIXELS_ELSEWHERE (JPIP), PIXELS_MULTI_COMPONENT (JPEG 2000
+            Part 2).
+        Quarantined: DICOM_UNKNOWN_TRANSFER_SYNTAX.
     """
-    stated = stated_shape(src)
-    if stated != (runner.rows, runner.columns, runner.samples_per_pixel):
-        raise ValueError(f"the compressed image is {stated}, not as the header says")
-    if runner.transfer_syntax not in _J2K and src.rfind(_JPEG_EOI) < src.rfind(_JPEG_SOS):
-        # libjpeg would fill up with grey, CharLS search for seconds
-        raise ValueError("the JPEG code stream has no end")
-    pixels = _decoder(runner)(src)
-    shape = stated if stated[2] > 1 else stated[:2]
+    if syntax in NATIVE or syntax in COMPRESSED:
+        return
+    if syntax in _ELSEWHERE:
+        raise Excluded("PIXELS_ELSEWHERE", "the pixels are on a JPIP server, not in the file")
+    if syntax in _MULTI_COMPONENT:
+        raise Excluded("PIXELS_MULTI_COMPONENT", "JPEG 2000 Part 2, which compresses several frames as one")
+    if syntax in uid.AllTransferSyntaxes:
+        raise Excluded("PIXELS_VIDEO", "a video stream")
+    raise Quarantined("DICOM_UNKNOWN_TRANSFER_SYNTAX", "the transfer syntax is none of the standard")
+
+
+def decode_frame(data: bytes, header: Header) -> tuple[Pixels, CodeStream]:
+    """Decode one frame; JPEG's and JPEG 2000's own colour transforms are undone.
+
+    Args:
+        data: code stream of a frame of a compressed transfer syntax.
+        header: what the image must be; its photometric interpretation says whether a JPEG without RGB marks is YCbCr.
+
+    Returns:
+        Integers (rows, columns) or (rows, columns, samples), and what the code stream states. Values of signed images are still
+        unsigned, except those of signed JPEG 2000.
+
+    Raises:
+        Quarantined: PIXELS_SIZE where the code stream holds another image than the header states, PIXELS_TRUNCATED where it has
+            no end, PIXELS_CODEC where it is of another codec or broken, PIXELS_TOO_MANY where it needs too much memory.
+    """
+    if COMPRESSED[header.transfer_syntax] == "RLE":
+        return _rle(data, header), CodeStream("RLE", header.rows, header.columns, header.samples, header.bits_stored)
+    stated = codestream.read(data)
+    _check(data, stated, header)
+    try:
+        pixels = _DECODERS[stated.codec](data, stated, header)
+    except (RuntimeError, ValueError) as error:  # what imagecodecs raises on broken code streams
+        raise Quarantined("PIXELS_CODEC", f"the {stated.codec} code stream is broken ({type(error).__name__})") from error
+    shape = (header.rows, header.columns) + ((header.samples,) if header.samples > 1 else ())
     if pixels.shape != shape:
-        raise ValueError(f"decodes to {pixels.shape}, the header says {shape}")
-    runner.set_option("planar_configuration", 0)
-    runner.set_option("bits_allocated", 8 * pixels.dtype.itemsize)
-    if runner.photometric_interpretation in ("YBR_ICT", "YBR_RCT"):
-        runner.set_option("photometric_interpretation", "RGB")  # the code stream's own colour transform is undone
-    return bytearray(np.ascontiguousarray(pixels).tobytes())
+        raise Quarantined("PIXELS_SIZE", f"decodes to {pixels.shape}, the header says {shape}")
+    return pixels, stated
 
 
-def stated_shape(data: bytes) -> tuple[int, int, int]:
-    """(rows, columns, components) that a JPEG, JPEG-LS or JPEG 2000 code stream states; zeros where it states none.
+def _check(data: bytes, stated: CodeStream, header: Header) -> None:
+    expected = COMPRESSED[header.transfer_syntax]
+    if stated.codec != expected:
+        raise Quarantined("PIXELS_CODEC", f"{stated.codec or 'unknown data'} where the transfer syntax says {expected}")
+    size = stated.rows, stated.columns, stated.samples
+    if size != (header.rows, header.columns, header.samples) or stated.bits > max(header.bits_allocated, 8):
+        raise Quarantined("PIXELS_SIZE", f"the code stream holds {size} of {stated.bits} bits, not what the header says")
+    if stated.codec != "JPEG 2000":
+        if data.rfind(_JPEG_EOI) < data.rfind(_JPEG_SOS):  # libjpeg would fill up with grey, CharLS search for seconds
+            raise Quarantined("PIXELS_TRUNCATED", f"the {stated.codec} code stream has no end")
+    elif stated.subsampled or not 1 <= stated.tiles <= MAX_TILES:
+        raise Quarantined("PIXELS_CODEC", f"a JPEG 2000 code stream of {stated.tiles} tiles, or of components of several sizes")
+    elif stated.rows * stated.columns * stated.samples > MAX_JPEG_2000_VALUES:
+        raise Quarantined("PIXELS_TOO_MANY", f"JPEG 2000 of {size} values; at most {MAX_JPEG_2000_VALUES} are decoded")
 
-    Of JPEG and JPEG-LS the first frame header (SOF0 to SOF3, SOF55; ITU-T T.81 B.2.2, T.87 C.2.2), of JPEG 2000 the SIZ marker
-    segment (ITU-T T.800 A.5.1), also inside a JP2 file.
+
+def is_ybr(stated: CodeStream, header: Header) -> bool:
+    """Whether the components of a code stream are luminance and colour differences, as the code stream or the header says."""
+    if header.samples != 3 or stated.colour == "RGB":
+        return False
+    return header.photometric in _YBR or stated.colour == "YBR"
+
+
+def _jpeg(data: bytes, stated: CodeStream, header: Header) -> Pixels:
+    """Baseline or 12-bit JPEG; libjpeg takes its own guess at the colour space unless it is told."""
+    if stated.samples == 1:
+        return np.asarray(imagecodecs.jpeg8_decode(data))
+    colour = _JCS_YCBCR if is_ybr(stated, header) else _JCS_RGB
+    return np.asarray(imagecodecs.jpeg8_decode(data, colorspace=colour, outcolorspace=_JCS_RGB))
+
+
+def _jpeg_lossless(data: bytes, stated: CodeStream, header: Header) -> Pixels:
+    """libjpeg-turbo is three times as fast as the decoder for SOF3 alone, and takes all predictors and 2 to 16 bits."""
+    if stated.samples == 1:
+        return np.asarray(imagecodecs.jpeg8_decode(data))
+    return np.asarray(imagecodecs.jpeg8_decode(data, colorspace=_JCS_RGB, outcolorspace=_JCS_RGB))
+
+
+def _jpeg_ls(data: bytes, stated: CodeStream, header: Header) -> Pixels:
+    return np.asarray(imagecodecs.jpegls_decode(data))
+
+
+def _jpeg_2000(data: bytes, stated: CodeStream, header: Header) -> Pixels:
+    """OpenJPEG, and for reversible HTJ2K the twice as fast OpenJPH.
+
+    imagecodecs' OpenJPH wraps irreversible values around that overshoot the range (0 becomes 255), where OpenJPEG clips them. It
+    also hides errors: the rows from the error on are 0. So a last row of zeros is decoded again by OpenJPEG, which raises.
     """
-    if not data.startswith(b"\xff\xd8"):
-        return _siz_shape(data)
-    position = 2
-    while position + 10 <= len(data) and data[position] == 0xFF:
-        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
-        if marker in (0xC0, 0xC1, 0xC2, 0xC3, 0xF7):
-            rows, columns, components = struct.unpack_from(">HHB", data, position + 5)
-            return rows, columns, components
-        position += 1 if marker == 0xFF else 2 + length
-    return 0, 0, 0
+    if stated.high_throughput and stated.reversible and data.startswith(b"\xff\x4f"):
+        pixels = np.asarray(imagecodecs.htj2k_decode(data, planar=False))
+        if pixels.ndim >= 2 and pixels[-1].reshape(pixels.shape[1], -1)[:, -1].any():
+            return pixels
+    return np.asarray(imagecodecs.jpeg2k_decode(data))
 
 
-def _siz_shape(data: bytes) -> tuple[int, int, int]:
-    start = data.find(b"\xff\x4f\xff\x51")
-    if start < 0 or start + 42 > len(data):
-        return 0, 0, 0
-    right, bottom, left, top = struct.unpack_from(">4I", data, start + 8)
-    return bottom - top, right - left, int.from_bytes(data[start + 40 : start + 42], "big")
+_DECODERS: Mapping[str, Callable[[bytes, CodeStream, Header], Pixels]] = {
+    "JPEG": _jpeg,
+    "JPEG lossless": _jpeg_lossless,
+    "JPEG-LS": _jpeg_ls,
+    "JPEG 2000": _jpeg_2000,
+}
 
 
-def _decoder(runner: DecodeRunner) -> Callable[[bytes], NDArray[Any]]:
-    syntax = runner.transfer_syntax
-    if syntax in _J2K:
-        return imagecodecs.jpeg2k_decode
-    if syntax in _JPEG_LS:
-        return imagecodecs.jpegls_decode
-    if syntax in _JPEG_DCT:
-        return _jpeg_without_colour_transform
-    return imagecodecs.jpegsof3_decode
+def _rle(data: bytes, header: Header) -> Pixels:
+    """PS3.5 G: one segment for each byte of a sample, the high one first, then the next sample's."""
+    size_bytes = header.bits_allocated // 8
+    if not size_bytes:
+        raise Quarantined("PIXELS_BITS", "RLE of 1-bit values")
+    offsets = _rle_offsets(data, header.samples * size_bytes)
+    plane = header.rows * header.columns
+    try:
+        raw = imagecodecs.dicomrle_decode(data, np.dtype(f"<u{size_bytes}"), out=plane * len(offsets))
+    except (RuntimeError, ValueError):
+        raw = _rle_by_segment(data, offsets, plane, size_bytes)
+    if len(raw) != plane * len(offsets):
+        raise Quarantined("PIXELS_TRUNCATED", f"RLE of {len(raw)} bytes, {plane * len(offsets)} expected")
+    planes = np.frombuffer(raw, f"<u{size_bytes}").reshape(header.samples, header.rows, header.columns)
+    return np.moveaxis(planes, 0, -1) if header.samples > 1 else planes[0]
 
 
-def _jpeg_without_colour_transform(data: bytes) -> NDArray[Any]:
-    """Baseline or 12-bit JPEG; the components stay as stored, since pydicom converts by the photometric interpretation."""
-    as_stored: dict[str, Any] = {"colorspace": _JCS_RGB, "outcolorspace": _JCS_RGB} if stated_shape(data)[2] == 3 else {}
-    pixels: NDArray[Any] = imagecodecs.jpeg8_decode(data, **as_stored)
-    return pixels
+def _rle_offsets(data: bytes, segments: int) -> tuple[int, ...]:
+    if len(data) < _RLE_HEADER.size:
+        raise Quarantined("PIXELS_TRUNCATED", "RLE without its header")
+    count, *table = _RLE_HEADER.unpack_from(data)
+    offsets = table[:segments]
+    if count != segments:
+        raise Quarantined("PIXELS_CODEC", f"RLE of {count} segments, {segments} expected")
+    if any(start >= end for start, end in zip([_RLE_HEADER.size - 1, *offsets], [*offsets, len(data)], strict=True)):
+        raise Quarantined("PIXELS_CODEC", "the RLE segment table does not fit the data")
+    return tuple(offsets)
+
+
+def _rle_by_segment(data: bytes, offsets: tuple[int, ...], plane: int, size_bytes: int) -> bytes:
+    """Segments that hold some bytes too many, which imagecodecs refuses as a whole."""
+    out = np.empty((len(offsets) // size_bytes, plane, size_bytes), np.uint8)
+    for index, (start, end) in enumerate(zip(offsets, [*offsets[1:], len(data)], strict=True)):
+        try:
+            segment = imagecodecs.packbits_decode(data[start:end], out=plane + _RLE_SURPLUS_BYTES)
+        except (RuntimeError, ValueError) as error:
+            raise Quarantined("PIXELS_CODEC", f"RLE segment {index} is broken") from error
+        if len(segment) < plane:
+            raise Quarantined("PIXELS_TRUNCATED", f"RLE segment {index} of {len(segment)} bytes, {plane} expected")
+        out[index // size_bytes, :, size_bytes - 1 - index % size_bytes] = np.frombuffer(segment, np.uint8, plane)
+    return out.tobytes()

@@ -1,47 +1,76 @@
-"""Parsed file → image, by pydicom: stands in until the decoder of its own is there."""
+"""Parsed DICOM file → image record: stored values, modality LUT, luminance, padding, VOI LUT."""
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-import pydicom
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+from numpy.typing import NDArray
 
-from medray.data import codecs
-from medray.data.dataset import DicomFile
-from medray.errors import Quarantined
-from medray.types import Header, Image
-
-_LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601-7, section 2.5.1
+from medray.data import tags
+from medray.data.dataset import DataSet, DicomFile
+from medray.data.luts import luminance, modality_values, palette_luminance, voi_lut
+from medray.data.pixels import decode_stored
+from medray.types import Bool, Header, Image
 
 
 def image_of(file: DicomFile, header: Header, frame: int) -> Image:
-    codecs.register()
-    dataset = pydicom.dcmread(io.BytesIO(file.data))
-    syntax = dataset.file_meta.TransferSyntaxUID
-    plugin = codecs.PLUGIN if codecs.is_available(syntax) else ""
-    stored, _ = get_decoder(syntax).as_array(dataset, decoding_plugin=plugin, index=frame)
-    shape = (header.rows, header.columns) + ((3,) if header.samples > 1 else ())
-    if stored.shape != shape:
-        raise Quarantined("PIXELS_SIZE", f"decodes to {stored.shape}, the header says {shape}")
+    """One frame as a greyscale image.
+
+    Args:
+        file: an image that :func:`medray.data.checks.classify` let pass.
+        header: of the file and the frame.
+        frame: counted from 0.
+
+    Returns:
+        The image. Pixels are float32 (rows, columns): grey ones in modality units (PS3.3 C.11.1), MONOCHROME1 mirrored with its
+        VOI LUT and window so that larger is brighter; RGB and palette ones as luminance (BT.601) in the units of the colours.
+        Pixel padding (PS3.3 C.7.5.1.1.2) is marked invalid. Flags PIXELS_CONSTANT, J2K_DEPTH_DIFFERS, J2K_SIGN_DIFFERS are added.
+
+    Raises:
+        Excluded, Quarantined: as :func:`medray.data.pixels.stored_values` and the functions of :mod:`medray.data.luts`.
+    """
+    stored, flags = decode_stored(file, header, frame)
     valid = None
-    padding = dataset.get("PixelPaddingValue")
-    if padding is not None and stored.ndim == 2 and header.photometric != "PALETTE COLOR":
-        low, high = sorted((int(padding), int(dataset.get("PixelPaddingRangeLimit", padding))))
-        inside = (stored >= low) & (stored <= high)
-        valid = ~inside if inside.any() else None
-    if header.photometric == "PALETTE COLOR":
-        stored = apply_color_lut(stored, dataset)[..., :3]
     if stored.ndim == 3:
-        pixels = stored.astype(np.float32) @ _LUMINANCE
+        pixels = luminance(stored)
+    elif header.photometric == "PALETTE COLOR":
+        pixels = palette_luminance(stored, file.dataset, signed=header.signed)
     else:
-        if header.photometric == "MONOCHROME1":
-            last = -1 if header.signed else (1 << header.bits_stored) - 1
-            stored = (last - stored.astype(np.int64)).astype(stored.dtype)
-        pixels = np.asarray(apply_modality_lut(stored, dataset), dtype=np.float32)
-    if not np.isfinite(pixels).all():
-        raise Quarantined("PIXELS_NOT_FINITE", "the modality LUT gives values that are not finite")
-    return Image(pixels, valid, replace(header))
+        valid = _not_padding(stored, file.dataset, signed=header.signed)
+        pixels = modality_values(stored, file, header, frame)
+    if is_constant(stored, valid):
+        flags = (*flags, "PIXELS_CONSTANT")
+    if flags:
+        header = replace(header, flags=tuple(sorted({*header.flags, *flags})))
+    return Image(pixels, valid, header, voi_lut(file, header, frame))
+
+
+def _not_padding(stored: NDArray[Any], dataset: DataSet, *, signed: bool) -> Bool | None:
+    """bool (rows, columns), False on padding; None where there is none."""
+    value = _stored_value(dataset, tags.PIXEL_PADDING_VALUE, signed=signed)
+    if value is None:
+        return None
+    limit = _stored_value(dataset, tags.PIXEL_PADDING_RANGE_LIMIT, signed=signed)
+    if limit is None or limit == value:
+        valid = stored != value
+    else:
+        low, high = sorted((value, limit))
+        valid = (stored < low) | (stored > high)
+    return None if valid.all() else np.asarray(valid)
+
+
+def _stored_value(dataset: DataSet, tag: int, *, signed: bool) -> int | None:
+    """A value of the type of the stored values: US or SS, as Pixel Representation says (PS3.5 6.2)."""
+    value = dataset.whole(tag)
+    return value - (1 << 16) if value is not None and signed and value >= 1 << 15 else value
+
+
+def is_constant(values: NDArray[Any], valid: Bool | None = None) -> bool:
+    """Whether all valid pixels are equal, (rows, columns) or (rows, columns, samples); so where none is valid."""
+    if valid is not None:
+        values = values[valid]
+        return bool(len(values) == 0 or (values == values[0]).all())
+    first = values[0, 0]
+    return bool((values[0] == first).all() and (values == first).all())

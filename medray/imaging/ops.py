@@ -1,7 +1,7 @@
 """Preprocessing ops: each is one frozen spec and one pure function ``(image, spec) -> image``.
 
 Every op keeps the pixels float32 and the mask of valid pixels in step with them. Pixels must be finite. An op that
-changes the units of the pixels drops ``header.voi_window``, and one that changes their size in mm scales
+changes the units of the pixels drops ``header.voi_window`` and ``voi_lut``, and one that changes their size in mm scales
 ``header.spacing_mm``, so that neither is ever stale.
 """
 
@@ -17,13 +17,13 @@ from pydantic import Field, model_validator
 
 from medray.errors import Excluded, Quarantined
 from medray.spec import Spec
-from medray.types import Bool, Float32, Image
+from medray.types import Bool, Float32, Image, VoiLut
 
 Pixels = Annotated[int, Field(ge=1, le=16384)]
 
 
 class Window(Spec):
-    """Map a VOI window to [0, 1]: this one, else the image's own, else the full range of its valid pixels."""
+    """Map to [0, 1] by this window, else the image's own VOI LUT or window, else the full range of its valid pixels."""
 
     op: Literal["window"] = "window"
     centre: float | None = Field(None, description="window centre in the units of the pixels")
@@ -37,24 +37,58 @@ class Window(Spec):
 
 
 def window(image: Image, spec: Window) -> Image:
-    """Linear VOI function of DICOM PS3.3 C.11.2.1.2.1, with outputs from 0 to 1.
+    """The window of the spec by the linear VOI function, else the image's VOI LUT, else its window by its own VOI function.
+
+    Formulas of DICOM PS3.3 C.11.2.1.1 to C.11.2.1.3, with outputs from 0 to 1.
 
     Raises:
-        Quarantined: VOI_WINDOW_WIDTH where the image's own window is narrower than 1.
+        Quarantined: VOI_WINDOW_WIDTH where the image's own window is narrower than 1, or than its function allows.
     """
     if spec.centre is not None and spec.width is not None:
         return _unitless(image, _voi_linear(image.pixels, spec.centre, spec.width))
+    if image.voi_lut is not None:
+        return _unitless(image, _voi_table(image.pixels, image.voi_lut))
     if image.header.voi_window is not None:
-        return _unitless(image, _voi_linear(image.pixels, *image.header.voi_window))
+        return _unitless(image, VOI_FUNCTIONS[image.header.voi_function](image.pixels, *image.header.voi_window))
     values = _valid_pixels(image)
     return _unitless(image, _stretch(image.pixels, float(values.min()), float(values.max())))
 
 
 def _voi_linear(pixels: Float32, centre: float, width: float) -> Float32:
     if not width >= 1:
-        raise Quarantined("VOI_WINDOW_WIDTH", f"window width {width:g} is below 1", "DICOM PS3.3 C.11.2.1.2.1 asks for >= 1")
+        raise Quarantined("VOI_WINDOW_WIDTH", f"window width {width:g} is below 1")
     low = centre - 0.5 - (width - 1) / 2
     return _stretch(pixels, low, low + width - 1)
+
+
+def _voi_linear_exact(pixels: Float32, centre: float, width: float) -> Float32:
+    _check_positive(width)
+    return _stretch(pixels, centre - width / 2, centre + width / 2)
+
+
+def _voi_sigmoid(pixels: Float32, centre: float, width: float) -> Float32:
+    _check_positive(width)
+    exponent = np.clip(-4 * (pixels - np.float64(centre)) / width, -700, 700)  # exp overflows beyond
+    return _float32(1 / (1 + np.exp(exponent)))
+
+
+def _check_positive(width: float) -> None:
+    if not width > 0:
+        raise Quarantined("VOI_WINDOW_WIDTH", f"window width {width:g} is not above 0")
+
+
+def _voi_table(pixels: Float32, lut: VoiLut) -> Float32:
+    """Pixels that are no whole numbers take the nearest entry."""
+    indices = np.clip(np.rint(pixels - np.float64(lut.first)), 0, len(lut.values) - 1)
+    return _float32(lut.values[indices.astype(np.intp)])
+
+
+VOI_FUNCTIONS: Mapping[str, Callable[[Float32, float, float], Float32]] = {
+    "LINEAR": _voi_linear,
+    "LINEAR_EXACT": _voi_linear_exact,
+    "SIGMOID": _voi_sigmoid,
+}
+"""VOI LUT Function (0028,1056) → (pixels, centre, width) → values from 0 to 1."""
 
 
 class Percentile(Spec):
@@ -229,7 +263,7 @@ def _float32(array: Any) -> Float32:
 
 
 def _unitless(image: Image, pixels: Float32) -> Image:
-    return replace(image.with_pixels(pixels, image.valid), header=replace(image.header, voi_window=None))
+    return replace(image.with_pixels(pixels, image.valid), header=replace(image.header, voi_window=None), voi_lut=None)
 
 
 def _valid_pixels(image: Image) -> Float32:
