@@ -3,7 +3,7 @@
 From Python and notebooks:
 
 - ``medray.decode(bytes | path)`` → :class:`medray.types.Image`
-- ``medray.build_volume(folder | paths | bytes)`` → :class:`medray.data.volume.Volume`
+- ``medray.build_volume(folder | paths | bytes)`` → :class:`medray.data.volume.Volume`; ``medray.volume_stacks(…)`` lists the volumes there are
 - ``medray.open_bundle(uri).predict(paths | bytes | arrays)`` → a list of :class:`medray.bundle.Prediction`
 - ``medray.open_catalog(uri).to_arrow()`` → :class:`pyarrow.Table`
 
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from medray.bundle import open_bundle
     from medray.data.catalog import open_catalog
     from medray.data.dicom import decode
-    from medray.data.volume import build_volume
+    from medray.data.volume import build_volume, volume_stacks
 
-__all__ = ["build_volume", "decode", "open_bundle", "open_catalog"]
+__all__ = ["build_volume", "decode", "open_bundle", "open_catalog", "volume_stacks"]
 
 _HOME = {
     "build_volume": "medray.data.volume",
     "decode": "medray.data.dicom",
     "open_bundle": "medray.bundle",
     "open_catalog": "medray.data.catalog",
+    "volume_stacks": "medray.data.volume",
 }
 
 

@@ -39,7 +39,7 @@ class Volume:
     resampled).
 
     Attributes:
-        voxels: float32 (slices, rows, columns), in the units of the modality LUT: HU for CT.
+        voxels: float32 (slices, rows, columns), in the units of the modality LUT: HU for CT, also where it is MONOCHROME1.
         valid: bool (slices, rows, columns), False on pixel padding; None where every voxel counts.
         spacing_mm: distance of slices (of their planes, along the normal), of rows and of columns.
         affine: float64 (4, 4), LPS, see above; exact for every slice unless a flag VOLUME_GAP or VOLUME_TILT says otherwise.
@@ -237,7 +237,15 @@ def _images(objects: Sequence[Source], planes: Sequence[Plane]) -> Iterator[tupl
         for at in places:
             with boundary():
                 header = header_of(file, planes[at].frame)
-                image = image_of(file, header, planes[at].frame)
+                image = _quantity(file, header, planes[at].frame)
             if (header.sop_uid, header.rows, header.columns) != (planes[at].sop_uid, planes[at].rows, planes[at].columns):
                 raise StoreError("OBJECT_CHANGED", "a slice changed while the volume was built", "run again", retryable=True)
             yield at, image
+
+
+def _quantity(file: DicomFile, header: Header, frame: int) -> Image:
+    """The image without the mirroring of MONOCHROME1, which is meant for the eye: HU stay HU."""
+    if header.photometric != "MONOCHROME1":
+        return image_of(file, header, frame)
+    image = image_of(file, replace(header, photometric="MONOCHROME2", voi_window=None), frame)
+    return replace(image, header=replace(image.header, photometric=header.photometric))
