@@ -3,7 +3,8 @@
 From Python and notebooks:
 
 - ``medray.decode(bytes | path)`` → :class:`medray.types.Image`
-- ``medray.build_volume(folder | paths | bytes)`` → :class:`medray.data.volume.Volume`; ``medray.volume_stacks(…)`` lists the volumes there are
+- ``medray.build_volume(folder | paths | bytes)`` → :class:`medray.data.volume.Volume`;
+  ``medray.volume_stacks(…)`` lists what there is to build
 - ``medray.open_bundle(uri).predict(paths | bytes | arrays)`` → a list of :class:`medray.bundle.Prediction`
 - ``medray.open_catalog(uri).to_arrow()`` → :class:`pyarrow.Table`
 
