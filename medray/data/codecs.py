@@ -42,7 +42,7 @@ _ELSEWHERE = {uid.JPIPHTJ2KReferenced, uid.JPIPHTJ2KReferencedDeflate}
 _MULTI_COMPONENT = {uid.JPEG2000MCLossless, uid.JPEG2000MC}
 
 MAX_TILES = 4096
-MAX_JPEG_2000_VALUES = 1 << 26  # OpenJPEG holds 12 bytes for each
+MAX_JPEG_2000_VALUES = 1 << 27  # OpenJPEG holds up to 8 bytes for each beside the image
 _JCS_RGB, _JCS_YCBCR = 2, 3  # libjpeg's J_COLOR_SPACE
 _JPEG_SOS, _JPEG_EOI = b"\xff\xda", b"\xff\xd9"  # start of scan, end of image (ITU-T T.81 table B.1)
 _YBR = ("YBR_FULL", "YBR_FULL_422")
@@ -106,7 +106,8 @@ def _check(data: bytes, stated: CodeStream, header: Header) -> None:
     if size != (header.rows, header.columns, header.samples) or stated.bits > max(header.bits_allocated, 8):
         raise Quarantined("PIXELS_SIZE", f"the code stream holds {size} of {stated.bits} bits, not what the header says")
     if stated.codec != "JPEG 2000":
-        if data.rfind(_JPEG_EOI) < data.rfind(_JPEG_SOS):  # libjpeg would fill up with grey, CharLS search for seconds
+        end = data.rfind(_JPEG_EOI)
+        if end < 0 or data.find(_JPEG_SOS, end) >= 0:  # libjpeg would fill up with grey, CharLS search for seconds
             raise Quarantined("PIXELS_TRUNCATED", f"the {stated.codec} code stream has no end")
     elif stated.subsampled or not 1 <= stated.tiles <= MAX_TILES:
         raise Quarantined("PIXELS_CODEC", f"a JPEG 2000 code stream of {stated.tiles} tiles, or of components of several sizes")
@@ -141,12 +142,12 @@ def _jpeg_ls(data: bytes, stated: CodeStream, header: Header) -> Pixels:
 
 
 def _jpeg_2000(data: bytes, stated: CodeStream, header: Header) -> Pixels:
-    """OpenJPEG, and for reversible HTJ2K the twice as fast OpenJPH.
+    """OpenJPEG, and for reversible HTJ2K of a plain main header the twice as fast OpenJPH.
 
     imagecodecs' OpenJPH wraps irreversible values around that overshoot the range (0 becomes 255), where OpenJPEG clips them. It
     also hides errors: the rows from the error on are 0. So a last row of zeros is decoded again by OpenJPEG, which raises.
     """
-    if stated.high_throughput and stated.reversible and data.startswith(b"\xff\x4f"):
+    if stated.openjph and stated.reversible and data.startswith(b"\xff\x4f"):
         pixels = np.asarray(imagecodecs.htj2k_decode(data, planar=False))
         if pixels.ndim >= 2 and pixels[-1].reshape(pixels.shape[1], -1)[:, -1].any():
             return pixels
@@ -162,20 +163,34 @@ _DECODERS: Mapping[str, Callable[[bytes, CodeStream, Header], Pixels]] = {
 
 
 def _rle(data: bytes, header: Header) -> Pixels:
-    """PS3.5 G: one segment for each byte of a sample, the high one first, then the next sample's."""
+    """PS3.5 G: one segment for each byte of a sample, the high one first, then the next sample's.
+
+    Segment by segment: imagecodecs' decoder of whole frames leaves memory as it was where a segment is short.
+    """
     size_bytes = header.bits_allocated // 8
     if not size_bytes:
         raise Quarantined("PIXELS_BITS", "RLE of 1-bit values")
     offsets = _rle_offsets(data, header.samples * size_bytes)
-    plane = header.rows * header.columns
-    try:
-        raw = imagecodecs.dicomrle_decode(data, np.dtype(f"<u{size_bytes}"), out=plane * len(offsets))
-    except (RuntimeError, ValueError):
-        raw = _rle_by_segment(data, offsets, plane, size_bytes)
-    if len(raw) != plane * len(offsets):
-        raise Quarantined("PIXELS_TRUNCATED", f"RLE of {len(raw)} bytes, {plane * len(offsets)} expected")
-    planes = np.frombuffer(raw, f"<u{size_bytes}").reshape(header.samples, header.rows, header.columns)
-    return np.moveaxis(planes, 0, -1) if header.samples > 1 else planes[0]
+    values = np.empty((header.samples, header.rows, header.columns), f"<u{size_bytes}")
+    octets = values.view(np.uint8).reshape(header.samples, -1, size_bytes)
+    for index, (start, end) in enumerate(zip(offsets, [*offsets[1:], len(data)], strict=True)):
+        sample, byte = divmod(index, size_bytes)
+        octets[sample, :, size_bytes - 1 - byte] = _rle_segment(data[start:end], octets.shape[1])
+    return np.moveaxis(values, 0, -1) if header.samples > 1 else values[0]
+
+
+def _rle_segment(data: bytes, length: int) -> NDArray[np.uint8]:
+    """The bytes of a segment; some encoders write a run too many."""
+    for surplus in (0, _RLE_SURPLUS_BYTES):
+        try:
+            found = imagecodecs.packbits_decode(data, out=length + surplus)
+        except (RuntimeError, ValueError) as error:  # also for a byte too many
+            broken = error
+            continue
+        if len(found) < length:
+            raise Quarantined("PIXELS_TRUNCATED", f"an RLE segment of {len(found)} bytes, {length} expected")
+        return np.frombuffer(found, np.uint8, length)
+    raise Quarantined("PIXELS_CODEC", "an RLE segment is broken") from broken
 
 
 def _rle_offsets(data: bytes, segments: int) -> tuple[int, ...]:
@@ -188,17 +203,3 @@ def _rle_offsets(data: bytes, segments: int) -> tuple[int, ...]:
     if any(start >= end for start, end in zip([_RLE_HEADER.size - 1, *offsets], [*offsets, len(data)], strict=True)):
         raise Quarantined("PIXELS_CODEC", "the RLE segment table does not fit the data")
     return tuple(offsets)
-
-
-def _rle_by_segment(data: bytes, offsets: tuple[int, ...], plane: int, size_bytes: int) -> bytes:
-    """Segments that hold some bytes too many, which imagecodecs refuses as a whole."""
-    out = np.empty((len(offsets) // size_bytes, plane, size_bytes), np.uint8)
-    for index, (start, end) in enumerate(zip(offsets, [*offsets[1:], len(data)], strict=True)):
-        try:
-            segment = imagecodecs.packbits_decode(data[start:end], out=plane + _RLE_SURPLUS_BYTES)
-        except (RuntimeError, ValueError) as error:
-            raise Quarantined("PIXELS_CODEC", f"RLE segment {index} is broken") from error
-        if len(segment) < plane:
-            raise Quarantined("PIXELS_TRUNCATED", f"RLE segment {index} of {len(segment)} bytes, {plane} expected")
-        out[index // size_bytes, :, size_bytes - 1 - index % size_bytes] = np.frombuffer(segment, np.uint8, plane)
-    return out.tobytes()

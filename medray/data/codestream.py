@@ -10,7 +10,9 @@ _SOF = {0xC0: "JPEG", 0xC1: "JPEG", 0xC2: "JPEG", 0xC3: "JPEG lossless", 0xF7: "
 _RGB_IDS = (b"RGB", b"rgb")
 _SOC_SIZ = b"\xff\x4f\xff\x51"
 _SCAN, _TILE_PART = 0xDA, 0x90
-_CAPABILITIES, _CODING_STYLE = 0x50, 0x52  # ITU-T T.814 A.3, T.800 A.6.1
+_CAPABILITIES, _SIZE, _CODING_STYLE, _QUANTIZATION = 0x50, 0x51, 0x52, 0x5C  # ITU-T T.814 A.3, T.800 A.5.1, A.6.1, A.6.4
+_MAIN_HEADER = [_CAPABILITIES, _SIZE, _CODING_STYLE, _QUANTIZATION]
+_COMMENT, _TILE_LENGTHS = 0x64, 0x55
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,8 @@ class CodeStream:
         subsampled: whether JPEG 2000 components differ in size.
         tiles: number of JPEG 2000 tiles; 0 where they do not cover the image as T.800 B.3 asks for.
         reversible: whether JPEG 2000 uses the 5-3 wavelet and so stays within its range of values.
-        high_throughput: whether JPEG 2000 blocks are of Part 15.
+        openjph: whether JPEG 2000 blocks are of Part 15 and the main header is as whole and plain as OpenJPH needs it: it crashes
+            where COD or QCD are missing or too short.
     """
 
     codec: str = ""
@@ -38,7 +41,7 @@ class CodeStream:
     subsampled: bool = False
     tiles: int = 1
     reversible: bool = False
-    high_throughput: bool = False
+    openjph: bool = False
 
 
 def read(data: bytes) -> CodeStream:
@@ -83,11 +86,8 @@ def _jpeg2000(data: bytes, start: int) -> CodeStream:
         return CodeStream()
     fits = tile_left <= left < min(right, tile_left + tile_columns) and tile_top <= top < min(bottom, tile_top + tile_rows)
     tiles = -(-(right - tile_left) // tile_columns) * -(-(bottom - tile_top) // tile_rows)
-    reversible = high_throughput = False
-    for marker, at, length in _segments(data, start + 2, _TILE_PART):
-        if marker == _CODING_STYLE and length >= 10 and at + 10 <= len(data):
-            reversible = data[at + 9] == 1
-        high_throughput |= marker == _CAPABILITIES
+    segments = [(marker, data[at : at + length]) for marker, at, length in _segments(data, start + 2, _TILE_PART)]
+    styles = [value for marker, value in segments if marker == _CODING_STYLE]
     return CodeStream(
         "JPEG 2000",
         bottom - top,
@@ -97,6 +97,18 @@ def _jpeg2000(data: bytes, start: int) -> CodeStream:
         signed=bool(components[0] & 0x80),
         subsampled=any(factor != 1 for factor in components[1::3] + components[2::3]),
         tiles=tiles if fits else 0,
-        reversible=reversible,
-        high_throughput=high_throughput,
+        reversible=bool(styles) and styles[-1][9:10] == b"\x01",
+        openjph=_suits_openjph(segments),
     )
+
+
+def _suits_openjph(segments: list[tuple[int, bytes]]) -> bool:
+    steering = sorted(segment for segment in segments if segment[0] not in (_COMMENT, _TILE_LENGTHS))
+    if [marker for marker, _ in steering] != _MAIN_HEADER:
+        return False
+    capabilities, _, style, quantization = (value for _, value in steering)
+    if len(style) < 10 or len(capabilities) < 6 or not quantization:
+        return False
+    levels, precincts = style[5], style[0] & 1
+    reversible = quantization[0] & 0x1F == 0 and len(quantization) == 2 + 3 * levels
+    return levels <= 32 and len(style) == 10 + precincts * (levels + 1) and reversible

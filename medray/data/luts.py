@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medray.data import tags
+from medray.data.blocks import by_blocks
 from medray.data.dataset import DataSet, DicomFile
 from medray.data.functional import element_source
 from medray.data.header import mirror_sum, rescale
@@ -35,10 +36,14 @@ class Table:
     values: NDArray[np.unsignedinteger[Any]]
     bits: int
 
-    def indices(self, values: NDArray[Any]) -> NDArray[np.intp]:
-        """The entry of each value."""
-        found: NDArray[np.intp] = np.subtract(values, self.first, dtype=np.intp)
-        return np.clip(found, 0, len(self.values) - 1, out=found)
+    def look_up(self, entries: Float32, values: NDArray[Any]) -> Float32:
+        """What stands in ``entries`` (as many as the table has) for each value, float32 of the values' shape."""
+
+        def found(block: NDArray[Any]) -> Float32:
+            indices = np.subtract(block, self.first, dtype=np.intp)
+            return np.asarray(np.take(entries, indices, mode="clip"))
+
+        return by_blocks(found, values)
 
 
 def table(source: DataSet, descriptor: int, data: int, *, signed: bool, segmented: int | None = None) -> Table:
@@ -83,7 +88,7 @@ def modality_values(stored: NDArray[Any], file: DicomFile, header: Header, frame
     if item := file.dataset.first_item(tags.MODALITY_LUT_SEQUENCE):
         lut = table(item, tags.LUT_DESCRIPTOR, tags.LUT_DATA, signed=header.signed)
         values: Float32 = lut.values.astype(np.float32)
-        return np.asarray(((1 << lut.bits) - 1 - values if inverted else values)[lut.indices(stored)])
+        return lut.look_up((1 << lut.bits) - 1 - values if inverted else values, stored)
     if inverted:
         stored = np.subtract(stored.dtype.type(-1 if header.signed else (1 << header.bits_stored) - 1), stored)
     slope, intercept = rescale(file.dataset, frame) or (1.0, 0.0)
@@ -107,14 +112,18 @@ def rescaled(stored: NDArray[Any], slope: float, intercept: float) -> Float32:
         if intercept:
             values += np.float32(intercept)
         return values
-    wide: Float64 = np.multiply(stored, slope, dtype=np.float64)
-    wide += intercept
-    return wide.astype(np.float32)
+
+    def in_float64(block: NDArray[Any]) -> Float32:
+        wide: Float64 = np.multiply(block, slope, dtype=np.float64)
+        wide += intercept
+        return wide.astype(np.float32)
+
+    return by_blocks(in_float64, stored)
 
 
 def luminance(rgb: NDArray[Any]) -> Float32:
     """Luma Y' of RGB values (…, 3) in their units, float32 (…)."""
-    return np.asarray(rgb.astype(np.float32) @ _LUMINANCE)
+    return by_blocks(lambda block: block.astype(np.float32) @ _LUMINANCE, rgb)
 
 
 def palette_luminance(indices: NDArray[Any], dataset: DataSet, *, signed: bool) -> Float32:
@@ -130,7 +139,7 @@ def palette_luminance(indices: NDArray[Any], dataset: DataSet, *, signed: bool) 
     if len({(len(channel.values), channel.first) for channel in channels}) > 1:
         raise Quarantined("PIXELS_LUT", "the three tables of the palette differ in size")
     tones = luminance(np.stack([channel.values for channel in channels], axis=-1))
-    return np.asarray(tones[channels[0].indices(indices)])
+    return channels[0].look_up(tones, indices)
 
 
 def voi_lut(file: DicomFile, header: Header, frame: int) -> VoiLut | None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydicom.uid import ExplicitVRBigEndian
 
 from medray.data import codecs, tags
+from medray.data.blocks import by_blocks
 from medray.data.dataset import DicomFile
 from medray.data.encapsulation import frame_bytes
 from medray.errors import Quarantined
@@ -156,8 +157,12 @@ def rgb_of(ybr: Pixels, bits: int) -> Pixels:
         ybr: (rows, columns, 3) of values from 0 to 2**bits - 1.
         bits: of a sample.
     """
-    values = ybr.astype(np.float32)
-    values[..., 1:] -= 1 << (bits - 1)
-    rgb = values @ _YBR_TO_RGB
-    rgb += np.float32(0.5)
-    return np.clip(np.floor(rgb, out=rgb), 0, (1 << bits) - 1, out=rgb).astype(ybr.dtype)
+
+    def converted(block: Pixels) -> Pixels:
+        values = block.astype(np.float32)
+        values[..., 1:] -= 1 << (bits - 1)
+        rgb = values @ _YBR_TO_RGB
+        rgb += np.float32(0.5)
+        return np.clip(np.floor(rgb, out=rgb), 0, (1 << bits) - 1, out=rgb).astype(block.dtype)
+
+    return by_blocks(converted, ybr)
