@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +20,9 @@ if TYPE_CHECKING:
     from obstore import GetOptions
     from obstore.store import ClientConfig
 
+PAGE = 10_000
+HELD = 100_000
+"""Objects that a listing holds back to put them in order: some servers list ``a/x`` before ``a-b``."""
 RETRY_S, TIMEOUT_S = 30.0, 10.0
 _ENVIRONMENT = (
     "AWS_ENDPOINT_URL_S3",
@@ -84,7 +91,7 @@ def pages(uri: str) -> Iterator[list[ObjectInfo]]:
     store, key = _place(uri)
     root = f"{uri.split('/', 3)[0]}//{uri.split('/', 3)[2]}"
     empty = True
-    for page in obstore.list(store, key or None, chunk_size=1000):
+    for page in _unbroken(store, key or None):
         empty = False
         yield [ObjectInfo(f"{root}/{item['path']}", item["size"], (item["e_tag"] or "").strip('"')) for item in page]
     if empty and key:
@@ -93,6 +100,44 @@ def pages(uri: str) -> Iterator[list[ObjectInfo]]:
         except FileNotFoundError:
             return
         yield [ObjectInfo(uri, item["size"], (item["e_tag"] or "").strip('"'))]
+
+
+def in_order(found: Iterator[list[ObjectInfo]], uri: str) -> Iterator[list[ObjectInfo]]:
+    """A listing in pages of at most 10,000 objects, sorted by URI.
+
+    Raises:
+        StoreError: STORE_ORDER where sorting would take more than 100,000 objects at a time.
+    """
+    held: list[ObjectInfo] = []
+    last = ""
+    for part in chain(found, [None]):
+        held += part or []
+        while held and (part is None or len(held) >= HELD + PAGE):
+            held.sort(key=attrgetter("uri"))
+            page, held = held[:PAGE], held[PAGE:]
+            if page[0].uri < last:
+                raise StoreError("STORE_ORDER", f"the server lists {uri} out of order", "take its folders one by one")
+            last = page[-1].uri
+            yield page
+
+
+def _unbroken(store: Any, prefix: str | None) -> Iterator[list[Any]]:
+    """A listing that goes on after its last object where an answer breaks off, which obstore does not try again."""
+    import obstore
+    from obstore.exceptions import GenericError
+
+    last, failures = None, 0
+    while True:
+        try:
+            for page in obstore.list(store, prefix, offset=last, chunk_size=1000):
+                yield list(page)
+                last, failures = page[-1]["path"], 0
+            return
+        except GenericError as error:
+            failures += 1
+            if "response body" not in str(error).split("Debug source")[0] or failures > 5:
+                raise
+            time.sleep(random.uniform(0.05, 0.1) * 2**failures)
 
 
 def get(uri: str, bounds: tuple[int, int] | None = None, etag: str | None = None) -> bytes:

@@ -23,6 +23,7 @@ from typing import Any
 import fsspec
 
 from medray.data import local, objects
+from medray.data.objects import PAGE, in_order
 from medray.data.objects import ObjectInfo as ObjectInfo
 from medray.data.objects import region as region
 from medray.data.troubles import changed
@@ -30,9 +31,6 @@ from medray.data.troubles import store_error as store_error
 from medray.data.troubles import translated as translated
 from medray.errors import StoreError
 
-PAGE = 10_000
-HELD = 100_000
-"""Objects that a listing holds back to put them in order: some servers list ``a/x`` before ``a-b``."""
 THREADS = 32
 
 Get = Callable[[str, tuple[int, int] | None, str | None], bytes]
@@ -59,6 +57,10 @@ def filesystem(uri: str) -> tuple[Any, str]:
     """
     uri = normalise(uri)
     protocol = uri.split("://", 1)[0] if "://" in uri else "file"
+    if protocol in ("dicomweb", "dicomwebs"):
+        from medray.data.dicomweb import DicomWeb
+
+        fsspec.register_implementation(protocol, DicomWeb, clobber=True)
     try:
         fs, path = fsspec.core.url_to_fs(uri, **(_s3_options() if protocol in ("s3", "s3a") else {}))
         return fs, str(path)
@@ -104,7 +106,7 @@ def pages(uri: str) -> Iterator[list[ObjectInfo]]:
     """
     uri = normalise(uri)
     with translated(uri):
-        found = _ordered(_listed(uri), uri)
+        found = in_order(_listed(uri), uri)
         first = next(found, None)
         if first is None:
             if exists(uri):
@@ -127,28 +129,6 @@ def _listed(uri: str) -> Iterator[list[ObjectInfo]]:
     found = [_info(fs, info) for info in fs.find(path, detail=True).values() if info["type"] == "file"]
     found.sort(key=attrgetter("uri"))
     yield from (found[start : start + PAGE] for start in range(0, len(found), PAGE))
-
-
-def _ordered(found: Iterator[list[ObjectInfo]], uri: str) -> Iterator[list[ObjectInfo]]:
-    held: list[ObjectInfo] = []
-    last = ""
-    for part in found:
-        held += part
-        while len(held) >= HELD + PAGE:
-            held.sort(key=attrgetter("uri"))
-            page, held = held[:PAGE], held[PAGE:]
-            last = _in_order(last, page, uri)
-            yield page
-    held.sort(key=attrgetter("uri"))
-    for start in range(0, len(held), PAGE):
-        last = _in_order(last, held[start : start + PAGE], uri)
-        yield held[start : start + PAGE]
-
-
-def _in_order(last: str, page: list[ObjectInfo], uri: str) -> str:
-    if page[0].uri < last:
-        raise StoreError("STORE_ORDER", f"the server lists {uri} out of order", "ingest its folders one by one")
-    return page[-1].uri
 
 
 def _info(fs: Any, info: dict[str, Any]) -> ObjectInfo:
