@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -47,9 +47,9 @@ def _connection() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(":memory:", config=locked)
 
 
-def hashes(texts: pa.ChunkedArray) -> pa.Array:
-    """A 64-bit hash of each text, uint64 (n,); the same in one process only."""
+def hashes(parts: Iterable[pa.ChunkedArray]) -> Iterator[pa.Array]:
+    """A 64-bit hash of each text of each part, uint64 (n,); the same in one process only."""
     with _connection() as connection:
-        connection.register("texts", pa.table({"text": texts}))
-        found = connection.sql("SELECT hash(text) AS hash FROM texts").to_arrow_table()
-    return found["hash"].combine_chunks()
+        for part in parts:
+            connection.register("texts", pa.table({"text": part}))
+            yield connection.sql("SELECT hash(text) AS hash FROM texts").to_arrow_table()["hash"].combine_chunks()

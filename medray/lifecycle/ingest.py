@@ -60,17 +60,18 @@ def ingest(
     """
     labels = read_labels(labels_uri) if labels_uri else None
     catalog = Catalog(catalog_uri)
-    update = Update(catalog.table(), progress)
+    table = catalog.table()
+    update = Update(table, progress)
     for source in disjoint([sources] if isinstance(sources, str) else sources):
         update.source(source)
-    settle_duplicates(catalog.table(), progress)
+    settle_duplicates(table, progress)
     labelled = None
     if labels is not None:
         labelled = join_keys(catalog.images(), labels)
         if not labelled:
             raise LabelError("LABELS_NO_MATCH", f"no image of {catalog.uri} has a label in {labels_uri}", "check the key column")
         catalog.set_labels(labels)
-    return _summary(catalog, update, labelled)
+    return _summary(table, update, labelled)
 
 
 def disjoint(sources: Iterable[str]) -> list[str]:
@@ -209,14 +210,14 @@ def gone(rows: pa.Table) -> pa.Table:
     return rows
 
 
-def _summary(catalog: Catalog, update: Update, labelled: int | None) -> IngestSummary:
+def _summary(table: KeyedTable, update: Update, labelled: int | None) -> IngestSummary:
     """Count the catalog's rows of the sources, and compare with what the run saw.
 
     Raises:
         RunError: RUN_DOES_NOT_RECONCILE.
     """
     states, reasons = Counter[str](), Counter[str]()
-    for rows in catalog.table().scan(["shard_uri", "state", "code"]):
+    for rows in table.scan(["shard_uri", "state", "code"]):
         present = rows.filter(pc.and_(pc.not_equal(rows["code"], GONE), _under(rows["shard_uri"], update.sources)))
         states.update(present["state"].to_pylist())
         reasons.update(code for code in present["code"].to_pylist() if code)

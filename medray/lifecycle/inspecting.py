@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from typing import TypeVar
 
@@ -60,7 +61,8 @@ class _Read:
 
     @property
     def whole(self) -> bool:
-        return self.error is None and len(self.data) >= self.item.info.size
+        size = self.item.info.size
+        return self.error is None and (len(self.data) >= size if size >= 0 else bool(self.data))
 
     def content(self) -> bytes:
         """The bytes.
@@ -117,7 +119,7 @@ def _entries(reads: list[_Read]) -> Iterator[Entry]:
             continue
         if header is None:
             short.append(read)
-        elif UID(header.transfer_syntax).is_encapsulated:
+        elif _is_encapsulated(header.transfer_syntax):
             compressed.append((read, header))
         else:
             yield read.item.entry(header, _sha256(read))
@@ -132,6 +134,12 @@ def _header(read: _Read) -> Header | None:
     if header is None and read.whole:
         raise Quarantined("DICOM_TRUNCATED", "the file ends inside its header")
     return header
+
+
+@cache
+def _is_encapsulated(transfer_syntax: str) -> bool:
+    uid = UID(transfer_syntax)
+    return uid.is_transfer_syntax and uid.is_encapsulated
 
 
 def _next_end(read: _Read) -> int:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medray.data import store
-from medray.data.catalog import GONE, SCHEMA, open_catalog
+from medray.data.catalog import GONE, open_catalog
 from medray.data.query import query
 from medray.data.store import ObjectInfo
 from medray.errors import ConfigError, StoreError
@@ -65,8 +65,7 @@ def retry(catalog_uri: str, code: str | None = None, progress: Progress | None =
     Raises:
         StoreError: CATALOG_NOT_FOUND, …
     """
-    catalog = open_catalog(catalog_uri)
-    table = catalog.table()
+    table = open_catalog(catalog_uri).table()
     keys = sorted({key for part in table.scan(["shard_uri", "state", "code"]) for key in _troubled(part, code)})
     found = _now(keys)
     infos = [info for info in found if isinstance(info, ObjectInfo)]
@@ -74,18 +73,13 @@ def retry(catalog_uri: str, code: str | None = None, progress: Progress | None =
     update = Update(table, progress, len(infos))
     update.look(infos)
     table.rewrite(lambda content: _marked(content, missing))
-    settle_duplicates(catalog.table(), progress)
-    read = pa.concat_tables(
-        [SCHEMA.empty_table().select(["shard_uri", "state", "code"]), *catalog.table().scan(["shard_uri", "state", "code"])]
-    )
-    read = read.filter(pc.is_in(read["shard_uri"], value_set=pa.array([info.uri for info in infos], pa.string())))
-    codes = Counter(code for code in read["code"].to_pylist() if code)
-    return {
-        "objects": len(read),
-        "images": len(read) - codes.total(),
-        "gone": len(missing),
-        "reasons": dict(sorted(codes.items())),
-    }
+    settle_duplicates(table, progress)
+    again, codes = pa.array([info.uri for info in infos], pa.string()), Counter[str]()
+    for part in table.scan(["shard_uri", "code"]):
+        codes.update(part.filter(pc.is_in(part["shard_uri"], value_set=again))["code"].to_pylist())
+    images = codes.pop("", 0)
+    reasons = dict(sorted(codes.items()))
+    return {"objects": images + codes.total(), "images": images, "gone": len(missing), "reasons": reasons}
 
 
 def _troubled(rows: pa.Table, code: str | None) -> list[str]:

@@ -111,12 +111,21 @@ def with_decision(table: pa.Table, threshold: float) -> pa.Table:
 
 
 def table_bytes(table: pa.Table, name: str) -> bytes:
-    """The table as a Parquet or CSV file, by the name's ending."""
+    """The table as a Parquet or CSV file, by the name's ending.
+
+    In CSV, text that a spreadsheet would take for a formula is preceded by ``'``.
+    """
     if name.endswith(".csv"):
         sink = pa.BufferOutputStream()
-        pyarrow.csv.write_csv(table, sink)
+        pyarrow.csv.write_csv(pa.table({name: _plain(table[name]) for name in table.column_names}), sink)
         return bytes(sink.getvalue())
     return parquet_bytes(table)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not pa.types.is_string(column.type):
+        return column
+    return pa.compute.replace_substring_regex(column, r"\A([=+\-@\t\r])", r"'\1")
 
 
 @contextmanager

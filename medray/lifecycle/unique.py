@@ -29,11 +29,10 @@ def settle_duplicates(table: KeyedTable, progress: Progress | None = None) -> No
     Raises:
         StoreError
     """
-    rows = _involved(table, _repeated(table))
-    if not len(rows):
-        return
-    rows = settled(_with_contents(rows, progress), IMAGE)
-    table.rewrite(lambda content: _updated(content, rows))
+    twice, decided = _shared(table)
+    if len(twice) or decided:
+        rows = settled(_with_contents(_involved(table, twice), progress), IMAGE)
+        table.rewrite(lambda content: _updated(content, rows))
 
 
 def _taking_part(rows: pa.Table) -> pa.Table:
@@ -42,19 +41,28 @@ def _taking_part(rows: pa.Table) -> pa.Table:
     return rows.filter(pc.or_(pc.equal(rows["state"], IMAGE), decided))
 
 
-def _repeated(table: KeyedTable) -> pa.Array:
-    """Hashes of the SOP Instance UIDs that more than one row has; memory holds 8 bytes for each row."""
-    found = [hashes(_taking_part(rows)["sop_uid"]).to_numpy() for rows in table.scan(["sop_uid", "state", "code"])]
-    ordered = np.sort(np.concatenate([np.empty(0, np.uint64), *found]))
-    return pa.array(np.unique(ordered[1:][ordered[1:] == ordered[:-1]]), pa.uint64())
+def _shared(table: KeyedTable) -> tuple[pa.Array, bool]:
+    """Hashes of the SOP Instance UIDs that more than one row has, and whether an earlier call decided about any row.
+
+    Memory holds 8 bytes for each row.
+    """
+    decided: list[bool] = []
+
+    def uids() -> Iterator[pa.ChunkedArray]:
+        for rows in map(_taking_part, table.scan(["sop_uid", "state", "code"])):
+            decided.append(pc.any(pc.not_equal(rows["code"], "")).as_py() is True)
+            yield rows["sop_uid"]
+
+    ordered = np.sort(np.concatenate([np.empty(0, np.uint64), *(found.to_numpy() for found in hashes(uids()))]))
+    return pa.array(np.unique(ordered[1:][ordered[1:] == ordered[:-1]]), pa.uint64()), any(decided)
 
 
 def _involved(table: KeyedTable, twice: pa.Array) -> pa.Table:
     """The rows whose SOP Instance UID is there more than once, or was."""
     parts = [SCHEMA.empty_table().select(_COLUMNS)]
     for rows in map(_taking_part, table.scan(_COLUMNS)):
-        shared = pc.is_in(hashes(rows["sop_uid"]), value_set=twice)
-        parts.append(rows.filter(pc.or_(shared, pc.not_equal(rows["code"], ""))))
+        (hashed,) = hashes([rows["sop_uid"]])
+        parts.append(rows.filter(pc.or_(pc.is_in(hashed, value_set=twice), pc.not_equal(rows["code"], ""))))
     return pa.concat_tables(parts)
 
 
