@@ -7,7 +7,6 @@ from functools import cache
 
 from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import (
-    AllTransferSyntaxes,
     DeflatedExplicitVRLittleEndian,
     MediaStorageDirectoryStorage,
     RLELossless,
@@ -15,6 +14,7 @@ from pydicom.uid import (
 )
 
 from medray.data import tags
+from medray.data.codecs import check_syntax
 from medray.data.dataset import UNDEFINED_LENGTH, DataSet, DicomFile
 from medray.data.functional import group
 from medray.data.header import sop_class
@@ -34,14 +34,12 @@ def classify(file: DicomFile) -> None:
     """Return for an image that can be decoded; raise for everything else.
 
     Raises:
-        Excluded: OBJECT_DICOMDIR, OBJECT_SEGMENTATION, OBJECT_NOT_AN_IMAGE, PIXELS_FLOAT.
+        Excluded: OBJECT_DICOMDIR, OBJECT_SEGMENTATION, OBJECT_NOT_AN_IMAGE, PIXELS_FLOAT, or as :func:`check_syntax`.
         Quarantined: a broken or contradictory header.
     """
     _check_frames(file.dataset)
     _check_class(file)
-    syntax = file.meta.text(tags.TRANSFER_SYNTAX)
-    if syntax not in AllTransferSyntaxes:
-        raise Quarantined("DICOM_UNKNOWN_TRANSFER_SYNTAX", "the transfer syntax is none of the standard")
+    check_syntax(file.meta.text(tags.TRANSFER_SYNTAX))
     if file.pixels is None:
         raise Quarantined("PIXELS_MISSING", "an image object without pixel data")
     _check_identifiers(file)
@@ -138,7 +136,7 @@ def _check_groups(found: DataSet) -> None:
 
 def _check_rescale(found: DataSet) -> None:
     """Modality values can be known (PS3.3 C.11.1): a slope that is no number or 0, or CT without one, is refused."""
-    if tags.MODALITY_LUT_SEQUENCE in found:
+    if found.items.get(tags.MODALITY_LUT_SEQUENCE):
         return
     frames = len(found.items.get(tags.PER_FRAME_GROUPS, ())) or 1
     transformed = [group(found, frame, tags.PIXEL_VALUE_TRANSFORMATION) or found for frame in range(frames)]
