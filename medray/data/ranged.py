@@ -11,6 +11,7 @@ from medray.data.troubles import changed
 from medray.errors import StoreError
 
 MIN_BYTES, MAX_BYTES = 64 << 10, 8 << 20
+PART_BYTES = 2 << 20
 MAX_READ_BYTES = 16 << 20
 UNKNOWN_BYTES = 1 << 62
 
@@ -67,9 +68,12 @@ class RangedFile(io.RawIOBase):
         follows = self._start <= self._position <= end + self._ahead
         self._ahead = min(self._ahead * 2, MAX_BYTES) if follows else max(self._ahead // 4, MIN_BYTES)
         stop = min(self._size, self._position + max(wanted, self._ahead))
-        (answer,) = store.read_many([self._info.uri], [(self._position, stop)], [self._info.etag])
-        if isinstance(answer, StoreError):
-            raise answer
-        if len(answer) != stop - self._position and self._info.size >= 0:
-            raise changed(self._info.uri)
-        self._start, self._data = self._position, answer
+        starts = range(self._position, stop, PART_BYTES)
+        bounds = [(start, min(start + PART_BYTES, stop)) for start in starts]
+        parts = store.read_many([self._info.uri] * len(bounds), bounds, [self._info.etag] * len(bounds))
+        for part, (start, end) in zip(parts, bounds, strict=True):
+            if isinstance(part, StoreError):
+                raise part
+            if len(part) != end - start and self._info.size >= 0:
+                raise changed(self._info.uri)
+        self._start, self._data = self._position, b"".join(part for part in parts if isinstance(part, bytes))

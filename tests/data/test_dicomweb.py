@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from faults import faulty
@@ -12,6 +13,7 @@ from orthanc import PASSWORD, USER, missing, orthanc_running, request
 from medray.data import archive, dicomweb, store
 from medray.data.synthetic import SyntheticSpec, write_archive
 from medray.errors import StoreError
+from medray.lifecycle.ingest import ingest
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,12 @@ def test_every_instance_is_listed_and_its_file_is_read(root: str, server: str, m
     assert data == [wanted[info.etag] for info in found]
     assert archive.read_many([found[0].uri], [(128, 132)]) == [b"DICM"]
     assert store.read(found[0].uri) == wanted[found[0].etag]
+
+
+def test_a_server_is_ingested_and_a_second_run_reads_nothing(root: str, tmp_path: Path) -> None:
+    first = ingest(root, str(tmp_path / "catalog"))
+    assert (first.objects, first.images, first.unchanged) == (12, 12, 0)
+    assert ingest(root, str(tmp_path / "catalog")).unchanged == 12
 
 
 def test_a_study_a_series_or_an_instance_is_a_source(root: str) -> None:
