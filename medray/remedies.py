@@ -12,6 +12,7 @@ REMEDIES = {
     "IMAGE_LARGER_THAN_PAD": "raise the size of the pad op, or resize before it",
     "IMAGE_MULTI_FRAME": "read its frames one by one, or build a volume from it",
     "MODEL_SCOPE": "use a bundle that was trained on this modality",
+    "ARCHIVE_EMPTY": "nothing: there is nothing in it",
     "OBJECT_DICOMDIR": "nothing: an index of files is no image",
     "OBJECT_NOT_AN_IMAGE": "nothing: reports, plans, waveforms and documents are no images",
     "OBJECT_SEGMENTATION": "use it as a label",
@@ -24,6 +25,9 @@ REMEDIES = {
     "VOLUME_MIXED_SERIES": "give the files of one series, or choose a stack",
     "VOLUME_MOSAIC": "convert it to one slice a file or to enhanced multi-frame first",
     "VOLUME_SEVERAL_STACKS": "choose a stack: echoes, time points or image types share the series",
+    # failed: could not be read
+    "OBJECT_CHANGED": "run `medray ingest` again: it was replaced while it was read",
+    "OBJECT_GONE": "nothing, if it was meant to go; else bring it back and run `medray ingest` again",
     # quarantined: a person has to look
     "ARCHIVE_BOMB": "remove it: it unpacks to far more than it holds",
     "ARCHIVE_BROKEN": _AGAIN,
@@ -49,6 +53,7 @@ REMEDIES = {
     "DICOM_UNKNOWN_TRANSFER_SYNTAX": "convert the file to a standard transfer syntax",
     "DICOM_UNREADABLE": _LOOK,
     "IMAGE_NO_VALID_PIXELS": _LOOK,
+    "OBJECT_NAME": "rename it: its name is no valid UTF-8",
     "PIXELS_BITS": _LOOK,
     "PIXELS_CODEC": _AGAIN,
     "PIXELS_FRAGMENTS": _AGAIN,

@@ -5,6 +5,7 @@ A catalog is a folder: ``instances/`` holds the objects, ``labels/`` the label f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import get_type_hints
@@ -54,6 +55,7 @@ SCHEMA = pa.schema(
 )
 """``shard_uri`` is the object that holds the bytes: the row's own URI unless it is the ``member`` of a shard."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _HEADER_NAMES = tuple(field.name for field in fields(Header))
 
 
@@ -97,6 +99,11 @@ def rows_of(entries: Sequence[Entry]) -> pa.Table:
 def row(info: ObjectInfo, outcome: Header | MedrayError) -> dict[str, object]:
     """The catalog row of one loose object."""
     return dict(rows_of([Entry(info, outcome)]).to_pylist()[0])
+
+
+def as_text(name: str) -> str:
+    """A name as valid Unicode: each byte that was none, by U+FFFD and two hexadecimal digits; it sorts in the same place."""
+    return name if name.isascii() else _SURROGATE.sub(lambda found: f"\ufffd{ord(found[0]) & 0xFF:02x}", name)
 
 
 def terminal_state(error: MedrayError) -> State:

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medray.data import archive, store
-from medray.data.catalog import GONE, IMAGE, Catalog, rows_of
+from medray.data.catalog import GONE, IMAGE, Catalog, as_text, rows_of
 from medray.data.keyed import KeyedTable
 from medray.data.labels import join_keys, read_labels
 from medray.data.store import ObjectInfo
-from medray.errors import Excluded, LabelError, RunError, StoreError
+from medray.errors import Excluded, LabelError, Quarantined, RunError, StoreError
 from medray.lifecycle.inspecting import Item, inspected
 from medray.lifecycle.summary import Progress
 from medray.lifecycle.unique import settle_duplicates
@@ -97,7 +97,7 @@ class Update:
             if page[0].uri == source:
                 self._page(page, source, source + "\0")
                 return
-            after = page[-1].uri + "\0"
+            after = as_text(page[-1].uri) + "\0"
             self._page(page, start, after)
             start = after
         self._page([], start, end)
@@ -106,13 +106,13 @@ class Update:
         """Bring the rows with start <= key < end up to date with the objects listed there."""
         known = Known(self._table.between(start, end, _KNOWN))
         changed = [info for info in page if not known.holds(info)]
-        settled = sum(known.rows(info.uri) for info in page) - sum(known.rows(info.uri) for info in changed)
+        settled = sum(map(known.rows, page)) - sum(map(known.rows, changed))
         self.unchanged += settled
         self.objects += settled
         self.listed += settled + len(changed)
         self.looked_at += settled
         self.look(changed)
-        missing = known.present - {info.uri for info in page}
+        missing = known.present - {as_text(info.uri) for info in page}
         if missing:
             rows = self._table.between(start, end)
             self._table.replace(gone(rows.filter(pc.is_in(rows["shard_uri"], pa.array(sorted(missing))))), missing)
@@ -124,7 +124,7 @@ class Update:
         keys: set[str] = set()
         for info in infos:
             chunk += _items(info)
-            keys.add(info.uri)
+            keys.add(as_text(info.uri))
             if len(chunk) >= ROWS_PER_COMMIT:
                 self._record(chunk, keys)
                 chunk, keys = [], set()
@@ -169,19 +169,23 @@ class Known:
             if code != GONE:
                 self.present.add(key)
 
-    def rows(self, key: str) -> int:
+    def rows(self, info: ObjectInfo) -> int:
         """How many rows an object has."""
-        return self._rows[key]
+        return self._rows[as_text(info.uri)]
 
     def holds(self, info: ObjectInfo) -> bool:
         """Whether the rows of an object are final: the same content, nothing FAILED in it. A shard's size is in no row."""
-        size, etag = self._content.get(info.uri, (0, None))
+        key = as_text(info.uri)
+        size, etag = self._content.get(key, (0, None))
         same = etag == info.etag and (size == info.size or archive.is_shard(info.uri))
-        return same and info.uri not in self._failed
+        return same and key not in self._failed
 
 
 def _items(info: ObjectInfo) -> Iterator[Item]:
     """The object, or the members of a shard; what stands for a shard without any is the shard."""
+    if (uri := as_text(info.uri)) != info.uri:
+        yield Item(ObjectInfo(uri, info.size, info.etag), error=Quarantined("OBJECT_NAME", "the name is no valid Unicode"))
+        return
     if not archive.is_shard(info.uri):
         yield Item(info)
         return
@@ -189,17 +193,12 @@ def _items(info: ObjectInfo) -> Iterator[Item]:
     try:
         for member in archive.members(info):
             empty = False
-            yield Item(member.info, info.uri, _text(member.name), member.error)
+            yield Item(member.info, info.uri, as_text(member.name), member.error)
     except StoreError as error:
         yield Item(info, error=error)
         return
     if empty:
         yield Item(info, error=Excluded("ARCHIVE_EMPTY", "the shard has no members"))
-
-
-def _text(name: str) -> str:
-    """A member's name as valid Unicode."""
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def gone(rows: pa.Table) -> pa.Table:

@@ -13,6 +13,7 @@ import pyarrow.csv
 
 from medray.bundle import Manifest, read_manifest
 from medray.data import archive, store
+from medray.data.catalog import as_text
 from medray.data.labels import join_labels, read_labels
 from medray.data.store import ObjectInfo
 from medray.data.tables import parquet_bytes
@@ -41,7 +42,7 @@ class Evaluation:
 
 def object_rows(objects: list[ObjectInfo]) -> pa.Table:
     """Objects as the rows that :func:`medray.distributed.dataset.process` takes."""
-    return pa.table({"uri": [info.uri for info in objects], "etag": [info.etag for info in objects]})
+    return pa.table({"uri": [as_text(info.uri) for info in objects], "etag": [info.etag for info in objects]})
 
 
 def score(

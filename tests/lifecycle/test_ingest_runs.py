@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -18,8 +19,11 @@ from medray.data import store
 from medray.data.catalog import Catalog
 from medray.data.store import ObjectInfo
 from medray.errors import StoreError
+from medray.lifecycle.config import TrainConfig, load_config
+from medray.lifecycle.fit import labelled_samples
 from medray.lifecycle.ingest import ingest
 from medray.lifecycle.inspecting import FIRST_BYTES, Item, inspected
+from medray.lifecycle.score import object_rows
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 CT, MR = (FILES / "CT_small.dcm").read_bytes(), (FILES / "MR_small.dcm").read_bytes()
@@ -167,11 +171,31 @@ def test_an_object_replaced_since_it_was_listed_is_no_mixture_of_both(root: str)
     assert (entry.outcome.code, entry.outcome.retryable) == ("OBJECT_CHANGED", True)
 
 
+def test_a_name_that_is_no_unicode(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in (b"\xff\xfe.dcm", b"a.dcm"):
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(CT)
+    sums = ingest(str(folder), str(tmp_path / "catalog"))
+    assert (sums.images, sums.quarantined, sums.reasons) == (1, 1, {"OBJECT_NAME": 1})
+    assert ingest(str(folder), str(tmp_path / "catalog")).unchanged == 2
+    assert len(object_rows(archives.list_objects(str(folder)))) == 2
+
+
 def test_objects_of_unknown_size_are_read_whole(root: str) -> None:
     store.write(f"{root}/images/ct.dcm", CT)
     (info,) = store.list_objects(f"{root}/images")
     ((entry,),) = inspected([Item(ObjectInfo(info.uri, -1, info.etag))])
     assert (entry.outcome.modality, len(entry.content_sha256)) == ("CT", 64)
+
+
+def test_training_records_the_version_that_it_reads(archive: Path, tmp_path: Path, tiny_config: Path) -> None:
+    catalog = Catalog(str(tmp_path / "catalog"))
+    ingest(str(archive / "images"), catalog.uri, str(archive / "labels.csv"))
+    config = load_config(str(tiny_config), TrainConfig, [f"output={tmp_path / 'out'}", f"catalog={catalog.uri}"])
+    rows, version = labelled_samples(config)
+    assert version == catalog.version()
+    assert rows["uri"].to_pylist() == catalog.images(version)["uri"].to_pylist()
 
 
 # --- duplicates (case 75) ------------------------------------------------------------------------------------------------------
