@@ -109,10 +109,19 @@ def _check(data: bytes, stated: CodeStream, header: Header) -> None:
         end = data.rfind(_JPEG_EOI)
         if end < 0 or data.find(_JPEG_SOS, end) >= 0:  # libjpeg would fill up with grey, CharLS search for seconds
             raise Quarantined("PIXELS_TRUNCATED", f"the {stated.codec} code stream has no end")
+        if 8 * len(data) < _fewest_bits(stated):  # libjpeg would fill up a large image from a few bytes
+            raise Quarantined("PIXELS_TRUNCATED", f"a {stated.codec} code stream of {len(data)} bytes for {size} values")
     elif stated.subsampled or not 1 <= stated.tiles <= MAX_TILES:
         raise Quarantined("PIXELS_CODEC", f"a JPEG 2000 code stream of {stated.tiles} tiles, or of components of several sizes")
     elif stated.rows * stated.columns * stated.samples > MAX_JPEG_2000_VALUES:
         raise Quarantined("PIXELS_TOO_MANY", f"JPEG 2000 of {size} values; at most {MAX_JPEG_2000_VALUES} are decoded")
+
+
+def _fewest_bits(stated: CodeStream) -> int:
+    """Of Huffman codes, of a bit at least each: one for each lossless value, or for each DCT block (ITU-T T.81 H.1.2, F.1.2)."""
+    if stated.codec == "JPEG lossless":
+        return stated.rows * stated.columns * stated.samples
+    return -(-stated.rows // 8) * -(-stated.columns // 8) if stated.codec == "JPEG" else 0
 
 
 def is_ybr(stated: CodeStream, header: Header) -> bool:
@@ -165,17 +174,21 @@ _DECODERS: Mapping[str, Callable[[bytes, CodeStream, Header], Pixels]] = {
 def _rle(data: bytes, header: Header) -> Pixels:
     """PS3.5 G: one segment for each byte of a sample, the high one first, then the next sample's.
 
-    Segment by segment: imagecodecs' decoder of whole frames leaves memory as it was where a segment is short.
+    Segment by segment: imagecodecs' decoder of whole frames leaves memory as it was where a segment is short, and is slower.
     """
     size_bytes = header.bits_allocated // 8
     if not size_bytes:
         raise Quarantined("PIXELS_BITS", "RLE of 1-bit values")
     offsets = _rle_offsets(data, header.samples * size_bytes)
-    values = np.empty((header.samples, header.rows, header.columns), f"<u{size_bytes}")
-    octets = values.view(np.uint8).reshape(header.samples, -1, size_bytes)
+    planes = np.empty((header.samples, header.rows * header.columns), f"u{size_bytes}")
     for index, (start, end) in enumerate(zip(offsets, [*offsets[1:], len(data)], strict=True)):
-        sample, byte = divmod(index, size_bytes)
-        octets[sample, :, size_bytes - 1 - byte] = _rle_segment(data[start:end], octets.shape[1])
+        plane, octets = planes[index // size_bytes], _rle_segment(data[start:end], planes.shape[1])
+        if index % size_bytes:
+            plane <<= 8
+            plane |= octets
+        else:
+            plane[:] = octets
+    values = planes.reshape(header.samples, header.rows, header.columns)
     return np.moveaxis(values, 0, -1) if header.samples > 1 else values[0]
 
 

@@ -10,6 +10,7 @@ _SOF = {0xC0: "JPEG", 0xC1: "JPEG", 0xC2: "JPEG", 0xC3: "JPEG lossless", 0xF7: "
 _RGB_IDS = (b"RGB", b"rgb")
 _SOC_SIZ = b"\xff\x4f\xff\x51"
 _SCAN, _TILE_PART = 0xDA, 0x90
+_START_OF_TILE_PART, _END = b"\xff\x90", b"\xff\xd9"
 _CAPABILITIES, _SIZE, _CODING_STYLE, _QUANTIZATION = 0x50, 0x51, 0x52, 0x5C  # ITU-T T.814 A.3, T.800 A.5.1, A.6.1, A.6.4
 _MAIN_HEADER = [_CAPABILITIES, _SIZE, _CODING_STYLE, _QUANTIZATION]
 _COMMENT, _TILE_LENGTHS = 0x64, 0x55
@@ -86,7 +87,9 @@ def _jpeg2000(data: bytes, start: int) -> CodeStream:
         return CodeStream()
     fits = tile_left <= left < min(right, tile_left + tile_columns) and tile_top <= top < min(bottom, tile_top + tile_rows)
     tiles = -(-(right - tile_left) // tile_columns) * -(-(bottom - tile_top) // tile_rows)
-    segments = [(marker, data[at : at + length]) for marker, at, length in _segments(data, start + 2, _TILE_PART)]
+    found = list(_segments(data, start + 2, _TILE_PART))
+    segments = [(marker, data[at : at + length]) for marker, at, length in found]
+    end = found[-1][1] + max(found[-1][2], 0) if found else start
     styles = [value for marker, value in segments if marker == _CODING_STYLE]
     return CodeStream(
         "JPEG 2000",
@@ -98,8 +101,18 @@ def _jpeg2000(data: bytes, start: int) -> CodeStream:
         subsampled=any(factor != 1 for factor in components[1::3] + components[2::3]),
         tiles=tiles if fits else 0,
         reversible=bool(styles) and styles[-1][9:10] == b"\x01",
-        openjph=_suits_openjph(segments),
+        openjph=_suits_openjph(segments) and _is_whole(data, end),
     )
+
+
+def _is_whole(data: bytes, position: int) -> bool:
+    """Whether tile-parts (T.800 A.4.2) reach to the end marker: OpenJPH takes a short code stream for whole."""
+    while data[position : position + 2] == _START_OF_TILE_PART:
+        length = int.from_bytes(data[position + 6 : position + 10], "big")
+        if length < 14:
+            return False
+        position += length
+    return data[position : position + 2] == _END
 
 
 def _suits_openjph(segments: list[tuple[int, bytes]]) -> bool:

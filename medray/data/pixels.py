@@ -51,12 +51,12 @@ def decode_stored(file: DicomFile, header: Header, frame: int = 0) -> tuple[Pixe
     if stated.codec == "JPEG 2000":
         values = pixels.astype(dtype, copy=False)
         if stated.signed != header.signed:
-            values = _within(values, stated.bits)
+            values = _within(values, min(stated.bits, header.bits_stored))
             flags = ("J2K_SIGN_DIFFERS",)
         if stated.bits != header.bits_stored:
             flags = ("J2K_DEPTH_DIFFERS", *flags)
-    else:  # JPEG-LS of signed values states their depth itself (as pydicom)
-        bits = stated.bits if stated.codec == "JPEG-LS" and header.signed else header.bits_stored
+    else:  # JPEG-LS knows no sign; some encoders state another depth than the header
+        bits = min(stated.bits, header.bits_stored) if stated.codec == "JPEG-LS" and header.signed else header.bits_stored
         values = _within(pixels.astype(dtype, copy=False), bits)
     if stated.codec != "JPEG" and codecs.is_ybr(stated, header):
         values = rgb_of(values, header.bits_stored)
