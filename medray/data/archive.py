@@ -7,9 +7,9 @@ Members are read by ranges out of their shard, which is never unpacked. The URI 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, groupby
 
 from medray.data import address, ranged, store, tar, zips, zstd
 from medray.data.address import Address
@@ -120,8 +120,7 @@ def read_many(
     answers: dict[int, Answer] = {i: item for i, item in enumerate(wanted) if isinstance(item, InputError)}
     parts = {i: item for i, item in enumerate(wanted) if isinstance(item, _Part)}
     packed = {i: part for i, part in parts.items() if part.found and part.found.method == "zstd"}
-    for index in sorted(packed, key=lambda i: (packed[i].span.uri, packed[i].span.start)):
-        answers[index] = _unpacked_zstd(packed[index])
+    answers |= _unpacked(packed)
     direct = {i: part for i, part in parts.items() if i not in packed}
     again = {}
     for index, data in zip(direct, fetch([part.span for part in direct.values()]), strict=True):
@@ -192,9 +191,12 @@ def _wanted(uri: str, bounds: tuple[int, int] | None, etag: str) -> _Part | Inpu
     return _Part(Span(found.shard, found.start + start, found.start + stop, etag), found, start, stop)
 
 
-def _unpacked_zstd(part: _Part) -> Answer:
-    assert part.found
-    try:
-        return zstd.read(part.found, part.start, part.stop, part.span.etag)
-    except (InputError, StoreError) as error:
-        return error
+def _unpacked(parts: Mapping[int, _Part]) -> dict[int, Answer]:
+    """Members of zstd shards, each shard in the order of its bytes."""
+    answers: dict[int, Answer] = {}
+    ordered = sorted(parts, key=lambda i: (parts[i].span.uri, parts[i].span.etag, parts[i].span.start))
+    for (shard, etag), group in groupby(ordered, key=lambda i: (parts[i].span.uri, parts[i].span.etag)):
+        indices = list(group)
+        wanted = [(part.found, part.start, part.stop) for part in map(parts.__getitem__, indices) if part.found]
+        answers |= zip(indices, zstd.read(shard, etag, wanted), strict=True)
+    return answers

@@ -93,13 +93,28 @@ def pages(uri: str) -> Iterator[list[ObjectInfo]]:
     empty = True
     for page in _unbroken(store, key or None):
         empty = False
-        yield [ObjectInfo(f"{root}/{item['path']}", item["size"], (item["e_tag"] or "").strip('"')) for item in page]
+        yield [
+            ObjectInfo(f"{root}/{item['path']}", item["size"], (item["e_tag"] or "").strip('"'))
+            for item in page
+            if item["size"] or _there(store, item["path"])
+        ]
     if empty and key:
         try:
             item = obstore.head(store, key)
         except FileNotFoundError:
             return
         yield [ObjectInfo(uri, item["size"], (item["e_tag"] or "").strip('"'))]
+
+
+def _there(store: Any, key: str) -> bool:
+    """Whether an empty object has this very key; obstore lists the mark of a folder, ``key/``, under the same name."""
+    import obstore
+
+    try:
+        obstore.head(store, key)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def in_order(found: Iterator[list[ObjectInfo]], uri: str) -> Iterator[list[ObjectInfo]]:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import tarfile
+import threading
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from typing import Any
 
 from medray.data.address import Address
 from medray.data.ranged import RangedFile
 from medray.data.store import ObjectInfo
-from medray.errors import Quarantined
+from medray.errors import InputError, Quarantined, StoreError
 
 MAX_WINDOW_BYTES = 128 << 20
 MAX_RATIO, SMALL_BYTES = 1000, 1 << 30
 NEAR_BYTES = 1 << 20
 _STEP_BYTES = 4096  # a step unpacks to 128 MiB at most
-_KEPT = 4
-_open: OrderedDict[tuple[str, str], Stream] = OrderedDict()
+_KEPT = 3
+_guard = threading.Lock()
+_shards: OrderedDict[tuple[str, str], _Shard] = OrderedDict()
 
 
 class Stream:
@@ -108,22 +111,52 @@ class Stream:
         return data
 
 
-def read(found: Address, start: int, stop: int, etag: str) -> bytes:
-    """Bytes [start, stop) of a member; members that are read in the order of their bytes cost one pass over the shard.
+class _Shard:
+    """The streams that are open on one shard; whoever reads holds the lock, so that nobody moves a stream under another."""
 
-    Raises:
-        Quarantined: ARCHIVE_BROKEN, ARCHIVE_BOMB; StoreError.
+    def __init__(self, info: ObjectInfo) -> None:
+        self.lock = threading.Lock()
+        self._info = info
+        self._streams: list[Stream] = []
+
+    def read(self, found: Address, start: int, stop: int) -> bytes:
+        """Bytes [start, stop) of a member."""
+        begin = found.start + start
+        stream = self._stream(begin, found.frame or (0, 0))
+        stream.seek(begin)
+        data = stream.read(stop - start)
+        if len(data) != stop - start:
+            raise Quarantined("ARCHIVE_BROKEN", "the shard ends inside this member")
+        self._streams.append(stream)
+        del self._streams[:-_KEPT]
+        return data
+
+    def _stream(self, begin: int, frame: tuple[int, int]) -> Stream:
+        """The stream that is nearest before a byte, taken out; a new one where a jump to the frame is cheaper."""
+        usable = [item for item in self._streams if item.tell() <= begin and frame[0] <= item.packed() + NEAR_BYTES]
+        if not usable:
+            return Stream(self._info, frame)
+        nearest = max(usable, key=Stream.tell)
+        self._streams.remove(nearest)
+        return nearest
+
+
+def read(shard: str, etag: str, wanted: Sequence[tuple[Address, int, int]]) -> list[bytes | StoreError | InputError]:
+    """Bytes [start, stop) of members of a shard; what is asked for in the order of its bytes, here or call by call, is one pass.
+
+    Args:
+        wanted: member, start, stop, in the order of their bytes.
     """
-    key = (found.shard, etag)
-    stream = _open.pop(key, None)
-    begin, frame = found.start + start, found.frame or (0, 0)
-    if stream is None or stream.tell() > begin or frame[0] > stream.packed() + NEAR_BYTES:
-        stream = Stream(ObjectInfo(found.shard, -1, etag), frame)
-    stream.seek(begin)
-    data = stream.read(stop - start)
-    if len(data) != stop - start:
-        raise Quarantined("ARCHIVE_BROKEN", "the shard ends inside this member")
-    _open[key] = stream
-    while len(_open) > _KEPT:
-        _open.popitem(last=False)
-    return data
+    with _guard:
+        opened = _shards.pop((shard, etag), None) or _Shard(ObjectInfo(shard, -1, etag))
+        _shards[shard, etag] = opened
+        while len(_shards) > _KEPT:
+            _shards.popitem(last=False)
+    answers: list[bytes | StoreError | InputError] = []
+    with opened.lock:
+        for found, start, stop in wanted:
+            try:
+                answers.append(opened.read(found, start, stop))
+            except (StoreError, InputError) as error:
+                answers.append(error)
+    return answers

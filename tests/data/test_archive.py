@@ -15,7 +15,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medray.data import address, archive, store
+from medray.data import address, archive, store, zstd
 from medray.data.address import Address
 from medray.data.archive import Member
 from medray.data.store import ObjectInfo
@@ -291,6 +291,21 @@ def test_small_members_are_fetched_together(s3: str, monkeypatch: pytest.MonkeyP
     heads = archive.read_many([item.info.uri for item in found], [(0, 1000)] * 500, [info.etag] * 500)
     assert [len(head) for head in heads] == [1000] * 500
     assert sum(asked) < 12
+
+
+def test_reading_a_zst_in_order_is_one_pass_and_going_back_a_little_is_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = put(str(tmp_path), "x.tar.zst", zstandard.compress(tar_bytes((f"{i:04d}", os.urandom(9000)) for i in range(400))))
+    found = [item.info for item in archive.members(info)]
+    opened: list[ObjectInfo] = []
+    real = zstd.RangedFile
+    monkeypatch.setattr(zstd, "RangedFile", lambda info: opened.append(info) or real(info))
+    for start in range(0, 400, 50):
+        uris = [item.uri for item in found[start : start + 50]]
+        assert {len(head) for head in archive.read_many(uris, [(0, 100)] * 50)} == {100}
+        assert {len(tail) for tail in archive.read_many(uris, [(8900, 9000)] * 50)} == {100}
+    assert len(opened) == 2
 
 
 def test_an_archive_inside_a_shard_is_a_member(tmp_path: Path) -> None:

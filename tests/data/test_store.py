@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
-from medray.data import store
+from medray.data import objects, store
 from medray.errors import StoreError
 
 
@@ -39,6 +39,55 @@ def test_listing_is_recursive_sorted_and_complete(root: str) -> None:
     assert [info.size for info in found] == [7, 7, 13, 5]
     assert store.read(found[0].uri) == b"a/1.bin"
     assert store.list_objects(f"{root}/in/z.bin") == [found[-1]]
+
+
+def test_pages_are_in_the_order_of_the_uris(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "PAGE", 2)
+    names = (
+        ["a b", "a", "a/x/1", "a-b", "a.txt", "a/1", "a0", "ü", "z/2"]
+        if "://" in root
+        else ["a b", "a-b", "a.txt", "a/1", "a/x/1"]
+    )
+    for name in names:
+        store.write(f"{root}/in/{name}", b"x" * (name != "a"))
+    pages = list(store.pages(f"{root}/in"))
+    assert [info.uri for page in pages for info in page] == sorted(f"{root}/in/{name}" for name in names)
+    assert max(map(len, pages)) == 2
+
+
+def test_a_server_that_lists_far_out_of_order_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "PAGE", 1)
+    parts = [[store.ObjectInfo(uri, 1, "e")] for uri in ("s3://b/a/1", "s3://b/a-b", "s3://b/c")]
+    pages = list(objects.in_order(iter(parts), "s3://b"))
+    assert [page[0].uri for page in pages] == ["s3://b/a-b", "s3://b/a/1", "s3://b/c"]
+    monkeypatch.setattr(objects, "HELD", 0)
+    with pytest.raises(StoreError) as caught:
+        list(objects.in_order(iter(parts), "s3://b"))
+    assert code_of(caught) == "STORE_ORDER"
+
+
+def test_other_protocols_are_served_too() -> None:
+    for name in ("b", "a/1"):
+        store.write(f"memory://here/{name}", name.encode())
+    found = store.list_objects("memory://here")
+    assert [info.uri.rsplit("/here/", 1)[1] for info in found] == ["a/1", "b"]
+    assert store.read_many([info.uri for info in found], [(0, 1)] * 2) == [b"a", b"b"]
+    store.delete("memory://here")
+
+
+def test_what_changed_since_it_was_listed_is_not_read(root: str) -> None:
+    for name in ("same", "other", "gone"):
+        store.write(f"{root}/in/{name}", b"1")
+    found = {info.uri.rsplit("/", 1)[1]: info for info in store.list_objects(f"{root}/in")}
+    store.write(f"{root}/in/other", b"22")
+    store.delete(f"{root}/in/gone")
+    infos = [found["same"], found["other"], found["gone"]]
+    answers = store.read_many([info.uri for info in infos], etags=[info.etag for info in infos])
+    assert [answer.code if isinstance(answer, StoreError) else answer for answer in answers] == [
+        b"1",
+        "OBJECT_CHANGED",
+        "STORE_NOT_FOUND",
+    ]
 
 
 def test_a_prefix_is_a_folder_and_not_a_beginning_of_names(root: str) -> None:
