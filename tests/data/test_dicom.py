@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,9 @@ from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, HTJ2KLossless, JPEG2000Lossless, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
-from medray.data import codecs
 from medray.data.dicom import decode, inspect
 from medray.errors import InputError
 from medray.types import Image
@@ -68,7 +67,7 @@ IMAGES = [
     "dicomdirtests/98892001/CT2N/6293",
 ]
 REFUSED = {
-    "JPEG2000-embedded-sequence-delimiter.dcm": "DICOM_UNREADABLE",
+    "JPEG2000-embedded-sequence-delimiter.dcm": "PIXELS_SIZE",
     "JPEGLSNearLossless_08.dcm": "DICOM_MISSING_UID",
     "SC_rgb_jls_lossy_line.dcm": "DICOM_MISSING_UID",
     "empty_charset_LEI.dcm": "DICOM_MISSING_UID",
@@ -141,7 +140,9 @@ def test_every_file_gives_an_image_or_a_typed_error_and_the_head_tells_the_same(
         data = path.read_bytes()
         found, seen = outcome(data), glance(data[:HEAD_BYTES], len(data))
         if isinstance(found, Image):
-            assert seen in (None, found.header), path.name
+            of_pixels = {"J2K_DEPTH_DIFFERS", "J2K_SIGN_DIFFERS", "PIXELS_CONSTANT"}
+            flags = tuple(flag for flag in found.header.flags if flag not in of_pixels)
+            assert seen in (None, replace(found.header, flags=flags)), path.name
         elif isinstance(seen, str):  # what the head refuses, decode refuses for the same reason; only pixels fail later
             assert seen == found, path.name
 
@@ -215,38 +216,6 @@ def test_a_palette_becomes_the_luminance_of_its_colours() -> None:
     index = np.frombuffer(found.PixelData, np.uint8, count=found.Rows * found.Columns).reshape(found.Rows, found.Columns)
     expected = sum(weight * table[index] for weight, table in zip(LUMA, tables, strict=True))
     np.testing.assert_allclose(decode(FILES / "examples_palette.dcm").pixels, expected, rtol=1e-5, atol=1e-2)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "693_J2KI.dcm",
-        "J2K_pixelrep_mismatch.dcm",
-        "JPEG2000.dcm",
-        "JPEGLSNearLossless_08.dcm",
-        "JPEGLSNearLossless_16.dcm",
-        "MR_small_jp2klossless.dcm",
-        "MR_small_jpeg_ls_lossless.dcm",
-        "SC_rgb_dcmtk_+eb+cr.dcm",
-        "SC_rgb_dcmtk_+eb+cy+n1.dcm",
-        "SC_rgb_dcmtk_+eb+cy+s4.dcm",
-        "SC_rgb_gdcm_KY.dcm",
-        "SC_rgb_jpeg_dcmtk.dcm",
-        "SC_rgb_jpeg_lossy_gdcm.dcm",
-        "examples_jpeg2k.dcm",
-    ],
-)
-def test_our_plugin_agrees_with_the_other_decoders_of_pydicom(name: str) -> None:
-    codecs.register()
-    found = pydicom.dcmread(FILES / name)
-    decoder = get_decoder(found.file_meta.TransferSyntaxUID)
-    others = [plugin for plugin in decoder.available_plugins if plugin != codecs.PLUGIN]
-    if not others:
-        pytest.skip("no other decoder of this transfer syntax is installed")
-    ours = decoder.as_array(found, decoding_plugin=codecs.PLUGIN)[0].astype(int)
-    theirs = decoder.as_array(found, decoding_plugin=others[0])[0].astype(int)
-    rounding = 0 if "JPEG 2000" in decoder.UID.name or "JPEG-LS" in decoder.UID.name else 2  # of the inverse DCT
-    assert np.abs(ours - theirs).max() <= rounding
 
 
 def j2k(pixels: np.ndarray, bits: int) -> bytes:
@@ -389,7 +358,7 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "more rows than pixels": ({"Rows": 65}, "PIXELS_TRUNCATED"),
     "no frame": ({"NumberOfFrames": "0"}, "PIXELS_FRAMES"),
     "minus one frame": ({"NumberOfFrames": "-1"}, "PIXELS_FRAMES"),
-    "two frames": ({"NumberOfFrames": "2"}, "IMAGE_MULTI_FRAME"),
+    "two frames": ({"NumberOfFrames": "2"}, "PIXELS_TRUNCATED"),
     "12 bits allocated": ({"BitsAllocated": 12}, "PIXELS_BITS"),
     "17 bits stored": ({"BitsStored": 17}, "PIXELS_BITS"),
     "odd high bit": ({"HighBit": 12}, "PIXELS_HIGH_BIT"),
@@ -476,16 +445,16 @@ def test_a_short_code_stream_is_never_filled_up(name: str, share: float) -> None
     made = dataset(name)
     frame = next(generate_frames(made.PixelData, number_of_frames=1))
     made.PixelData = encapsulate([frame[: int(share * len(frame))]])
-    assert code_of(file_bytes(made)) == "DICOM_UNREADABLE"
+    assert code_of(file_bytes(made)) in ("PIXELS_CODEC", "PIXELS_TRUNCATED")
 
 
 def test_a_code_stream_of_another_size_or_codec() -> None:
-    assert code_of(file_bytes(dataset("MR_small_jp2klossless.dcm", Rows=32))) == "DICOM_UNREADABLE"
-    assert code_of(file_bytes(dataset("MR_small_RLE.dcm", Rows=65))) == "DICOM_UNREADABLE"
+    assert code_of(file_bytes(dataset("MR_small_jp2klossless.dcm", Rows=32))) == "PIXELS_SIZE"
+    assert code_of(file_bytes(dataset("MR_small_RLE.dcm", Rows=65))) == "PIXELS_TRUNCATED"
     for syntax in (JPEGLSLossless, JPEGLosslessSV1, RLELossless):
         made = dataset("MR_small_jp2klossless.dcm")
         made.file_meta.TransferSyntaxUID = syntax
-        assert code_of(file_bytes(made)) == "DICOM_UNREADABLE"
+        assert code_of(file_bytes(made)) == "PIXELS_CODEC"
 
 
 def test_fragments_without_an_offset_table_are_joined() -> None:
@@ -507,7 +476,7 @@ def test_fragments_without_an_offset_table_are_joined() -> None:
 def test_broken_encapsulation_is_a_typed_error(pixel_data: bytes) -> None:
     data = file_bytes(dataset("MR_small_jp2klossless.dcm"))
     start = data.find(b"\xe0\x7f\x10\x00O") + 12
-    assert code_of(data[:start] + pixel_data) in ("DICOM_UNREADABLE", "PIXELS_TRUNCATED")
+    assert code_of(data[:start] + pixel_data) in ("PIXELS_FRAGMENTS", "PIXELS_TRUNCATED")
 
 
 def test_sequences_nested_5000_deep() -> None:
@@ -515,7 +484,7 @@ def test_sequences_nested_5000_deep() -> None:
     item = b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
     nested = (b"\x08\x00\x40\x11SQ\x00\x00\xff\xff\xff\xff" + item) * 5000
     at = data.find(b"\x10\x00\x10\x00")
-    assert code_of(data[:at] + nested + data[at:]) == "DICOM_UNREADABLE"
+    assert code_of(data[:at] + nested + data[at:]) == "DICOM_NESTED"
 
 
 # --- bombs ---------------------------------------------------------------------------------------------------------------------
@@ -564,8 +533,8 @@ def test_bombs_are_refused_before_memory_grows(tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     *codes, grown_mib = done.stdout.split()
-    expected = {"deflate": "DICOM_INFLATES", "hidden": "DICOM_INFLATES", "rle": "PIXELS_TRUNCATED"}
-    assert codes == [expected.get(name, "DICOM_UNREADABLE") for name in bombs]
+    expected = {"deflate": "DICOM_INFLATES", "hidden": "DICOM_TAG_ORDER", "rle": "PIXELS_TRUNCATED"}
+    assert codes == [expected.get(name, "PIXELS_SIZE") for name in bombs]
     assert int(grown_mib) < 200
 
 
