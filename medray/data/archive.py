@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 
-from medray.data import address, ranged, store, tar, zips, zstd
+from medray.data import address, store, tar, zips, zstd
 from medray.data.address import Address
 from medray.data.ranged import RangedFile
 from medray.data.spans import Span, fetch
@@ -68,7 +68,7 @@ def members(info: ObjectInfo) -> Iterator[Member]:
 
 def _tar_members(info: ObjectInfo) -> Iterator[Member]:
     plain = info.uri.lower().endswith(".tar")
-    stream = None if plain else zstd.Stream(info, max_read_bytes=ranged.MAX_READ_BYTES)
+    stream = None if plain else zstd.Stream(info)
     for header in tar.headers(stream or RangedFile(info), info.size if plain else None):
         start, end = header.offset_data, header.offset_data + (header.size if header.isreg() else 0)
         error = tar.problem(header) or _unsafe_name(header.name)
@@ -80,7 +80,7 @@ def _tar_members(info: ObjectInfo) -> Iterator[Member]:
 
 
 def _zip_members(info: ObjectInfo) -> Iterator[Member]:
-    for found, trouble in zips.entries(info.uri, RangedFile(info, zips.MAX_DIRECTORY_BYTES)):
+    for found, trouble in zips.entries(info.uri, RangedFile(info)):
         error = trouble or _unsafe_name(found.name)
         yield _member(info, replace(found, error=error.code if error else ""), error)
 

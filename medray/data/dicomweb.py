@@ -3,7 +3,8 @@
 An instance is ``dicomweb://host/root/studies/STUDY/series/SERIES/instances/INSTANCE``; a root, a study or a series is a folder.
 Listing is by QIDO-RS, page by page; reading is by WADO-RS in the transfer syntax that is stored. Servers state no sizes (-1); an
 instance that changes gets another UID (PS3.3 C.12.1.1.1), so the UID is the etag. Ranges are cut out of the whole instance.
-``MEDRAY_DICOMWEB_USER`` and ``MEDRAY_DICOMWEB_PASSWORD``, or ``MEDRAY_DICOMWEB_TOKEN`` (bearer), say who asks.
+``MEDRAY_DICOMWEB_USER`` and ``MEDRAY_DICOMWEB_PASSWORD``, or ``MEDRAY_DICOMWEB_TOKEN`` (bearer), say who asks;
+``REQUESTS_CA_BUNDLE`` names a private certificate authority.
 """
 
 from __future__ import annotations

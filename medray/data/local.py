@@ -40,6 +40,10 @@ def _info(path: str, found: os.stat_result) -> ObjectInfo:
     return ObjectInfo(path, found.st_size, str(found.st_mtime))
 
 
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for its writer
+
+
 def get(path: str, bounds: tuple[int, int] | None = None, etag: str | None = None) -> bytes:
     """A file or its bytes [start, end).
 
@@ -47,7 +51,7 @@ def get(path: str, bounds: tuple[int, int] | None = None, etag: str | None = Non
         StoreError: OBJECT_CHANGED where ``etag`` is given and is not that of the file before and after reading.
         OSError
     """
-    with Path(path).open("rb") as file:
+    with open(path, "rb", opener=_without_waiting) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise IsADirectoryError(f"{path} is no file")
         start, end = bounds or (0, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tarfile
 
 from medray.data import store
 from medray.data.store import ObjectInfo
@@ -12,7 +11,7 @@ from medray.errors import StoreError
 
 MIN_BYTES, MAX_BYTES = 64 << 10, 8 << 20
 PART_BYTES = 2 << 20
-MAX_READ_BYTES = 16 << 20
+MAX_READ_BYTES = 64 << 20
 UNKNOWN_BYTES = 1 << 62
 
 
@@ -21,7 +20,7 @@ class RangedFile(io.RawIOBase):
 
     Raises (while reading):
         StoreError: also OBJECT_CHANGED, where the etag is no longer the one of ``info``.
-        tarfile.ReadError: more than ``max_read_bytes`` are asked for at once.
+        ValueError: more than ``max_read_bytes`` are asked for at once.
     """
 
     def __init__(self, info: ObjectInfo, max_read_bytes: int = MAX_READ_BYTES) -> None:
@@ -55,7 +54,7 @@ class RangedFile(io.RawIOBase):
         left = max(0, self._size - self._position)
         wanted = left if size is None or size < 0 else min(size, left)
         if wanted > self._max_read_bytes:
-            raise tarfile.ReadError("an entry is too long")
+            raise ValueError("too much is asked for at once")
         if wanted and not self._start <= self._position <= self._position + wanted <= self._start + len(self._data):
             self._fetch(wanted)
         begin = self._position - self._start

@@ -7,22 +7,43 @@ header, a cut end, archives that were put one after the other, sizes below zero.
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from medray.data.address import LAST_BYTE
 from medray.errors import InputError, Quarantined
 
+MAX_HEADER_BYTES = 1 << 20
 MAX_ZEROS_BYTES = 16 << 20
 """Zero bytes after an archive through which another one is looked for."""
+
+
+_DIGITS = re.compile(rb"\d{257}")  # on longer runs the standard library's search for PAX keywords takes quadratic time
+
+
+class _Careful:
+    """A file that refuses the extended headers that cost too much memory or time."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if size > MAX_HEADER_BYTES:
+            raise tarfile.ReadError("a header is too long")
+        data: bytes = self._file.read(size)
+        if size > tarfile.BLOCKSIZE and _DIGITS.search(data):
+            raise tarfile.ReadError("a header holds too long a number")
+        return data
 
 
 def headers(file: Any, size: int | None) -> Iterator[tarfile.TarInfo]:
     """The headers of all members but folders, in the order of their bytes; ``offset_data`` says where the data is.
 
     Args:
-        file: the archive; ``read`` may refuse absurd lengths with a ``tarfile.TarError``.
+        file: the archive, read forwards.
         size: its length in bytes, where known.
 
     Raises:
@@ -60,7 +81,7 @@ def headers(file: Any, size: int | None) -> Iterator[tarfile.TarInfo]:
 
 def _opened(file: Any) -> tarfile.TarFile:
     archive = tarfile.TarFile(fileobj=io.BytesIO(bytes(tarfile.RECORDSIZE)), encoding="utf-8", errors="surrogateescape")
-    archive.fileobj, archive.offset = file, 0
+    archive.fileobj, archive.offset = cast(Any, _Careful(file)), 0
     return archive
 
 

@@ -16,7 +16,6 @@ from typing import Any
 from medray.data.address import Address
 from medray.errors import InputError, Quarantined
 
-MAX_DIRECTORY_BYTES = 256 << 20
 MAX_MEMBER_BYTES, MAX_RATIO, SMALL_BYTES = 4 << 30, 1000, 1 << 20
 _LOCAL = struct.Struct("<4s5H3L2H")
 _EXTRA_BYTES = 2 * 65535 + 24  # name, extra field and data descriptor

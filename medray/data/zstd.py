@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Sequence
@@ -28,14 +27,13 @@ class Stream:
     Args:
         info: the object; a size of -1 is not known.
         frame: start at byte C of the object, which holds byte D of what is inside.
-        max_read_bytes: most that one ``read`` may ask for.
 
     Raises (while reading):
         Quarantined: ARCHIVE_BROKEN, ARCHIVE_BOMB.
         StoreError
     """
 
-    def __init__(self, info: ObjectInfo, frame: tuple[int, int] = (0, 0), max_read_bytes: int = 4 << 30) -> None:
+    def __init__(self, info: ObjectInfo, frame: tuple[int, int] = (0, 0)) -> None:
         import zstandard
 
         self._file = RangedFile(info)
@@ -47,7 +45,6 @@ class Stream:
         self._rest = b""
         self._start, self._data = frame[1], b""
         self._position = frame[1]
-        self._max_read_bytes = max_read_bytes
 
     def tell(self) -> int:
         """The position in bytes of what is inside."""
@@ -74,8 +71,6 @@ class Stream:
 
     def read(self, size: int) -> bytes:
         """Up to ``size`` bytes, fewer only at the end."""
-        if size > self._max_read_bytes:
-            raise tarfile.ReadError("an entry is too long")
         parts = [self._data[max(0, self._position - self._start) :]]
         length = len(parts[0])
         while length < size and (data := self._more()) is not None:

@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import tarfile
+import time
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -212,6 +213,22 @@ def test_a_header_that_states_gigabytes_of_name_is_not_read(tmp_path: Path) -> N
     header.type, header.size = tarfile.GNUTYPE_LONGNAME, 8 << 30
     data = header.tobuf(tarfile.GNU_FORMAT) + bytes(4096)
     assert codes(listed(str(tmp_path), "x.tar", data)) == ["ARCHIVE_BROKEN"]
+
+
+def test_a_header_of_digits_does_not_take_for_ever(tmp_path: Path) -> None:
+    header = tarfile.TarInfo("pax")
+    header.type, header.size = tarfile.XHDTYPE, 1 << 20
+    data = header.tobuf(tarfile.USTAR_FORMAT) + b"1" * header.size + bytes(1024)
+    started = time.monotonic()
+    assert codes(listed(str(tmp_path), "x.tar", data)) == ["ARCHIVE_BROKEN"]
+    assert time.monotonic() - started < 5
+
+
+def test_a_zst_that_needs_gigabytes_of_memory_is_refused(tmp_path: Path) -> None:
+    settings = zstandard.ZstdCompressionParameters(window_log=30, strategy=1, hash_log=6, chain_log=6)
+    packer = zstandard.ZstdCompressor(compression_params=settings).compressobj()
+    data = packer.compress(tar_bytes()) + packer.flush()
+    assert codes(listed(str(tmp_path), "x.tar.zst", data)) == ["ARCHIVE_BROKEN"]
 
 
 def test_a_damaged_zst_keeps_what_was_before(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -235,3 +236,12 @@ def test_links_to_files_are_objects(tmp_path: Path) -> None:
     (tmp_path / "in" / "dangling").symlink_to(tmp_path / "nothing")
     assert [Path(info.uri).name for info in store.list_objects(str(tmp_path / "in"))] == ["dangling", "link"]
     assert store.read(str(tmp_path / "in" / "link")) == b"x"
+
+
+def test_a_link_to_a_pipe_or_a_folder_does_not_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a").symlink_to(tmp_path / "pipe")
+    (tmp_path / "in" / "b").symlink_to(tmp_path)
+    answers = store.read_many([info.uri for info in store.list_objects(str(tmp_path / "in"))])
+    assert [answer.code for answer in answers if isinstance(answer, StoreError)] == ["STORE_NOT_A_FILE"] * 2
