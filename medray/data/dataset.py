@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import struct
 import warnings
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from pydicom.charset import convert_encodings, decode_bytes
 
 SPECIFIC_CHARACTER_SET = 0x00080005
 UNDEFINED_LENGTH = 0xFFFFFFFF
+_INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,9 @@ class DataSet:
         raw = self.values.get(tag)
         if not raw:
             return ""
-        try:
+        if raw.isascii() and b"\x1b" not in raw:  # an escape sequence of ISO 2022 is ASCII, what follows is not
             return raw.decode("ascii").strip(" \0")
-        except UnicodeDecodeError:
-            return decoded(raw, self.charset).strip(" \0")
+        return decoded(raw, self.charset).strip(" \0")
 
     def texts(self, tag: int) -> tuple[str, ...]:
         """The values of a text element."""
@@ -69,11 +70,12 @@ class DataSet:
         """The finite numbers of a decimal string (PS3.5 6.2 DS, IS); None where it is absent, empty or no number."""
         if not self.values.get(tag):
             return None
+        texts = self.texts(tag)
         try:
-            numbers = tuple([float(part) for part in self.texts(tag)])
+            numbers = tuple([float(part) for part in texts])
         except ValueError:
             return None
-        return numbers if numbers and all(map(math.isfinite, numbers)) else None
+        return numbers if numbers and all(map(math.isfinite, numbers)) and "_" not in "".join(texts) else None
 
     def decimal(self, tag: int) -> float | None:
         """The first of :meth:`decimals`."""
@@ -81,13 +83,12 @@ class DataSet:
         return None if numbers is None else numbers[0]
 
     def integer(self, tag: int) -> int | None:
-        """The value of an integer string; None where it is absent, empty or no integer."""
-        if not self.values.get(tag):
+        """The first value of an integer string; None where it is absent, empty or no integer of 32 bits (PS3.5 6.2 IS)."""
+        texts = self.texts(tag)
+        if not texts or not _INTEGER.fullmatch(texts[0]):
             return None
-        try:
-            return int(self.texts(tag)[0])
-        except (IndexError, ValueError):
-            return None
+        number = int(texts[0])
+        return number if -(1 << 31) <= number < 1 << 31 else None
 
     def doubles(self, tag: int) -> tuple[float, ...]:
         """All values of an element of 64-bit floating-point numbers (FD)."""

@@ -16,14 +16,11 @@ _AGE = re.compile(r"(\d{3})([DWMY])")
 _DATE = re.compile(r"(\d{4})\.?(0[1-9]|1[0-2])\.?(0[1-9]|[12]\d|3[01])")
 _PER_YEAR = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
 _TEXTS = (tags.PATIENT_NAME, tags.PATIENT_ID, tags.MANUFACTURER, tags.BODY_PART)
-_NUMBERS = (
-    tags.SERIES_NUMBER,
-    tags.INSTANCE_NUMBER,
-    tags.ACQUISITION_NUMBER,
-    tags.TEMPORAL_POSITION,
-    tags.ECHO_TIME,
-    tags.SLICE_THICKNESS,
-)
+_CODES = (tags.MODALITY, tags.BODY_PART, tags.LATERALITY, tags.IMAGE_LATERALITY, tags.VIEW_POSITION)
+_INTEGERS = (tags.SERIES_NUMBER, tags.INSTANCE_NUMBER, tags.ACQUISITION_NUMBER, tags.TEMPORAL_POSITION)
+_DECIMALS = (tags.ECHO_TIME, tags.SLICE_THICKNESS)
+_CODE = re.compile(r"[A-Za-z0-9 _/-]{0,16}")  # CS (PS3.5 6.2) and what is often seen: nothing that names, commands or marks up
+_UID = re.compile(r"[0-9.]{0,64}")
 _FUNCTIONS = {"LINEAR", "LINEAR_EXACT", "SIGMOID"}
 
 
@@ -42,7 +39,7 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
         series_uid=text(tags.SERIES_INSTANCE),
         study_uid=text(tags.STUDY_INSTANCE),
         patient_key=patient_key(text(tags.PATIENT_ID)),
-        modality=_word(found, tags.MODALITY),
+        modality=_code(found, tags.MODALITY),
         sop_class_uid=sop_class(file),
         rows=whole(tags.ROWS) or 0,
         columns=whole(tags.COLUMNS) or 0,
@@ -54,19 +51,19 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
         bits_stored=whole(tags.BITS_STORED) or 0,
         signed=whole(tags.PIXEL_REPRESENTATION) == 1,
         manufacturer=_word(found, tags.MANUFACTURER),
-        body_part=_word(found, tags.BODY_PART),
-        laterality=_word(found, tags.LATERALITY) or _word(found, tags.IMAGE_LATERALITY),
-        view_position=_word(found, tags.VIEW_POSITION),
+        body_part=_code(found, tags.BODY_PART),
+        laterality=_code(found, tags.LATERALITY) or _code(found, tags.IMAGE_LATERALITY),
+        view_position=_code(found, tags.VIEW_POSITION),
         sex=sex if (sex := text(tags.PATIENT_SEX)) in ("M", "F", "O") else "",
         age_years=age,
         study_year=year,
-        image_type=tuple(part[:32] for part in found.texts(tags.IMAGE_TYPE)[:8]),
+        image_type=tuple(part if _CODE.fullmatch(part) else "" for part in found.texts(tags.IMAGE_TYPE)[:8]),
         series_number=integer(tags.SERIES_NUMBER),
         instance_number=integer(tags.INSTANCE_NUMBER),
         acquisition_number=integer(tags.ACQUISITION_NUMBER),
         temporal_position=integer(tags.TEMPORAL_POSITION),
         echo_time_ms=found.decimal(tags.ECHO_TIME),
-        frame_of_reference_uid=text(tags.FRAME_OF_REFERENCE),
+        frame_of_reference_uid=reference if _UID.fullmatch(reference := text(tags.FRAME_OF_REFERENCE)) else "",
         spacing_mm=_spacing_mm(measures) or _spacing_mm(found, tags.IMAGER_PIXEL_SPACING),
         slice_thickness_mm=_positive(
             element_source(found, frame, tags.PIXEL_MEASURES, tags.SLICE_THICKNESS).decimal(tags.SLICE_THICKNESS)
@@ -123,6 +120,11 @@ def _word(found: DataSet, tag: int) -> str:
     return words[0][:64] if words else ""
 
 
+def _code(found: DataSet, tag: int) -> str:
+    word = _word(found, tag)
+    return word if _CODE.fullmatch(word) else ""
+
+
 def _positive(value: float | None) -> float | None:
     return value if value is not None and value > 0 else None
 
@@ -158,15 +160,23 @@ def _year(text: str) -> int | None:
 
 def _odd_values(found: DataSet, age: int | None, year: int | None) -> Set[str]:
     """VALUE_INVALID and CHARSET_INVALID where they hold."""
-    odd = set()
+    odd, values = set(), found.values
     if (age is None and found.text(tags.PATIENT_AGE)) or (year is None and found.text(tags.STUDY_DATE)):
         odd.add("VALUE_INVALID")
-    if any(found.values.get(tag) and found.decimals(tag) is None and found.text(tag) for tag in _NUMBERS):
+    if any(tag in values and found.text(tag) and not _is_read(found, tag) for tag in (*_INTEGERS, *_DECIMALS, *_CODES)):
+        odd.add("VALUE_INVALID")
+    if not _UID.fullmatch(found.text(tags.FRAME_OF_REFERENCE)):
         odd.add("VALUE_INVALID")
     foreign = [found.text(tag) for tag in _TEXTS if not found.values.get(tag, b"").isascii()]
     if foreign and (not found.charset or any("\ufffd" in text for text in foreign)):
         odd.add("CHARSET_INVALID")
     return odd
+
+
+def _is_read(found: DataSet, tag: int) -> bool:
+    if tag in _CODES:
+        return _code(found, tag) != ""
+    return (found.integer(tag) if tag in _INTEGERS else found.decimal(tag)) is not None
 
 
 def _burned_in(found: DataSet) -> tuple[str, ...]:
