@@ -38,7 +38,7 @@ def expanded(raw: bytes, bits: int, *, little: bool) -> NDArray[np.unsignedinteg
                 source = _offset_bytes(words, at + 2, size, little) // size
                 for _ in range(words[at + 1]):
                     source = _append(words, source, entries)
-                at += 6 - size  # two words and 32 bits of offset
+                at += 2 + 4 // size  # 32 bits of offset
             else:
                 at = _append(words, at, entries)
     except IndexError as error:
