@@ -80,7 +80,7 @@ def _tar_members(info: ObjectInfo) -> Iterator[Member]:
 
 
 def _zip_members(info: ObjectInfo) -> Iterator[Member]:
-    for found, trouble in zips.entries(info.uri, RangedFile(info)):
+    for found, trouble in zips.entries(info.uri, RangedFile(info), info.size):
         error = trouble or _unsafe_name(found.name)
         yield _member(info, replace(found, error=error.code if error else ""), error)
 

@@ -23,12 +23,13 @@ _METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflate"}
 _BROKEN = (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OverflowError, IndexError, struct.error)
 
 
-def entries(shard: str, file: Any) -> Iterator[tuple[Address, InputError | None]]:
+def entries(shard: str, file: Any, size: int) -> Iterator[tuple[Address, InputError | None]]:
     """The address of every member but folders, in the order of their bytes, and why one cannot be read.
 
     Args:
         shard: URI of the archive.
         file: its bytes, seekable.
+        size: its length in bytes.
 
     Raises:
         Quarantined: ARCHIVE_BROKEN where there is no whole directory.
@@ -36,18 +37,18 @@ def entries(shard: str, file: Any) -> Iterator[tuple[Address, InputError | None]
     """
     try:
         with zipfile.ZipFile(file) as archive:
-            found, stop = archive.infolist(), archive.start_dir
+            found, stop = archive.infolist(), min(archive.start_dir, size)
     except _BROKEN as error:
         raise Quarantined("ARCHIVE_BROKEN", f"no zip directory ({type(error).__name__})") from error
     found.sort(key=lambda entry: (entry.header_offset, entry.filename))
     last: tuple[int, str] | None = None
     for entry, following in zip_longest(found, found[1:]):
         key = (entry.header_offset, entry.filename)
-        if (entry.is_dir() and not entry.file_size) or key == last:
+        if (entry.filename.endswith("/") and not entry.file_size) or key == last:
             continue
         last = key
-        end = following.header_offset if following else stop
-        trouble = _problem(entry, end)
+        end = min(following.header_offset, stop) if following else stop
+        trouble = _problem(entry, end, stop)
         yield _address(shard, entry, end, trouble), trouble
 
 
@@ -59,14 +60,16 @@ def _address(shard: str, entry: zipfile.ZipInfo, end: int, error: InputError | N
     return Address(shard, start, end, entry.filename, method, entry.file_size, entry.CRC, None, code)
 
 
-def _problem(entry: zipfile.ZipInfo, end: int) -> InputError | None:
+def _problem(entry: zipfile.ZipInfo, end: int, stop: int) -> InputError | None:
     if stat.S_ISLNK(entry.external_attr >> 16):
         return Quarantined("ARCHIVE_UNSAFE_MEMBER", "a member is a link")
     if entry.flag_bits & 0x41:
         return Quarantined("ARCHIVE_ENCRYPTED", "a member is encrypted")
     if entry.compress_type not in _METHODS:
         return Quarantined("ARCHIVE_METHOD", f"a member is packed with method {entry.compress_type}")
-    if entry.header_offset < 0 or entry.header_offset + _LOCAL.size + entry.compress_size > end:
+    if not 0 <= entry.header_offset <= stop - _LOCAL.size - entry.compress_size:
+        return Quarantined("ARCHIVE_BROKEN", "a member lies outside the archive")
+    if entry.header_offset + _LOCAL.size + entry.compress_size > end:
         return Quarantined("ARCHIVE_BOMB", "a member shares bytes with the next one")
     ratio = entry.file_size / max(1, entry.compress_size)
     if entry.file_size > MAX_MEMBER_BYTES or (entry.file_size > SMALL_BYTES and ratio > MAX_RATIO):
