@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Set
+from collections.abc import Mapping, Set
 
 from medray.data import tags
 from medray.data.dataset import DataSet, DicomFile
@@ -33,13 +33,18 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
     text, whole, integer = found.text, found.whole, found.integer
     measures = element_source(found, frame, tags.PIXEL_MEASURES, tags.PIXEL_SPACING)
     window, function, window_flags = voi_window(file, frame)
+    integers = {tag: integer(tag) for tag in _INTEGERS}
+    decimals = {tag: found.decimal(tag) for tag in _DECIMALS}
+    codes = {tag: _code(found, tag) for tag in _CODES}
     age, year = _age_years(text(tags.PATIENT_AGE)), _year(text(tags.STUDY_DATE))
+    reference = _uid(text(tags.FRAME_OF_REFERENCE))
+    read = {tags.PATIENT_AGE: age, tags.STUDY_DATE: year, tags.FRAME_OF_REFERENCE: reference, **integers, **decimals, **codes}
     return Header(
         sop_uid=text(tags.SOP_INSTANCE),
         series_uid=text(tags.SERIES_INSTANCE),
         study_uid=text(tags.STUDY_INSTANCE),
         patient_key=patient_key(text(tags.PATIENT_ID)),
-        modality=_code(found, tags.MODALITY),
+        modality=codes[tags.MODALITY],
         sop_class_uid=sop_class(file),
         rows=whole(tags.ROWS) or 0,
         columns=whole(tags.COLUMNS) or 0,
@@ -51,19 +56,19 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
         bits_stored=whole(tags.BITS_STORED) or 0,
         signed=whole(tags.PIXEL_REPRESENTATION) == 1,
         manufacturer=_word(found, tags.MANUFACTURER),
-        body_part=_code(found, tags.BODY_PART),
-        laterality=_code(found, tags.LATERALITY) or _code(found, tags.IMAGE_LATERALITY),
-        view_position=_code(found, tags.VIEW_POSITION),
+        body_part=codes[tags.BODY_PART],
+        laterality=codes[tags.LATERALITY] or codes[tags.IMAGE_LATERALITY],
+        view_position=codes[tags.VIEW_POSITION],
         sex=sex if (sex := text(tags.PATIENT_SEX)) in ("M", "F", "O") else "",
         age_years=age,
         study_year=year,
         image_type=tuple(part if _CODE.fullmatch(part) else "" for part in found.texts(tags.IMAGE_TYPE)[:8]),
-        series_number=integer(tags.SERIES_NUMBER),
-        instance_number=integer(tags.INSTANCE_NUMBER),
-        acquisition_number=integer(tags.ACQUISITION_NUMBER),
-        temporal_position=integer(tags.TEMPORAL_POSITION),
-        echo_time_ms=found.decimal(tags.ECHO_TIME),
-        frame_of_reference_uid=reference if _UID.fullmatch(reference := text(tags.FRAME_OF_REFERENCE)) else "",
+        series_number=integers[tags.SERIES_NUMBER],
+        instance_number=integers[tags.INSTANCE_NUMBER],
+        acquisition_number=integers[tags.ACQUISITION_NUMBER],
+        temporal_position=integers[tags.TEMPORAL_POSITION],
+        echo_time_ms=decimals[tags.ECHO_TIME],
+        frame_of_reference_uid=reference,
         spacing_mm=_spacing_mm(measures) or _spacing_mm(found, tags.IMAGER_PIXEL_SPACING),
         slice_thickness_mm=_positive(
             element_source(found, frame, tags.PIXEL_MEASURES, tags.SLICE_THICKNESS).decimal(tags.SLICE_THICKNESS)
@@ -72,7 +77,7 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
         orientation=_orientation(element_source(found, frame, tags.PLANE_ORIENTATION, tags.IMAGE_ORIENTATION)),
         voi_window=window,
         voi_function=function,
-        flags=tuple(sorted({*file.flags, *window_flags, *_odd_values(found, age, year), *_burned_in(found)})),
+        flags=tuple(sorted({*file.flags, *window_flags, *_odd(found, read), *_burned_in(found)})),
     )
 
 
@@ -158,25 +163,19 @@ def _year(text: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _odd_values(found: DataSet, age: int | None, year: int | None) -> Set[str]:
-    """VALUE_INVALID and CHARSET_INVALID where they hold."""
-    odd, values = set(), found.values
-    if (age is None and found.text(tags.PATIENT_AGE)) or (year is None and found.text(tags.STUDY_DATE)):
-        odd.add("VALUE_INVALID")
-    if any(tag in values and found.text(tag) and not _is_read(found, tag) for tag in (*_INTEGERS, *_DECIMALS, *_CODES)):
-        odd.add("VALUE_INVALID")
-    if not _UID.fullmatch(found.text(tags.FRAME_OF_REFERENCE)):
+def _uid(text: str) -> str:
+    return text if _UID.fullmatch(text) else ""
+
+
+def _odd(found: DataSet, read: Mapping[int, object]) -> Set[str]:
+    """VALUE_INVALID where something that is there was read as nothing, CHARSET_INVALID where text is not in its character set."""
+    odd = set()
+    if any(value in (None, "") and found.text(tag) for tag, value in read.items() if tag in found.values):
         odd.add("VALUE_INVALID")
     foreign = [found.text(tag) for tag in _TEXTS if not found.values.get(tag, b"").isascii()]
     if foreign and (not found.charset or any("\ufffd" in text for text in foreign)):
         odd.add("CHARSET_INVALID")
     return odd
-
-
-def _is_read(found: DataSet, tag: int) -> bool:
-    if tag in _CODES:
-        return _code(found, tag) != ""
-    return (found.integer(tag) if tag in _INTEGERS else found.decimal(tag)) is not None
 
 
 def _burned_in(found: DataSet) -> tuple[str, ...]:

@@ -12,13 +12,12 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Imp
 
 from medray.data import tags
 from medray.data.dataset import UNDEFINED_LENGTH, DataSet, DicomFile, PixelElement, quiet
-from medray.data.walker import LONG_VRS, SHORT_VRS, Doubt, NeedsMore, Walker
+from medray.data.walker import Doubt, NeedsMore, Walk, is_vr, walk
 from medray.errors import Quarantined
 
 MAX_INFLATED_BYTES = 1 << 30
 _META_START = 132
 _NO_PREAMBLE = bytes(128)
-_VRS = SHORT_VRS | LONG_VRS
 
 
 def parse(head: bytes, size_bytes: int) -> DicomFile | None:
@@ -58,8 +57,8 @@ def check_magic(head: bytes) -> None:
 
 def file_meta(head: bytes, size_bytes: int) -> tuple[DataSet, int]:
     """The file meta information (PS3.10 7.1) and where the data set starts."""
-    walker = Walker(head, size_bytes)
-    meta, _, after = walker.data_set(_META_START, True, group_only=2)
+    walked = walk(head, _META_START, size_bytes, explicit=True, only_group=2)
+    meta, after = walked.dataset, walked.end
     stated = meta.values.get(tags.META_LENGTH)
     if stated is not None:
         end = _META_START + 12 + int.from_bytes(stated, "little")
@@ -72,21 +71,19 @@ def file_meta(head: bytes, size_bytes: int) -> tuple[DataSet, int]:
 
 def _data_set(head: bytes, meta: DataSet, syntax: str, data: bytes, size_bytes: int, start: int) -> DicomFile:
     little, states_vr = syntax != ExplicitVRBigEndian, syntax != ImplicitVRLittleEndian
-    explicit = data[start + 4 : start + 6] in _VRS if len(data) >= start + 6 else states_vr
-    walker = Walker(data, size_bytes, little=little)
+    explicit = is_vr(data[start + 4 : start + 6]) if len(data) >= start + 6 else states_vr
     try:
-        dataset, pixels, _ = walker.data_set(start, explicit)
+        walked = walk(data, start, size_bytes, explicit=explicit, little=little)
     except Doubt:
         if len(data) < size_bytes:
             raise NeedsMore from None
-        walker.broken = True
-        dataset, pixels = second_opinion(data, start, explicit, little)
+        walked = Walk(*second_opinion(data, start, explicit, little), end=len(data), broken=True)
     odd = {
         "PREAMBLE_NOT_ZERO": head[:128] != _NO_PREAMBLE,
-        "SEQUENCE_BROKEN": walker.broken,
+        "SEQUENCE_BROKEN": walked.broken,
         "ENCODING_DIFFERS": explicit != states_vr,
     }
-    return DicomFile(data, meta, dataset, pixels, tuple(flag for flag, holds in odd.items() if holds))
+    return DicomFile(data, meta, walked.dataset, walked.pixels, tuple(flag for flag, holds in odd.items() if holds))
 
 
 def _inflated(deflated: bytes) -> bytes:

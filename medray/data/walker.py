@@ -6,22 +6,25 @@ raises :class:`Doubt`, and pydicom decides.
 
 from __future__ import annotations
 
-from struct import Struct
-from typing import NoReturn
+from dataclasses import dataclass, field
 
-from medray.data.dataset import UNDEFINED_LENGTH, DataSet, PixelElement
-from medray.data.tags import PIXEL_TAGS, SEQUENCES, SPECIFIC_CHARACTER_SET, WANTED
+import numpy as np
+
+from medray.data import scan
+from medray.data.dataset import DataSet, PixelElement
+from medray.data.tags import SEQUENCES, SPECIFIC_CHARACTER_SET, WANTED
 from medray.errors import Quarantined
 
-MAX_ELEMENTS = 50_000
-"""Of one data set or item."""
-MAX_DEPTH = 150
-"""Of nested sequences."""
-SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split())  # 16-bit length, PS3.5 7.1.2
-LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_LITTLE = (Struct("<HH2sH"), Struct("<HHI"), Struct("<I"))
-_BIG = (Struct(">HH2sH"), Struct(">HHI"), Struct(">I"))
+_WANTED, _SEQUENCES = (np.array(sorted(some), np.int64) for some in (WANTED, SEQUENCES))
+_ROOM = 128
+_TROUBLES = {
+    scan.TRUNCATED: ("DICOM_TRUNCATED", "at or after {tag} an element, an item or a sequence goes past the end of what holds it"),
+    scan.ENCODING: ("DICOM_ENCODING", "{tag} where there is no place for it"),
+    scan.BAD_VR: ("DICOM_BAD_VR", "{tag} has no valid value representation"),
+    scan.TAG_ORDER: ("DICOM_TAG_ORDER", "{tag} does not come after the element before it"),
+    scan.NESTED: ("DICOM_NESTED", f"sequences are nested more than {scan.MAX_DEPTH} deep"),
+    scan.TOO_MANY: ("DICOM_TOO_MANY_ELEMENTS", f"a data set has more than {scan.MAX_ELEMENTS} elements"),
+}
 
 
 class NeedsMore(Exception):
@@ -32,159 +35,92 @@ class Doubt(Exception):
     """Not understood here, but perhaps by another reader."""
 
 
-class Walker:
-    """One walk over the first bytes of a data set.
-
-    Args:
-        data: the bytes at hand.
-        size_bytes: size of the whole, of which ``data`` is the first part.
-        little: whether numbers are little endian.
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What a walk found.
 
     Attributes:
+        dataset: the elements of :data:`medray.data.tags.WANTED`.
+        pixels: the pixel data element, or None.
+        end: where the walk ended.
         broken: whether a sequence was passed over that is broken inside.
     """
 
-    __slots__ = ("_data", "_have", "_little", "_structs", "_whole", "broken")
+    dataset: DataSet
+    pixels: PixelElement | None
+    end: int
+    broken: bool
 
-    def __init__(self, data: bytes, size_bytes: int, *, little: bool = True) -> None:
-        self._data = data
-        self._have = len(data)
-        self._whole = max(size_bytes, len(data))
-        self._little = little
-        self._structs = _LITTLE if little else _BIG
-        self.broken = False
 
-    def data_set(
-        self,
-        position: int,
-        explicit: bool,
-        *,
-        group_only: int | None = None,
-        end: int | None = None,
-        depth: int = 0,
-        charset: str = "",
-    ) -> tuple[DataSet, PixelElement | None, int]:
-        """Read elements up to the pixel data, to the end, or in an item of undefined length to its delimiter.
+def walk(data: bytes, start: int, size_bytes: int, *, explicit: bool, little: bool = True, only_group: int = -1) -> Walk:
+    """Walk over a data set up to its pixel data or its end.
 
-        Args:
-            position: where the first element starts.
-            explicit: whether elements state their value representation.
-            group_only: the one group that is read, if not all.
-            end: where the data set ends, if its length is known.
-            depth: number of sequences around it; pixel data ends the walk at depth 0 only.
-            charset: Specific Character Set of the data set around it.
+    Args:
+        data: the bytes at hand.
+        start: where the first element starts.
+        size_bytes: size of the whole, of which ``data`` is the first part.
+        explicit: whether elements state their value representation.
+        little: whether numbers are little endian.
+        only_group: the one group to read, or -1 for all.
 
-        Returns:
-            The elements of :data:`medray.data.tags.WANTED`, the pixel data element, and where the walk ended.
-
-        Raises:
-            NeedsMore, Doubt
-            Quarantined: DICOM_TAG_ORDER, DICOM_BAD_VR, DICOM_TRUNCATED, DICOM_ENCODING, DICOM_NESTED, DICOM_TOO_MANY_ELEMENTS.
-        """
-        data, (short, long, word) = self._data, self._structs
-        values: dict[int, bytes] = {}
-        items: dict[int, tuple[DataSet, ...]] = {}
-        limit = self._whole if end is None else end
-        bound = min(limit, self._have)
-        previous, count, pixels = -1, 0, None
-        while position < limit:
-            start = position + 8
-            if start > bound:
-                self._short_of(start, limit)
-            group, element, vr, length = short.unpack_from(data, position)
-            if group_only is not None and group != group_only:
-                break
-            tag = group << 16 | element
-            if tag <= previous:
-                raise Quarantined("DICOM_TAG_ORDER", f"{_name(tag)} does not come after {_name(previous)}")
-            if group == 0xFFFE:
-                if tag == _ITEM_END and depth and end is None:
-                    return DataSet(values, items, self._little, charset), None, start
-                raise Quarantined("DICOM_ENCODING", f"{_name(tag)} where an element is expected")
-            previous = tag
-            count += 1
-            if not explicit:
-                length = long.unpack_from(data, position)[2]
-            elif vr in LONG_VRS:
-                start = position + 12
-                if start > bound:
-                    self._short_of(start, limit)
-                length = word.unpack_from(data, position + 8)[0]
-            elif vr not in SHORT_VRS:
-                raise Quarantined("DICOM_BAD_VR", f"{_name(tag)} has no valid value representation")
-            if tag in PIXEL_TAGS and not depth:
-                pixels, position = PixelElement(tag, start, length), start
-                break
-            if length == UNDEFINED_LENGTH or tag in SEQUENCES or (explicit and vr == b"SQ"):
-                states_vr = explicit and vr != b"UN"  # PS3.5 6.2.2, note 2
-                found, position = self._sequence(tag, start, length, limit, states_vr, depth + 1, charset)
-                if tag in SEQUENCES:
-                    items[tag] = found
-                continue
-            position = start + length
-            if position > bound:
-                self._short_of(position, limit)
-            if tag in WANTED:
-                values[tag] = data[start:position]
-                if tag == SPECIFIC_CHARACTER_SET:
-                    charset = values[tag].decode("ascii", "replace").strip(" \0")
-        if count > MAX_ELEMENTS:
-            raise Quarantined("DICOM_TOO_MANY_ELEMENTS", f"{count} elements; at most {MAX_ELEMENTS} are read")
-        if depth and end is None:
-            raise Quarantined("DICOM_TRUNCATED", "an item has no end")
-        return DataSet(values, items, self._little, charset), pixels, position
-
-    def _sequence(
-        self, tag: int, start: int, length: int, limit: int, explicit: bool, depth: int, charset: str
-    ) -> tuple[tuple[DataSet, ...], int]:
-        """The items of a sequence (PS3.5 7.5) and where it ends; no items of one that is not wanted and broken."""
-        if depth > MAX_DEPTH:
-            raise Quarantined("DICOM_NESTED", f"sequences are nested more than {MAX_DEPTH} deep")
-        end = None if length == UNDEFINED_LENGTH else start + length
-        if end is not None and end > min(limit, self._have):
-            self._short_of(end, limit)
-        try:
-            return self._items(start, end, limit, explicit, depth, charset)
-        except Quarantined as error:
-            if tag in SEQUENCES or error.code in ("DICOM_NESTED", "DICOM_TOO_MANY_ELEMENTS"):
-                raise
-            if end is None:
-                raise Doubt from error
-            self.broken = True
-            return (), end
-
-    def _items(
-        self, position: int, end: int | None, limit: int, explicit: bool, depth: int, charset: str
-    ) -> tuple[tuple[DataSet, ...], int]:
-        """The items of a sequence, or the fragments of encapsulated pixel data as empty ones, and where it ends."""
-        found: list[DataSet] = []
-        stop = limit if end is None else end
-        while position < stop:
-            if position + 8 > min(stop, self._have):
-                self._short_of(position + 8, stop)
-            group, element, length = self._structs[1].unpack_from(self._data, position)
-            tag = group << 16 | element
-            position += 8
-            if tag == _SEQUENCE_END and end is None:
-                return tuple(found), position
-            if tag != _ITEM:
-                raise Quarantined("DICOM_ENCODING", f"{_name(tag)} where an item is expected")
-            item_end = None if length == UNDEFINED_LENGTH else position + length
-            if item_end is not None and item_end > min(stop, self._have):
-                self._short_of(item_end, stop)
-            item, _, after = self.data_set(position, explicit, end=item_end, depth=depth, charset=charset)
-            position = after if item_end is None else item_end
-            found.append(item)
-        if end is None:
-            raise Quarantined("DICOM_TRUNCATED", "a sequence has no end")
-        return tuple(found), position
-
-    def _short_of(self, wanted: int, limit: int) -> NoReturn:
-        """Raise for bytes up to ``wanted`` that are not at hand, or that lie outside ``limit``."""
-        if wanted > limit:
-            raise Quarantined("DICOM_TRUNCATED", f"an element ends at byte {wanted}, what holds it at byte {limit}")
+    Raises:
+        NeedsMore, Doubt
+        Quarantined: DICOM_TAG_ORDER, DICOM_BAD_VR, DICOM_TRUNCATED, DICOM_ENCODING, DICOM_NESTED, DICOM_TOO_MANY_ELEMENTS.
+    """
+    view, whole, room = np.frombuffer(data, np.uint8), max(size_bytes, len(data)), _ROOM
+    while True:
+        events = np.empty((room, 4), np.int64)
+        ended, count, end, tag, broken = scan.scan(view, start, whole, explicit, little, only_group, _WANTED, _SEQUENCES, events)
+        if ended != scan.NEEDS_ROOM:
+            break
+        room *= 8
+    if ended == scan.NEEDS_MORE:
         raise NeedsMore
+    if ended == scan.DOUBT:
+        raise Doubt
+    if ended != scan.DONE:
+        code, message = _TROUBLES[ended]
+        raise Quarantined(code, message.format(tag=f"({tag >> 16:04X},{tag & 0xFFFF:04X})"))
+    dataset, pixels = _assembled(data, events[:count], little)
+    return Walk(dataset, pixels, end, broken)
 
 
-def _name(tag: int) -> str:
-    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+def is_vr(letters: bytes) -> bool:
+    """Whether two bytes name a value representation (PS3.5 6.2)."""
+    return bool(scan.VR_KINDS[int.from_bytes(letters, "big")])
+
+
+@dataclass(slots=True)
+class _Level:
+    """A data set or item that is being filled, and the sequence of it that is open."""
+
+    values: dict[int, bytes] = field(default_factory=dict)
+    items: dict[int, tuple[DataSet, ...]] = field(default_factory=dict)
+    charset: str = ""
+    open_tag: int = 0
+    found: list[DataSet] = field(default_factory=list)
+
+
+def _assembled(data: bytes, events: np.ndarray, little: bool) -> tuple[DataSet, PixelElement | None]:
+    """The data set that the events of a scan tell of."""
+    level, around, pixels = _Level(), [], None
+    for what, tag, start, length in events.tolist():
+        if what == scan.VALUE:
+            level.values[tag] = value = data[start : start + length]
+            if tag == SPECIFIC_CHARACTER_SET:
+                level.charset = value.decode("ascii", "replace").strip(" \0")
+        elif what == scan.SEQUENCE:
+            level.open_tag, level.found = tag, []
+        elif what == scan.ITEM:
+            around.append(level)
+            level = _Level(charset=level.charset)
+        elif what == scan.PIXELS:
+            pixels = PixelElement(tag, start, length)
+        elif level.open_tag:  # the end of a sequence
+            level.items[level.open_tag] = tuple(level.found)
+            level.open_tag = 0
+        else:  # the end of an item
+            item = DataSet(level.values, level.items, little, level.charset)
+            level = around.pop()
+            level.found.append(item)
+    return DataSet(level.values, level.items, little, level.charset), pixels

@@ -17,7 +17,7 @@ from medray.data.dataset import DicomFile
 from medray.data.dicom import boundary
 from medray.data.functional import group
 from medray.data.parse import file_meta, parse, second_opinion
-from medray.data.walker import MAX_DEPTH, MAX_ELEMENTS
+from medray.data.scan import MAX_DEPTH, MAX_ELEMENTS
 from medray.errors import Quarantined
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
