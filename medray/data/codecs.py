@@ -42,7 +42,7 @@ _ELSEWHERE = {uid.JPIPHTJ2KReferenced, uid.JPIPHTJ2KReferencedDeflate}
 _MULTI_COMPONENT = {uid.JPEG2000MCLossless, uid.JPEG2000MC}
 
 MAX_TILES = 4096
-MAX_JPEG_2000_VALUES = 1 << 27  # OpenJPEG holds up to 8 bytes for each beside the image
+MAX_DECODER_BYTES = 1 << 30
 _JCS_RGB, _JCS_YCBCR = 2, 3  # libjpeg's J_COLOR_SPACE
 _JPEG_SOS, _JPEG_EOI = b"\xff\xda", b"\xff\xd9"  # start of scan, end of image (ITU-T T.81 table B.1)
 _YBR = ("YBR_FULL", "YBR_FULL_422")
@@ -113,8 +113,8 @@ def _check(data: bytes, stated: CodeStream, header: Header) -> None:
             raise Quarantined("PIXELS_TRUNCATED", f"a {stated.codec} code stream of {len(data)} bytes for {size} values")
     elif stated.subsampled or not 1 <= stated.tiles <= MAX_TILES:
         raise Quarantined("PIXELS_CODEC", f"a JPEG 2000 code stream of {stated.tiles} tiles, or of components of several sizes")
-    elif stated.rows * stated.columns * stated.samples > MAX_JPEG_2000_VALUES:
-        raise Quarantined("PIXELS_TOO_MANY", f"JPEG 2000 of {size} values; at most {MAX_JPEG_2000_VALUES} are decoded")
+    elif stated.decoder_bytes > MAX_DECODER_BYTES:
+        raise Quarantined("PIXELS_TOO_MANY", f"JPEG 2000 of {size} values in blocks so small that they take too much memory")
 
 
 def _fewest_bits(stated: CodeStream) -> int:

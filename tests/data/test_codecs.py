@@ -114,6 +114,31 @@ def test_jpeg_colour_is_what_the_code_stream_says_before_the_header() -> None:
             assert np.abs(found.astype(int) - COLOUR).max() < 16
 
 
+def with_precincts(data: bytes, precinct: int, layers: int) -> bytes:
+    """The JPEG 2000 code stream with precincts of one size (ITU-T T.800 table A.21) and some number of layers in its header."""
+    at = data.index(b"\xff\x52")
+    length, levels = int.from_bytes(data[at + 2 : at + 4], "big"), data[at + 9]
+    style = bytearray(data[at + 4 : at + 2 + length])
+    style[0] |= 1
+    style[2:4] = layers.to_bytes(2, "big")
+    style += bytes([precinct] * (levels + 1))
+    return data[: at + 2] + (2 + len(style)).to_bytes(2, "big") + bytes(style) + data[at + 2 + length :]
+
+
+@pytest.mark.parametrize("encode", [matrix.j2k(True), matrix.htj2k(True)])
+@pytest.mark.parametrize(("precinct", "layers"), [(0x11, 1), (0x55, 65535)])
+def test_small_blocks_of_a_large_image_are_refused_before_they_are_allocated(encode: Any, precinct: int, layers: int) -> None:
+    values = np.zeros((2048, 2048), np.uint8)  # OpenJPEG takes 2.3 GB for its precincts of 2 × 2
+    data = with_precincts(encode(values, matrix.Kind("MONOCHROME2", 8)), precinct, layers)
+    assert code_of(data, header(uid.HTJ2K, values)) == "PIXELS_TOO_MANY"
+
+
+def test_usual_blocks_are_no_bomb() -> None:
+    values = np.zeros((2048, 2048), np.uint8)
+    data = with_precincts(matrix.j2k(True)(values, matrix.Kind("MONOCHROME2", 8)), 0x77, 12)
+    assert codestream.read(data).decoder_bytes < 1 << 26
+
+
 # --- RLE -----------------------------------------------------------------------------------------------------------------------
 
 RLE = replace(header(uid.RLELossless, np.zeros((10, 10), np.uint8)))
