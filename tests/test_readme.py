@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import pydicom
 import pytest
+from orthanc import PASSWORD, USER, missing, orthanc_running, request
 from seaweed import s3_environment
 
 from medray.data import store
@@ -31,6 +33,7 @@ ELSEWHERE = {
     "ray up cluster.yaml": "needs an AWS account; the file passes Ray's schema in test_cluster_yaml.py",
     "ray submit cluster.yaml": "needs an AWS account; workflows/train.py runs in test_a_job_is_submitted_to_a_cluster",
     "ray job submit": "test_a_job_is_submitted_to_a_cluster",
+    "medray ingest dicomweb://": "test_a_pacs_is_ingested",
 }
 
 
@@ -51,6 +54,9 @@ def site(s3_server: str, archive: Path, tmp_path: Path, monkeypatch: pytest.Monk
     shutil.copytree(ROOT / "workflows", tmp_path / "workflows")
     shutil.copy(archive / "labels.csv", tmp_path)
     shutil.copy(next((archive / "images").rglob("*.dcm")), tmp_path / "image.dcm")
+    test_files = Path(pydicom.__file__).parent / "data" / "test_files"
+    shutil.copy(test_files / "examples_ybr_color.dcm", tmp_path / "cine.dcm")
+    shutil.copytree(test_files / "dicomdirtests" / "98892001" / "CT5N", tmp_path / "series")
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     store.delete("s3://imaging/medray")
@@ -63,7 +69,7 @@ def test_the_readme_names_only_commands_that_are_run() -> None:
 
 
 def test_the_commands_of_your_archive(site: Path, medray: Run) -> None:
-    said = [shlex.split(command)[1:] for command in commands() if command.startswith("medray ")]
+    said = [words for words in medray_commands() if words[0] not in ("catalog", "quarantine") and "dicomweb" not in words[1]]
     assert [words[0] for words in said] == ["ingest", "train", "evaluate", "predict", "screen", "serve", "tune", "synthesise"]
     ingest, train, evaluate, predict, screen, serve, tune, synthesise = said
     small = [part for setting in SMALL for part in ("--set", setting)]
@@ -89,6 +95,50 @@ def test_the_commands_of_your_archive(site: Path, medray: Run) -> None:
     check_python(bundle)
 
 
+def medray_commands() -> list[list[str]]:
+    return [shlex.split(command)[1:] for command in commands() if command.startswith("medray ")]
+
+
+def test_the_commands_about_a_catalog(site: Path, medray: Run) -> None:
+    catalog = "s3://imaging/medray/catalog"
+    store.write("s3://imaging/busi/images/note.txt", b"no image")
+    ingested = medray(*next(words for words in medray_commands() if words[0] == "ingest"))
+    assert ingested.returncode == 3, ingested.stderr
+    said = {" ".join(words[:2]): words for words in medray_commands() if words[0] in ("catalog", "quarantine")}
+    assert {words[2] for words in said.values()} == {catalog}
+    answers = {}
+    for name, words in said.items():
+        words = ["s3://imaging/busi/images/note.txt" if word == "URI" else word for word in words]
+        done = medray(*words, "--json")
+        assert done.returncode == (3 if name == "quarantine retry" else 0), (name, done.stderr)
+        answers[name] = json.loads(done.stdout)
+    assert answers["catalog summary"]["objects"] == 121
+    assert (site / "catalog.png").read_bytes().startswith(b"\x89PNG")
+    assert len(answers["catalog show"]) == 5
+    assert answers["catalog query"] == [{"modality": "US", "images": 120}]
+    assert sum(stack["instances"] for stack in answers["catalog series"]) == 120
+    assert answers["catalog diff"]["added"] == 121
+    assert [item["code"] for item in answers["quarantine list"]] == ["DICOM_NOT_DICOM"]
+    assert "remove it" in answers["quarantine show"]["what_to_do"]
+    assert answers["quarantine retry"]["objects"] == 1
+
+
+def test_a_pacs_is_ingested(tmp_path: Path, medray: Run, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if why := missing():
+        pytest.skip(why)
+    words = next(words for words in medray_commands() if "dicomweb" in words[1])
+    with orthanc_running(tmp_path) as url:
+        for path in sorted((archive / "images").rglob("*.dcm"))[:3]:
+            request(f"{url}/instances", path.read_bytes())
+        monkeypatch.setenv("MEDRAY_DICOMWEB_USER", USER)
+        monkeypatch.setenv("MEDRAY_DICOMWEB_PASSWORD", PASSWORD)
+        here = f"{url.replace('http:', 'dicomweb:')}/dicom-web"
+        done = medray("ingest", here, "--catalog", str(tmp_path / "catalog"), *words[4:], "--json")
+    assert words[0] == "ingest"
+    assert words[2] == "--catalog"
+    assert json.loads(done.stdout)["images"] == 3, done.stderr
+
+
 def with_bundle(words: list[str], bundle: str) -> list[str]:
     return [bundle if word == "BUNDLE" else word for word in words]
 
@@ -110,6 +160,7 @@ def check_python(bundle: str) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     code = block.replace('"BUNDLE"', repr(bundle)).replace('"CATALOG"', '"s3://imaging/medray/catalog"')
     code += "assert image.pixels.ndim == 2 and scores[0].probability is not None and len(rows) == 120\n"
+    code += "assert frame.pixels.shape == (240, 320) and volume.voxels.shape == (5, 16, 16)\n"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
