@@ -105,7 +105,7 @@ def rescaled(stored: NDArray[Any], slope: float, intercept: float) -> Float32:
     """
     largest = float(1 << min(8 * stored.itemsize, 32))
     reach = abs(slope) * largest + abs(intercept)
-    if not reach < np.finfo(np.float32).max:
+    if not reach < float(np.finfo(np.float32).max):
         raise Quarantined("PIXELS_NOT_FINITE", "the modality LUT gives values that are not finite")
     if slope.is_integer() and intercept.is_integer() and reach <= _EXACT:
         values: Float32 = stored.astype(np.float32) if slope == 1 else np.multiply(stored, np.float32(slope), dtype=np.float32)
@@ -123,7 +123,11 @@ def rescaled(stored: NDArray[Any], slope: float, intercept: float) -> Float32:
 
 def luminance(rgb: NDArray[Any]) -> Float32:
     """Luma Y' of RGB values (…, 3) in their units, float32 (…)."""
-    return by_blocks(lambda block: block.astype(np.float32) @ _LUMINANCE, rgb)
+
+    def weighed(block: NDArray[Any]) -> Float32:  # one product of a matrix and a vector, not one for each row
+        return np.asarray(block.reshape(-1, 3).astype(np.float32) @ _LUMINANCE).reshape(block.shape[:-1])
+
+    return by_blocks(weighed, rgb)
 
 
 def palette_luminance(indices: NDArray[Any], dataset: DataSet, *, signed: bool) -> Float32:
