@@ -5,6 +5,8 @@ import hmac
 import logging
 import os
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 from ray import serve
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from medray.bundle import Prediction, open_bundle
 from medray.errors import ClusterError
@@ -32,6 +35,8 @@ class ServeSpec(Spec):
     batch: int = Field(16, ge=1, le=256, description="images scored together")
     max_files: int = Field(64, ge=1, description="files in one request")
     max_body_bytes: int = Field(256 << 20, ge=1, description="size of one request")
+    max_held_bytes: int = Field(1 << 30, ge=1, description="bodies that a replica holds at one time")
+    body_timeout_s: float = Field(30.0, gt=0, description="in which the whole body must arrive")
     request_timeout_s: float = Field(60.0, gt=0)
 
 
@@ -79,6 +84,7 @@ def application(bundle_uri: str, spec: ServeSpec) -> Any:
         def __init__(self) -> None:
             self._bundle = open_bundle(bundle_uri)
             self._token = token()
+            self._bodies = Budget(max(spec.max_held_bytes, spec.max_body_bytes))
 
         @api.get("/healthz")
         async def healthz(self) -> dict[str, str]:
@@ -87,10 +93,11 @@ def application(bundle_uri: str, spec: ServeSpec) -> Any:
         @api.post("/v1/score")
         async def score(self, request: Request) -> JSONResponse:
             self._authorise(request)
-            _check_length(request, spec.max_body_bytes)
+            length_bytes = body_length(request.headers, spec.max_body_bytes)
             started = time.perf_counter()
-            items = await _files(request, spec)
-            answers = await asyncio.gather(*(self._predict(data) for _, data in items))
+            with self._bodies.taken(length_bytes):
+                items = await _files(request, spec)
+                answers = await asyncio.gather(*(self._predict(data) for _, data in items))
             results = [{"file": name, **_as_json(answer)} for (name, _), answer in zip(items, answers, strict=True)]
             scored = any(answer.state == State.SCORED for answer in answers)
             body = {**self._identity(), "seconds": round(time.perf_counter() - started, 4), "results": results}
@@ -111,22 +118,58 @@ def application(bundle_uri: str, spec: ServeSpec) -> Any:
     return Endpoint.bind()  # type: ignore[attr-defined]
 
 
-def _check_length(request: Request, limit_bytes: int) -> None:
-    length = request.headers.get("content-length", "")
-    if not length.isdigit():
+class Budget:
+    """Bytes of request bodies that may be held at one time; for one event loop."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._free_bytes = limit_bytes
+
+    @contextmanager
+    def taken(self, size_bytes: int) -> Iterator[None]:
+        """Hold so many bytes.
+
+        Raises:
+            HTTPException: 503, the others hold too many.
+        """
+        if size_bytes > self._free_bytes:
+            raise HTTPException(503, "too much is being scored", headers={"Retry-After": "5"})
+        self._free_bytes -= size_bytes
+        try:
+            yield
+        finally:
+            self._free_bytes += size_bytes
+
+
+def body_length(headers: Mapping[str, str], limit_bytes: int) -> int:
+    """The length of a body that may be read; the rest is refused by its headers alone, with nothing read.
+
+    The server reads no more of a body than its Content-Length says, so what is checked here is what is held.
+
+    Raises:
+        HTTPException: 411 no length, or chunks instead; 413 too long; 415 compressed, or not multipart/form-data.
+    """
+    length = headers.get("content-length", "")
+    if not (length.isascii() and length.isdigit()) or "transfer-encoding" in headers:
         raise HTTPException(411, "a Content-Length is needed")
-    if int(length) > limit_bytes:
+    if len(length) > 15 or int(length) > limit_bytes:
         raise HTTPException(413, f"at most {limit_bytes} bytes a request")
+    if headers.get("content-encoding", "identity") != "identity":
+        raise HTTPException(415, "send the request uncompressed")
+    if not headers.get("content-type", "").startswith("multipart/form-data"):
+        raise HTTPException(415, "send DICOM files as multipart/form-data")
+    return int(length)
 
 
 async def _files(request: Request, spec: ServeSpec) -> list[tuple[str, bytes]]:
     """(number in the request, content) of each file; names are the client's and never echoed."""
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise HTTPException(415, "send DICOM files as multipart/form-data")
-    async with request.form(max_files=spec.max_files, max_fields=0) as form:
-        items = [
-            (str(number), await part.read()) for number, (_, part) in enumerate(form.multi_items()) if not isinstance(part, str)
-        ]
+    try:
+        async with asyncio.timeout(spec.body_timeout_s), request.form(max_files=spec.max_files, max_fields=0) as form:
+            parts = [part for _, part in form.multi_items() if not isinstance(part, str)]
+            items = [(str(number), await part.read()) for number, part in enumerate(parts)]
+    except TimeoutError as error:
+        raise HTTPException(408, f"the body did not arrive in {spec.body_timeout_s:g} s") from error
+    except ClientDisconnect as error:
+        raise HTTPException(400, "the body ended before its Content-Length") from error
     if not items:
         raise HTTPException(400, "no file in the request")
     return items
