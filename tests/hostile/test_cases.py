@@ -342,6 +342,9 @@ TEXT = [
     f(78, "bad date", lambda: change(mr(), StudyDate="20261399"), "VALUE_INVALID", mr),
     f(78, "bad age", lambda: change(mr(), PatientAge="old!"), "VALUE_INVALID", mr),
     f(78, "bad integer", lambda: change(mr(), InstanceNumber="one "), "VALUE_INVALID", mr),
+    f(78, "integer of 20 digits", lambda: change(mr(), InstanceNumber="9" * 20), "VALUE_INVALID", mr),
+    f(78, "integer of Python", lambda: change(mr(), InstanceNumber="1_00"), "VALUE_INVALID", mr),
+    f(78, "name for a modality", lambda: change(mr(), Modality="Doe^Jane"), "VALUE_INVALID", mr),
     f(78, "bad decimal", lambda: change(mr(), SliceThickness="1mm "), "VALUE_INVALID", mr),
     f(79, "burned in", lambda: change(mr(), BurnedInAnnotation="YES "), "BURNED_IN_ANNOTATION", mr),
 ]

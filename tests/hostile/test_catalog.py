@@ -89,6 +89,11 @@ def test_78_the_terminal_shows_one_harmless_line_each(
         assert not any(line.startswith("ERROR") for line in (done.stdout + done.stderr).splitlines())
 
 
+def test_78_a_number_that_no_column_holds_stops_no_neighbour(tmp_path: Path) -> None:
+    rows = catalogued(tmp_path, {"a.dcm": change(mr(), InstanceNumber="9" * 20), "b.dcm": p("CT_small.dcm")})
+    assert [(row["state"], row["instance_number"]) for row in rows.values()] == [("IMAGE", None), ("IMAGE", 1)]
+
+
 def scored(**values: str) -> pa.Table:
     row = dict.fromkeys(("code", "message", "series_uid", "etag"), "") | {"state": "SCORED", "sop_uid": "1.2.3", **values}
     columns = {name: pa.array([value]) for name, value in row.items()}
