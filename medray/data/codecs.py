@@ -16,8 +16,9 @@ from pydicom import uid
 
 from medray.data import codestream
 from medray.data.codestream import CodeStream
+from medray.data.dataset import PixelModule
 from medray.errors import Excluded, Quarantined
-from medray.types import Header
+
 
 Pixels = NDArray[Any]
 
@@ -41,6 +42,7 @@ NATIVE = frozenset(
 _ELSEWHERE = {uid.JPIPHTJ2KReferenced, uid.JPIPHTJ2KReferencedDeflate}
 _MULTI_COMPONENT = {uid.JPEG2000MCLossless, uid.JPEG2000MC}
 
+MAX_SCANS = 100
 MAX_TILES = 4096
 MAX_DECODER_BYTES = 1 << 30
 _JCS_RGB, _JCS_YCBCR = 2, 3  # libjpeg's J_COLOR_SPACE
@@ -69,7 +71,7 @@ def check_syntax(syntax: str) -> None:
     raise Quarantined("DICOM_UNKNOWN_TRANSFER_SYNTAX", "the transfer syntax is none of the standard")
 
 
-def decode_frame(data: bytes, header: Header) -> tuple[Pixels, CodeStream]:
+def decode_frame(data: bytes, header: PixelModule) -> tuple[Pixels, CodeStream]:
     """Decode one frame; JPEG's and JPEG 2000's own colour transforms are undone.
 
     Args:
@@ -98,7 +100,7 @@ def decode_frame(data: bytes, header: Header) -> tuple[Pixels, CodeStream]:
     return pixels, stated
 
 
-def _check(data: bytes, stated: CodeStream, header: Header) -> None:
+def _check(data: bytes, stated: CodeStream, header: PixelModule) -> None:
     expected = COMPRESSED[header.transfer_syntax]
     if stated.codec != expected:
         raise Quarantined("PIXELS_CODEC", f"{stated.codec or 'unknown data'} where the transfer syntax says {expected}")
@@ -109,6 +111,8 @@ def _check(data: bytes, stated: CodeStream, header: Header) -> None:
         end = data.rfind(_JPEG_EOI)
         if end < 0 or data.find(_JPEG_SOS, end) >= 0:  # libjpeg would fill up with grey, CharLS search for seconds
             raise Quarantined("PIXELS_TRUNCATED", f"the {stated.codec} code stream has no end")
+        if data.count(_JPEG_SOS) > MAX_SCANS:  # each costs a pass over the image
+            raise Quarantined("PIXELS_CODEC", f"a {stated.codec} code stream of more than {MAX_SCANS} scans")
         if 8 * len(data) < _fewest_bits(stated):  # libjpeg would fill up a large image from a few bytes
             raise Quarantined("PIXELS_TRUNCATED", f"a {stated.codec} code stream of {len(data)} bytes for {size} values")
     elif stated.subsampled or not 1 <= stated.tiles <= MAX_TILES:
@@ -124,14 +128,14 @@ def _fewest_bits(stated: CodeStream) -> int:
     return -(-stated.rows // 8) * -(-stated.columns // 8) if stated.codec == "JPEG" else 0
 
 
-def is_ybr(stated: CodeStream, header: Header) -> bool:
+def is_ybr(stated: CodeStream, header: PixelModule) -> bool:
     """Whether the components of a code stream are luminance and colour differences, as the code stream or the header says."""
     if header.samples != 3 or stated.colour == "RGB":
         return False
     return header.photometric in _YBR or stated.colour == "YBR"
 
 
-def _jpeg(data: bytes, stated: CodeStream, header: Header) -> Pixels:
+def _jpeg(data: bytes, stated: CodeStream, header: PixelModule) -> Pixels:
     """Baseline or 12-bit JPEG; libjpeg takes its own guess at the colour space unless it is told."""
     if stated.samples == 1:
         return np.asarray(imagecodecs.jpeg8_decode(data))
@@ -139,18 +143,18 @@ def _jpeg(data: bytes, stated: CodeStream, header: Header) -> Pixels:
     return np.asarray(imagecodecs.jpeg8_decode(data, colorspace=colour, outcolorspace=_JCS_RGB))
 
 
-def _jpeg_lossless(data: bytes, stated: CodeStream, header: Header) -> Pixels:
+def _jpeg_lossless(data: bytes, stated: CodeStream, header: PixelModule) -> Pixels:
     """libjpeg-turbo is three times as fast as the decoder for SOF3 alone, and takes all predictors and 2 to 16 bits."""
     if stated.samples == 1:
         return np.asarray(imagecodecs.jpeg8_decode(data))
     return np.asarray(imagecodecs.jpeg8_decode(data, colorspace=_JCS_RGB, outcolorspace=_JCS_RGB))
 
 
-def _jpeg_ls(data: bytes, stated: CodeStream, header: Header) -> Pixels:
+def _jpeg_ls(data: bytes, stated: CodeStream, header: PixelModule) -> Pixels:
     return np.asarray(imagecodecs.jpegls_decode(data))
 
 
-def _jpeg_2000(data: bytes, stated: CodeStream, header: Header) -> Pixels:
+def _jpeg_2000(data: bytes, stated: CodeStream, header: PixelModule) -> Pixels:
     """OpenJPEG, and for reversible HTJ2K of a plain main header the twice as fast OpenJPH.
 
     imagecodecs' OpenJPH wraps irreversible values around that overshoot the range (0 becomes 255), where OpenJPEG clips them. It
@@ -163,7 +167,7 @@ def _jpeg_2000(data: bytes, stated: CodeStream, header: Header) -> Pixels:
     return np.asarray(imagecodecs.jpeg2k_decode(data))
 
 
-_DECODERS: Mapping[str, Callable[[bytes, CodeStream, Header], Pixels]] = {
+_DECODERS: Mapping[str, Callable[[bytes, CodeStream, PixelModule], Pixels]] = {
     "JPEG": _jpeg,
     "JPEG lossless": _jpeg_lossless,
     "JPEG-LS": _jpeg_ls,
@@ -171,7 +175,7 @@ _DECODERS: Mapping[str, Callable[[bytes, CodeStream, Header], Pixels]] = {
 }
 
 
-def _rle(data: bytes, header: Header) -> Pixels:
+def _rle(data: bytes, header: PixelModule) -> Pixels:
     """PS3.5 G: one segment for each byte of a sample, the high one first, then the next sample's.
 
     Segment by segment: imagecodecs' decoder of whole frames leaves memory as it was where a segment is short, and is slower.

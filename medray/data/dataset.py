@@ -10,10 +10,12 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from pydicom.charset import convert_encodings, decode_bytes
 
-SPECIFIC_CHARACTER_SET = 0x00080005
+from medray.data import tags
+
 UNDEFINED_LENGTH = 0xFFFFFFFF
 _INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
 
@@ -42,9 +44,13 @@ class DataSet:
         raw = self.values.get(tag)
         if not raw:
             return ""
-        if raw.isascii() and b"\x1b" not in raw:  # an escape sequence of ISO 2022 is ASCII, what follows is not
-            return raw.decode("ascii").strip(" \0")
-        return decoded(raw, self.charset).strip(" \0")
+        try:
+            text = raw.decode("ascii")
+        except UnicodeDecodeError:
+            text = decoded(raw, self.charset)
+        if "\x1b" in text:  # an escape sequence of ISO 2022 is ASCII, what follows is not
+            text = decoded(raw, self.charset)
+        return text.strip(" \0")
 
     def texts(self, tag: int) -> tuple[str, ...]:
         """The values of a text element."""
@@ -154,3 +160,57 @@ class DicomFile:
     dataset: DataSet
     pixels: PixelElement | None
     flags: tuple[str, ...] = ()
+
+
+class PixelModule(Protocol):
+    """What the Image Pixel module (PS3.3 C.7.6.3) says: what decoding needs. A :class:`medray.types.Header` says it too."""
+
+    @property
+    def transfer_syntax(self) -> str: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def columns(self) -> int: ...
+    @property
+    def samples(self) -> int: ...
+    @property
+    def frames(self) -> int: ...
+    @property
+    def photometric(self) -> str: ...
+    @property
+    def bits_allocated(self) -> int: ...
+    @property
+    def bits_stored(self) -> int: ...
+    @property
+    def signed(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePixel:
+    """A :class:`PixelModule` alone."""
+
+    transfer_syntax: str
+    rows: int
+    columns: int
+    samples: int
+    frames: int
+    photometric: str
+    bits_allocated: int
+    bits_stored: int
+    signed: bool
+
+
+def image_pixel(file: DicomFile) -> ImagePixel:
+    """The Image Pixel module of a file that :func:`medray.data.checks.classify` let pass, without the rest of its header."""
+    found, whole = file.dataset, file.dataset.whole
+    return ImagePixel(
+        transfer_syntax=file.meta.text(tags.TRANSFER_SYNTAX),
+        rows=whole(tags.ROWS) or 0,
+        columns=whole(tags.COLUMNS) or 0,
+        samples=whole(tags.SAMPLES_PER_PIXEL) or 1,
+        frames=found.integer(tags.NUMBER_OF_FRAMES) or 1,
+        photometric=found.text(tags.PHOTOMETRIC_INTERPRETATION),
+        bits_allocated=whole(tags.BITS_ALLOCATED) or 0,
+        bits_stored=whole(tags.BITS_STORED) or 0,
+        signed=whole(tags.PIXEL_REPRESENTATION) == 1,
+    )

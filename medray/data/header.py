@@ -107,7 +107,10 @@ def voi_window(file: DicomFile, frame: int) -> tuple[tuple[float, float] | None,
 
 
 def mirror_sum(found: DataSet, frame: int) -> float:
-    """Value + mirrored value of a MONOCHROME1 image, in the units of the rescale (stored v becomes last - v)."""
+    """Value + mirrored value of a MONOCHROME1 image in modality units: stored v becomes last - v, or so the output of its LUT."""
+    lut = found.first_item(tags.MODALITY_LUT_SEQUENCE)
+    if lut is not None and len(described := lut.wholes(tags.LUT_DESCRIPTOR)) == 3:
+        return float((1 << min(described[2], 16)) - 1)
     last = -1 if found.whole(tags.PIXEL_REPRESENTATION) else (1 << (found.whole(tags.BITS_STORED) or 0)) - 1
     slope, intercept = rescale(found, frame) or (1.0, 0.0)
     return slope * last + 2 * intercept

@@ -10,10 +10,10 @@ from pydicom.uid import ExplicitVRBigEndian
 
 from medray.data import codecs, tags
 from medray.data.blocks import by_blocks
-from medray.data.dataset import DicomFile
+from medray.data.dataset import DicomFile, PixelModule
 from medray.data.encapsulation import frame_bytes
 from medray.errors import Quarantined
-from medray.types import Header
+
 
 Pixels = NDArray[Any]
 
@@ -22,7 +22,7 @@ _YBR_TO_RGB = np.array(  # PS3.3 C.7.6.3.1.2, ITU-T T.871 section 7
 )
 
 
-def stored_values(file: DicomFile, header: Header, frame: int = 0) -> Pixels:
+def stored_values(file: DicomFile, header: PixelModule, frame: int = 0) -> Pixels:
     """The stored values of one frame; colour as RGB, palette colour as indices. Other frames are not touched.
 
     Args:
@@ -40,7 +40,7 @@ def stored_values(file: DicomFile, header: Header, frame: int = 0) -> Pixels:
     return decode_stored(file, header, frame)[0]
 
 
-def decode_stored(file: DicomFile, header: Header, frame: int = 0) -> tuple[Pixels, tuple[str, ...]]:
+def decode_stored(file: DicomFile, header: PixelModule, frame: int = 0) -> tuple[Pixels, tuple[str, ...]]:
     """As :func:`stored_values`, and the flags J2K_DEPTH_DIFFERS and J2K_SIGN_DIFFERS where they hold."""
     codecs.check_syntax(header.transfer_syntax)
     if header.transfer_syntax in codecs.NATIVE:
@@ -63,7 +63,7 @@ def decode_stored(file: DicomFile, header: Header, frame: int = 0) -> tuple[Pixe
     return values, flags
 
 
-def _dtype(header: Header) -> np.dtype[Any]:
+def _dtype(header: PixelModule) -> np.dtype[Any]:
     return np.dtype(f"{'i' if header.signed else 'u'}{max(header.bits_allocated, 8) // 8}")
 
 
@@ -79,7 +79,7 @@ def _within(values: Pixels, bits: int) -> Pixels:
     return shifted
 
 
-def _native(file: DicomFile, header: Header, frame: int) -> Pixels:
+def _native(file: DicomFile, header: PixelModule, frame: int) -> Pixels:
     if header.photometric in ("YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420"):
         raise Quarantined("PIXELS_PHOTOMETRIC", f"{header.photometric} without the compression that it belongs to")
     if header.bits_allocated == 1:
@@ -100,7 +100,7 @@ def _native(file: DicomFile, header: Header, frame: int) -> Pixels:
     return rgb_of(values, header.bits_stored) if header.photometric.startswith("YBR") else values
 
 
-def _numbers(file: DicomFile, header: Header, count: int, first: int) -> Pixels:
+def _numbers(file: DicomFile, header: PixelModule, count: int, first: int) -> Pixels:
     """Native values from the ``first`` of all frames on, in this machine's byte order."""
     big, dtype = header.transfer_syntax == ExplicitVRBigEndian, _dtype(header)
     start, end = _extent(file, first * dtype.itemsize, count * dtype.itemsize)
@@ -132,7 +132,7 @@ def _unswapped(data: bytes, start: int, end: int) -> NDArray[np.uint8]:
     return words.view(np.uint8)[start - low : end - low]
 
 
-def _bits(file: DicomFile, header: Header, frame: int) -> Pixels:
+def _bits(file: DicomFile, header: PixelModule, frame: int) -> Pixels:
     """1-bit values, the first in the lowest bit (PS3.5 8.1.1); frames need not start at a byte."""
     plane = header.rows * header.columns
     first, last = frame * plane, (frame + 1) * plane
@@ -141,7 +141,7 @@ def _bits(file: DicomFile, header: Header, frame: int) -> Pixels:
     return bits[first % 8 : first % 8 + plane].reshape(header.rows, header.columns)
 
 
-def _upsampled(flat: Pixels, header: Header) -> Pixels:
+def _upsampled(flat: Pixels, header: PixelModule) -> Pixels:
     """YBR_FULL_422: Y Y Cb Cr for each two pixels of a row (PS3.3 C.7.6.3.1.2) → (rows, columns, 3)."""
     pairs = flat.reshape(-1, 4)
     values: Pixels = np.empty((len(pairs), 2, 3), flat.dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+from functools import lru_cache
 
 
 def patient_key(patient_id: str) -> str:
@@ -16,5 +17,9 @@ def patient_key(patient_id: str) -> str:
     """
     if not patient_id:
         return ""
-    key = os.environ.get("MEDRAY_PSEUDONYM_KEY", "medray").encode()
-    return hmac.new(key, patient_id.encode(), hashlib.sha256).hexdigest()[:16]
+    return _keyed(patient_id, os.environ.get("MEDRAY_PSEUDONYM_KEY", "medray"))
+
+
+@lru_cache(maxsize=1024)  # the images of a patient come together
+def _keyed(patient_id: str, key: str) -> str:
+    return hmac.new(key.encode(), patient_id.encode(), hashlib.sha256).hexdigest()[:16]

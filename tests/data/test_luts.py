@@ -222,12 +222,15 @@ def test_the_voi_lut_of_a_file_is_pydicoms() -> None:
     np.testing.assert_allclose(window(image, Window()).pixels, theirs / ((1 << bits) - 1), atol=1e-6)
 
 
+@pytest.mark.parametrize("modality_lut", [False, True])
 @pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID", "LUT"])
-def test_monochrome1_is_shown_as_the_negative_of_monochrome2(function: str) -> None:
+def test_monochrome1_is_shown_as_the_negative_of_monochrome2(function: str, modality_lut: bool) -> None:
     shown = []
     for photometric in ("MONOCHROME2", "MONOCHROME1"):
         kind = matrix.Kind(photometric, 12)
         about: dict[str, Any] = {"RescaleSlope": 3, "RescaleIntercept": -500}
+        if modality_lut:
+            about = {"ModalityLUTSequence": lut([4096, 0, 12], words(np.arange(4096)))}
         if function == "LUT":
             about["VOILUTSequence"] = lut([2000, 1000, 16], words(np.arange(2000) ** 2 // 64))
         else:
