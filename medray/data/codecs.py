@@ -19,7 +19,6 @@ from medray.data.codestream import CodeStream
 from medray.data.dataset import PixelModule
 from medray.errors import Excluded, Quarantined
 
-
 Pixels = NDArray[Any]
 
 JPEG = frozenset({uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit})
@@ -111,7 +110,7 @@ def _check(data: bytes, stated: CodeStream, header: PixelModule) -> None:
         end = data.rfind(_JPEG_EOI)
         if end < 0 or data.find(_JPEG_SOS, end) >= 0:  # libjpeg would fill up with grey, CharLS search for seconds
             raise Quarantined("PIXELS_TRUNCATED", f"the {stated.codec} code stream has no end")
-        if data.count(_JPEG_SOS) > MAX_SCANS:  # each costs a pass over the image
+        if stated.codec == "JPEG" and data.count(_JPEG_SOS) > MAX_SCANS:  # a progressive one costs a pass over the image
             raise Quarantined("PIXELS_CODEC", f"a {stated.codec} code stream of more than {MAX_SCANS} scans")
         if 8 * len(data) < _fewest_bits(stated):  # libjpeg would fill up a large image from a few bytes
             raise Quarantined("PIXELS_TRUNCATED", f"a {stated.codec} code stream of {len(data)} bytes for {size} values")

@@ -10,11 +10,11 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from pydicom.charset import convert_encodings, decode_bytes
 
 from medray.data import tags
+from medray.types import Header
 
 UNDEFINED_LENGTH = 0xFFFFFFFF
 _INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
@@ -162,32 +162,9 @@ class DicomFile:
     flags: tuple[str, ...] = ()
 
 
-class PixelModule(Protocol):
-    """What the Image Pixel module (PS3.3 C.7.6.3) says: what decoding needs. A :class:`medray.types.Header` says it too."""
-
-    @property
-    def transfer_syntax(self) -> str: ...
-    @property
-    def rows(self) -> int: ...
-    @property
-    def columns(self) -> int: ...
-    @property
-    def samples(self) -> int: ...
-    @property
-    def frames(self) -> int: ...
-    @property
-    def photometric(self) -> str: ...
-    @property
-    def bits_allocated(self) -> int: ...
-    @property
-    def bits_stored(self) -> int: ...
-    @property
-    def signed(self) -> bool: ...
-
-
 @dataclass(frozen=True, slots=True)
 class ImagePixel:
-    """A :class:`PixelModule` alone."""
+    """What the Image Pixel module (PS3.3 C.7.6.3) says: all that decoding needs."""
 
     transfer_syntax: str
     rows: int
@@ -198,6 +175,9 @@ class ImagePixel:
     bits_allocated: int
     bits_stored: int
     signed: bool
+
+
+PixelModule = ImagePixel | Header
 
 
 def image_pixel(file: DicomFile) -> ImagePixel:

@@ -14,7 +14,6 @@ from medray.data.dataset import DicomFile, PixelModule
 from medray.data.encapsulation import frame_bytes
 from medray.errors import Quarantined
 
-
 Pixels = NDArray[Any]
 
 _YBR_TO_RGB = np.array(  # PS3.3 C.7.6.3.1.2, ITU-T T.871 section 7

@@ -1,13 +1,10 @@
-"""Cataloguing from S3: a first and a second run over many small objects, with the memory of the first over time; headers per core.
+"""Cataloguing from S3: a first and a second run over many small objects, with the memory of the first over time.
 
-    python benchmarks/ingest_catalog.py [--objects 100000]
-
-Starts a SeaweedFS server on loopback (on the same cores) and fills it with synthetic CT objects of about 5 KB.
+Fills a SeaweedFS server on loopback (on the same cores) with synthetic CT objects of about 5 KB. Part of `python benchmarks/ingest.py`.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import io
 import json
@@ -17,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,27 +94,6 @@ def _watch(process: subprocess.Popen[str], resident: list[float]) -> None:
         time.sleep(0.5)
 
 
-def per_second(call: Callable[[bytes], object], heads: list[bytes], seconds: float = 3.0) -> float:
-    """How many of the heads one core takes in a second."""
-    done, started = 0, time.perf_counter()
-    while time.perf_counter() - started < seconds:
-        for head in heads:
-            call(head)
-        done += len(heads)
-    return done / (time.perf_counter() - started)
-
-
-def headers(count: int = 500) -> dict[str, float]:
-    """Headers per second and core: ours to a catalog record, and pydicom's parse alone."""
-    from medray.data.dicom import inspect
-
-    heads = [content for _, content in objects(count)]
-    return {
-        "medray": per_second(lambda head: inspect(head, len(head)), heads),
-        "pydicom": per_second(lambda head: pydicom.dcmread(io.BytesIO(head), stop_before_pixels=True), heads),
-    }
-
-
 def catalogued(count: int) -> dict[str, Any]:
     """Fill the server, run ingest twice; figures."""
     started = time.perf_counter()
@@ -140,17 +116,14 @@ def catalogued(count: int) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Print the figures as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--objects", type=int, default=100_000)
-    arguments = parser.parse_args()
-    figures: dict[str, Any] = {"headers_per_s_per_core": headers()}
+def catalogue_table(count: int) -> None:
+    """Print what cataloguing ``count`` objects took; starts and fills a server of its own."""
     with tempfile.TemporaryDirectory() as folder, s3_running(Path(folder)) as endpoint:
         os.environ.update(s3_environment(endpoint))
-        figures |= catalogued(arguments.objects)
-    print(json.dumps(figures, indent=2))
-
-
-if __name__ == "__main__":
-    main()
+        found = catalogued(count)
+    quarters = ", ".join(f"{value:.0f}" for value in found["rss_mib_at_quarters"])
+    print(f"| {count:,} objects of 5 KB from loopback S3 | |\n|---|---|")
+    print(f"| first run | {found['first_s']:.1f} s, {found['first_objects_per_s']:,.0f} objects/s (asked: 1,500) |")
+    print(f"| second run, nothing changed | {found['second_s']:.1f} s, {found['second_times_faster']:.0f} × faster (asked: 20) |")
+    print(f"| resident memory of the first at 25, 50, 75, 100 % | {quarters} MiB |")
+    print(f"| its peak | {found['peak_rss_mib']:.0f} MiB |")
