@@ -1,6 +1,7 @@
 """Cataloguing from S3: a first and a second run over many small objects, with the memory of the first over time.
 
-Fills a SeaweedFS server on loopback (on the same cores) with synthetic CT objects of about 5 KB. Part of `python benchmarks/ingest.py`.
+Fills a SeaweedFS server on loopback (on the same cores) with synthetic CT objects of about 5 KB. Part of
+`python benchmarks/ingest.py`.
 """
 
 from __future__ import annotations

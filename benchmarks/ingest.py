@@ -25,9 +25,8 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    print(
-        f"\n## From an archive to images, {datetime.now(UTC):%Y-%m-%d}\n\n{machine}. `python benchmarks/ingest.py`. Rates are per core and second.\n"
-    )
+    print(f"\n## From an archive to images, {datetime.now(UTC):%Y-%m-%d}\n")
+    print(f"{machine}. `python benchmarks/ingest.py`. Rates are per core and second.\n")
     header_table(arguments.seconds)
     print()
     decoding_table(arguments.seconds)
