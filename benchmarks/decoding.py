@@ -89,14 +89,14 @@ CODECS = [
 ]
 
 
-def instance(codec: Codec) -> tuple[bytes, bytes]:
-    """A file in a transfer syntax, and the code stream of its one frame."""
-    pixels = phantom(codec.bits)
+def instance(codec: Codec, pixels: NDArray[Any] | None = None) -> tuple[bytes, bytes]:
+    """A file in a transfer syntax (of the phantom, unless told otherwise), and the code stream of its one frame."""
+    pixels = phantom(codec.bits) if pixels is None else pixels
     found: FileDataset = pydicom.dcmread(FILES / "CT_small.dcm")
     for keyword in ("SmallestImagePixelValue", "LargestImagePixelValue", "PixelPaddingValue"):
         if keyword in found:
             delattr(found, keyword)
-    found.Rows = found.Columns = SIZE
+    found.Rows, found.Columns = pixels.shape
     found.PixelRepresentation = 0
     found.BitsAllocated = 8 if codec.bits == 8 else 16
     found.BitsStored, found.HighBit = codec.bits, codec.bits - 1
