@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, CommitProperties, RemoveAction
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from medray.data import store
 from medray.errors import StoreError
@@ -48,16 +49,21 @@ def open_table(uri: str, version: int | None = None) -> DeltaTable:
 
 def read_table(uri: str, version: int | None = None, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of a table as Arrow; the order of rows is not defined."""
-    table = open_table(uri, version)
+    found = dataset(uri, version)
     with store.translated(uri):
-        return table.to_pyarrow_table(columns=list(columns) if columns is not None else None)
+        return found.to_table(columns=list(columns) if columns is not None else None)
 
 
 def dataset(uri: str, version: int | None = None) -> pyarrow.dataset.Dataset:
-    """The rows of a table as an Arrow dataset, which reads what a query needs."""
-    table = open_table(uri, version)
+    """The rows of a table as an Arrow dataset, which reads what a query needs.
+
+    Arrow reads a local table by itself. Through Python, its threads may let go of a file when the interpreter is ending
+    already, and that aborts the process.
+    """
+    table, path = open_table(uri, version), store.normalise(uri)
+    local = None if "://" in path else SubTreeFileSystem(path, LocalFileSystem())
     with store.translated(uri):
-        return table.to_pyarrow_dataset()
+        return table.to_pyarrow_dataset(filesystem=local)
 
 
 def create(uri: str, schema: pa.Schema) -> None:

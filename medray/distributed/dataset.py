@@ -101,10 +101,10 @@ def _unique(table: pa.Table) -> pa.Table:
 
 def read_values(table_uri: str, rows: pa.Table) -> pa.Table:
     """Columns ``uri`` and ``values`` of the scored objects among ``rows`` (uri, etag), sorted by URI."""
-    table = tables.open_table(table_uri)
+    table = tables.dataset(table_uri)
     chosen = pc.field("uri").isin(rows["uri"].combine_chunks()) & (pc.field("state") == State.SCORED.value)
     with store.translated(table_uri):
-        found = table.to_pyarrow_dataset().to_table(columns=["uri", "etag", "values"], filter=chosen)
+        found = table.to_table(columns=["uri", "etag", "values"], filter=chosen)
     current = pc.is_in(_keys(found), value_set=_keys(rows).combine_chunks())
     return found.filter(current).select(["uri", "values"]).sort_by("uri")
 
