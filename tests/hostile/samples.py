@@ -313,13 +313,16 @@ def deflated(data_set: bytes) -> bytes:
     return meta(p("image_dfl.dcm")) + stream + b"\0" * (len(stream) % 2)
 
 
-def deflate_bomb() -> bytes:
-    """4 MiB that inflate to 4 GiB."""
+def deflate_bomb(private: bytes = b"") -> bytes:
+    """4 MiB that inflate to 4 GiB; private file meta information can hide from a naive look what it is."""
+    start = meta(p("image_dfl.dcm"))
+    if private:
+        start = put(start, 0x00020102, element(0x00020102, "OB", private))
     packer = zlib.compressobj(9, wbits=-15)
     block = packer.compress(bytes(16 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
     first = zlib.compressobj(9, wbits=-15)
     lead = first.compress(element(0x00080060, "CS", b"US") + element(PIXEL_DATA, "OB", b"", 0xFFFFFFF0))
-    return meta(p("image_dfl.dcm")) + lead + first.flush(zlib.Z_FULL_FLUSH) + block * 256
+    return start + lead + first.flush(zlib.Z_FULL_FLUSH) + block * 256
 
 
 def corrupt_deflate() -> bytes:

@@ -12,6 +12,7 @@ from hostile import samples as make
 
 BOMBS: list[tuple[int, str, Callable[[], bytes], str]] = [
     (21, "deflate bomb", make.deflate_bomb, "DICOM_INFLATES"),
+    (21, "hidden deflate bomb", lambda: make.deflate_bomb(b"x" * 2000), "DICOM_INFLATES"),
     (31, "SIZ 60000", lambda: make.siz(60000, 60000), "PIXELS_SIZE"),
     (31, "SIZ and header 60000", lambda: make.change(make.siz(60000, 60000), Rows=60000, Columns=60000), "PIXELS_TOO_MANY"),
     (31, "SIZ and header 20000", lambda: make.change(make.siz(20000, 20000), Rows=20000, Columns=20000), "PIXELS_TOO_MANY"),

@@ -188,6 +188,13 @@ FRAGMENTS = [
         "PIXELS_FRAGMENTS",
     ),
     s(37, "many fragments without offsets", lambda: make.fragments(make.j2k(), *make.split(make.frame_of(make.j2k()), 9)), mr),
+    q(
+        38,
+        "fragment past the end",
+        lambda: make.fragments(make.j2k(), end=make.item(b"\xff\xd8", 0x7FFFFFFF)),
+        "PIXELS_TRUNCATED",
+    ),
+    q(38, "nothing", lambda: make.fragments(make.j2k())[:-16], "PIXELS_TRUNCATED"),
     q(38, "no fragment", lambda: make.fragments(make.j2k()), "PIXELS_FRAGMENTS"),
     q(38, "empty fragment", lambda: make.fragments(make.j2k(), b""), "PIXELS_FRAGMENTS"),
     q(
@@ -219,6 +226,8 @@ DESCRIPTION = [
     q(47, "Rows 0", lambda: change(mr(), Rows=0), "PIXELS_SHAPE"),
     q(47, "Rows missing", lambda: change(mr(), Rows=None), "PIXELS_SHAPE"),
     q(47, "Columns 0", lambda: change(mr(), Columns=0), "PIXELS_SHAPE"),
+    q(47, "four samples", lambda: change(mr(), SamplesPerPixel=4), "PIXELS_SHAPE"),
+    q(47, "one row more than pixels", lambda: change(mr(), Rows=65), "PIXELS_TRUNCATED"),
     q(49, "0 frames", lambda: change(mr(), NumberOfFrames="0"), "PIXELS_FRAMES"),
     q(49, "minus 1 frames", lambda: change(mr(), NumberOfFrames="-1"), "PIXELS_FRAMES"),
     q(49, "2147483647 frames", lambda: change(mr(), NumberOfFrames="2147483647"), "PIXELS_FRAMES"),
