@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from medray.cli import run
+from medray.cli import main
 
 if __name__ == "__main__":
-    sys.exit(run(["screen", *sys.argv[1:], "--json"]))
+    main(["screen", *sys.argv[1:], "--json"])

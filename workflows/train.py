@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from medray.cli import run
+from medray.cli import main
 
 if __name__ == "__main__":
     given = [word.removeprefix("--config=") for word in sys.argv[1:] if word != "--config"]
-    sys.exit(run(["train", *given, "--json"]))
+    main(["train", *given, "--json"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from medray.cli import run
+from medray.cli import main
 
 if __name__ == "__main__":
-    sys.exit(run(["tune", *sys.argv[1:], "--json"]))
+    main(["tune", *sys.argv[1:], "--json"])

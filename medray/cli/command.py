@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from typing import NoReturn
 
 import typer
 
@@ -68,6 +69,14 @@ def _stoppable() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def main() -> None:
-    """Entry point of the ``medray`` command."""
-    sys.exit(run(sys.argv[1:]))
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Entry point of the ``medray`` command; leaves the process.
+
+    It leaves without the interpreter's own ending: native threads (Arrow's) may still want to let go of Python objects then, which
+    aborts a process whose work is done.
+    """
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    with suppress(BrokenPipeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
