@@ -24,9 +24,9 @@ from pydicom.dataset import FileDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import apply_modality_lut
 
-from medray.data.dataset import image_pixel
 from medray.data.dicom import decode, inspect, open_file
-from medray.data.pixels import stored_values
+from medray.data.dicom.dataset import image_pixel
+from medray.data.dicom.pixels import stored_values
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 SIZE = 512

@@ -19,8 +19,8 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import convert_color_space
 
 from medray.data.dicom import open_file
-from medray.data.header import header_of
-from medray.data.pixels import stored_values
+from medray.data.dicom.header import header_of
+from medray.data.dicom.pixels import stored_values
 
 ROWS, COLUMNS = 46, 62
 RGB, YCBCR = 2, 3  # libjpeg's J_COLOR_SPACE

@@ -31,7 +31,12 @@ RANK = {
 }
 METRICS_MAY_IMPORT = {"bootstrap", "errors", "spec", "types"}
 STORE_CLIENTS = {"fsspec", "s3fs", "obstore", "botocore", "boto3", "aiobotocore", "requests", "adlfs", "gcsfs"}
-STORE_MODULES = {"medray/data/store.py", "medray/data/objects.py", "medray/data/troubles.py", "medray/data/dicomweb.py"}
+STORE_MODULES = {
+    "medray/data/store.py",
+    "medray/data/backends/s3.py",
+    "medray/data/backends/troubles.py",
+    "medray/data/backends/dicomweb.py",
+}
 PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 
 
@@ -72,6 +77,17 @@ def test_a_module_imports_only_from_layers_below_or_its_own(path: Path) -> None:
             assert other in METRICS_MAY_IMPORT, f"{name(path)} imports {found}"
 
 
+def test_dicom_knows_no_store_and_backends_know_no_dicom() -> None:
+    for path in SOURCES:
+        folder = path.parent.relative_to(ROOT / "medray").as_posix()
+        found = {found for found in imports(tree(path)) if found.startswith("medray.data.")}
+        if folder == "data/dicom":
+            allowed = ("medray.data.dicom", "medray.data.pseudonym")
+            assert all(one.startswith(allowed) for one in found), f"{name(path)} imports {found}"
+        if folder == "data/backends":
+            assert all(one.startswith("medray.data.backends") for one in found), f"{name(path)} imports {found}"
+
+
 def test_every_module_has_a_layer() -> None:
     assert len(SOURCES) > 50
     assert {part(path) for path in SOURCES} - {"__init__"} == set(RANK)
@@ -92,7 +108,7 @@ def test_only_the_store_knows_the_clients_of_object_stores() -> None:
 
 
 def test_only_the_tables_know_delta_lake() -> None:
-    assert users({"deltalake"}) <= {"medray/data/tables.py", "medray/data/troubles.py"}
+    assert users({"deltalake"}) <= {"medray/data/tables.py", "medray/data/backends/troubles.py"}
 
 
 def test_nothing_is_pickled() -> None:
@@ -110,7 +126,7 @@ def test_only_one_place_catches_everything() -> None:
         for node in ast.walk(tree(path))
         if isinstance(node, ast.ExceptHandler) and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
     ]
-    assert broad == ["medray/data/dicom.py"]
+    assert broad == ["medray/data/dicom/decoding.py"]
 
 
 def test_modules_do_no_work_at_import() -> None:

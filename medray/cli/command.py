@@ -72,8 +72,8 @@ def _stoppable() -> Iterator[None]:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of the ``medray`` command; leaves the process.
 
-    It leaves without the interpreter's own ending: native threads (Arrow's) may still want to let go of Python objects then, which
-    aborts a process whose work is done.
+    It leaves without the interpreter's own ending: native threads (Arrow's) may still want to let go of Python objects then, and
+    that aborts a process whose work is done.
     """
     code = run(sys.argv[1:] if arguments is None else arguments)
     with suppress(BrokenPipeError):

@@ -1,7 +1,8 @@
 """Archives: loose objects and the members of shards (.tar, .tar.zst, .tzst, .zip) behind one way to list and to read.
 
 Members are read by ranges out of their shard, which is never unpacked. The URI of a member is its address (see
-:mod:`medray.data.address`); its etag is the shard's. An archive inside a shard is a member like any other and is not entered.
+:mod:`medray.data.shards.address`); its etag is the shard's. An archive inside a shard is a member like any other, and not
+entered.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 
-from medray.data import address, store, tar, zips, zstd
-from medray.data.address import Address
-from medray.data.ranged import RangedFile
-from medray.data.spans import Span, fetch
+from medray.data import store
+from medray.data.backends.troubles import changed
+from medray.data.shards import address, tar, zips, zstd
+from medray.data.shards.address import Address
+from medray.data.shards.ranged import RangedFile
+from medray.data.shards.spans import Span, fetch
 from medray.data.store import ObjectInfo
-from medray.data.troubles import changed
 from medray.errors import InputError, Quarantined, StoreError
 
 _SHARD = re.compile(r"\.(tar|tar\.zst|tzst|zip)$", re.I)

@@ -22,13 +22,14 @@ from typing import Any
 
 import fsspec
 
-from medray.data import local, objects
-from medray.data.objects import PAGE, in_order
-from medray.data.objects import ObjectInfo as ObjectInfo
-from medray.data.objects import region as region
-from medray.data.troubles import changed
-from medray.data.troubles import store_error as store_error
-from medray.data.troubles import translated as translated
+from medray.data.backends import local
+from medray.data.backends import s3 as objects
+from medray.data.backends.s3 import PAGE, in_order
+from medray.data.backends.s3 import ObjectInfo as ObjectInfo
+from medray.data.backends.s3 import region as region
+from medray.data.backends.troubles import changed
+from medray.data.backends.troubles import store_error as store_error
+from medray.data.backends.troubles import translated as translated
 from medray.errors import StoreError
 
 THREADS = 32
@@ -58,7 +59,7 @@ def filesystem(uri: str) -> tuple[Any, str]:
     uri = normalise(uri)
     protocol = uri.split("://", 1)[0] if "://" in uri else "file"
     if protocol in ("dicomweb", "dicomwebs"):
-        from medray.data.dicomweb import DicomWeb
+        from medray.data.backends.dicomweb import DicomWeb
 
         fsspec.register_implementation(protocol, DicomWeb, clobber=True)
     try:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from medray.data import archive, store, tags
-from medray.data.dataset import DataSet, DicomFile
-from medray.data.dicom import boundary, open_file
-from medray.data.functional import group
-from medray.data.header import header_of
-from medray.data.image import image_of
+from medray.data import archive, store
+from medray.data.dicom import boundary, open_file, tags
+from medray.data.dicom.dataset import DataSet, DicomFile
+from medray.data.dicom.functional import group
+from medray.data.dicom.header import header_of
+from medray.data.dicom.image import image_of
 from medray.data.series import Plane, Stack, mixture, plane_of, stacks
 from medray.errors import Excluded, InputError, Quarantined, StoreError
 from medray.types import Bool, Float32, Float64, Header, Image

@@ -17,9 +17,10 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medray.data import address, archive, store, zstd
-from medray.data.address import Address
+from medray.data import archive, store
 from medray.data.archive import Member
+from medray.data.shards import address, zstd
+from medray.data.shards.address import Address
 from medray.data.store import ObjectInfo
 from medray.errors import Quarantined
 
@@ -241,7 +242,7 @@ def test_a_damaged_zst_keeps_what_was_before(tmp_path: Path) -> None:
 
 
 def test_a_zst_that_unpacks_without_end_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medray.data.zstd.SMALL_BYTES", 1 << 20)
+    monkeypatch.setattr("medray.data.shards.zstd.SMALL_BYTES", 1 << 20)
     bomb = zstandard.ZstdCompressor().compressobj()
     packed = b"".join(
         [bomb.compress(tar_bytes([("a", b"1")])), *(bomb.compress(bytes(1 << 20)) for _ in range(12)), bomb.flush()]

@@ -10,7 +10,8 @@ import pytest
 from faults import faulty
 from orthanc import PASSWORD, USER, missing, orthanc_running, request
 
-from medray.data import archive, dicomweb, store
+from medray.data import archive, store
+from medray.data.backends import dicomweb
 from medray.data.synthetic import SyntheticSpec, write_archive
 from medray.errors import StoreError
 from medray.lifecycle.ingest import ingest

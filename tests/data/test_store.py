@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
-from medray.data import objects, store
+from medray.data import store
+from medray.data.backends import s3 as objects
 from medray.errors import StoreError
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from faults import Proxy, faulty
 
-from medray.data import archive, objects, store
+from medray.data import archive, store
+from medray.data.backends import s3 as objects
 from medray.errors import StoreError
 
 DATA = os.urandom(100_000)

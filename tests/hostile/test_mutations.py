@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from hostile.mutations import COMPRESSED, GOOD, KINDS, mutation
 
-from medray.data.codecs import COMPRESSED as COMPRESSED_SYNTAXES
-from medray.data.codecs import JPEG_LOSSLESS, NATIVE
 from medray.data.dicom import decode
+from medray.data.dicom.codecs import COMPRESSED as COMPRESSED_SYNTAXES
+from medray.data.dicom.codecs import JPEG_LOSSLESS, NATIVE
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "mutations.py"
 

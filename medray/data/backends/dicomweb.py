@@ -24,7 +24,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError
 
-from medray.data.objects import RETRY_S, TIMEOUT_S, seconds
+from medray.data.backends.s3 import RETRY_S, TIMEOUT_S, seconds
 
 PAGE, THREADS = 1000, 8
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medray.data import tags
-from medray.data.dataset import DataSet, DicomFile
-from medray.data.luts import luminance, modality_values, palette_luminance, voi_lut
-from medray.data.pixels import decode_stored
+from medray.data.dicom import tags
+from medray.data.dicom.dataset import DataSet, DicomFile
+from medray.data.dicom.luts import luminance, modality_values, palette_luminance, voi_lut
+from medray.data.dicom.pixels import decode_stored
 from medray.types import Bool, Header, Image
 
 
@@ -19,7 +19,7 @@ def image_of(file: DicomFile, header: Header, frame: int) -> Image:
     """One frame as a greyscale image.
 
     Args:
-        file: an image that :func:`medray.data.checks.classify` let pass.
+        file: an image that :func:`medray.data.dicom.checks.classify` let pass.
         header: of the file and the frame.
         frame: counted from 0.
 
@@ -29,7 +29,7 @@ def image_of(file: DicomFile, header: Header, frame: int) -> Image:
         Pixel padding (PS3.3 C.7.5.1.1.2) is marked invalid. Flags PIXELS_CONSTANT, J2K_DEPTH_DIFFERS, J2K_SIGN_DIFFERS are added.
 
     Raises:
-        Excluded, Quarantined: as :func:`medray.data.pixels.stored_values` and the functions of :mod:`medray.data.luts`.
+        Excluded, Quarantined: as :func:`medray.data.dicom.pixels.stored_values` and :mod:`medray.data.dicom.luts` do.
     """
     stored, flags = decode_stored(file, header, frame)
     valid = None

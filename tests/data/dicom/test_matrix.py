@@ -13,7 +13,7 @@ import pytest
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
-DOCS = Path(__file__).parents[2] / "docs" / "transfer-syntaxes.md"
+DOCS = Path(__file__).parents[3] / "docs" / "transfer-syntaxes.md"
 DEFINED = [
     pytest.param(syntax, kind, id=f"{UID(syntax.uid).keyword}-{kind.title}")
     for syntax in matrix.SYNTAXES

@@ -12,7 +12,7 @@ import tarfile
 from collections.abc import Iterator
 from typing import Any, cast
 
-from medray.data.address import LAST_BYTE
+from medray.data.shards.address import LAST_BYTE
 from medray.errors import InputError, Quarantined
 
 MAX_HEADER_BYTES = 1 << 20

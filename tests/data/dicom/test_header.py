@@ -12,8 +12,8 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from medray.data.dicom import inspect
-from medray.data.header import header_of
-from medray.data.parse import parse
+from medray.data.dicom.header import header_of
+from medray.data.dicom.parse import parse
 from medray.errors import InputError, Quarantined
 from medray.types import Header
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import uid
 
-from medray.data import codestream
-from medray.data.codestream import CodeStream
-from medray.data.dataset import PixelModule
+from medray.data.dicom import codestream
+from medray.data.dicom.codestream import CodeStream
+from medray.data.dicom.dataset import PixelModule
 from medray.errors import Excluded, Quarantined
 
 Pixels = NDArray[Any]

@@ -12,12 +12,11 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from medray.data import tags
-from medray.data.dataset import DicomFile
-from medray.data.dicom import boundary
-from medray.data.functional import group
-from medray.data.parse import file_meta, parse, second_opinion
-from medray.data.scan import MAX_DEPTH, MAX_ELEMENTS
+from medray.data.dicom import boundary, tags
+from medray.data.dicom.dataset import DicomFile
+from medray.data.dicom.functional import group
+from medray.data.dicom.parse import file_meta, parse, second_opinion
+from medray.data.dicom.scan import MAX_DEPTH, MAX_ELEMENTS
 from medray.errors import Quarantined
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"

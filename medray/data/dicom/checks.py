@@ -13,11 +13,11 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from medray.data import tags
-from medray.data.codecs import check_syntax
-from medray.data.dataset import UNDEFINED_LENGTH, DataSet, DicomFile
-from medray.data.functional import group
-from medray.data.header import sop_class
+from medray.data.dicom import tags
+from medray.data.dicom.codecs import check_syntax
+from medray.data.dicom.dataset import UNDEFINED_LENGTH, DataSet, DicomFile
+from medray.data.dicom.functional import group
+from medray.data.dicom.header import sop_class
 from medray.errors import Excluded, Quarantined
 
 MAX_PIXELS = 1 << 29

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from medray.data import scan
-from medray.data.dataset import DataSet, PixelElement
-from medray.data.tags import SEQUENCES, SPECIFIC_CHARACTER_SET, WANTED
+from medray.data.dicom import scan
+from medray.data.dicom.dataset import DataSet, PixelElement
+from medray.data.dicom.tags import SEQUENCES, SPECIFIC_CHARACTER_SET, WANTED
 from medray.errors import Quarantined
 
 _WANTED, _SEQUENCES = (np.array(sorted(some), np.int64) for some in (WANTED, SEQUENCES))
@@ -40,7 +40,7 @@ class Walk:
     """What a walk found.
 
     Attributes:
-        dataset: the elements of :data:`medray.data.tags.WANTED`.
+        dataset: the elements of :data:`medray.data.dicom.tags.WANTED`.
         pixels: the pixel data element, or None.
         end: where the walk ended.
         broken: whether a sequence was passed over that is broken inside.

@@ -8,8 +8,8 @@ from __future__ import annotations
 import struct
 from itertools import pairwise
 
-from medray.data import tags
-from medray.data.dataset import DicomFile
+from medray.data.dicom import tags
+from medray.data.dicom.dataset import DicomFile
 from medray.errors import Quarantined
 
 MAX_FRAGMENTS_PER_FRAME = 1024

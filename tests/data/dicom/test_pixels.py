@@ -15,11 +15,11 @@ from pydicom import uid
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space
 
-from medray.data.dataset import DicomFile
 from medray.data.dicom import decode
-from medray.data.header import header_of
-from medray.data.parse import parse
-from medray.data.pixels import rgb_of, stored_values
+from medray.data.dicom.dataset import DicomFile
+from medray.data.dicom.header import header_of
+from medray.data.dicom.parse import parse
+from medray.data.dicom.pixels import rgb_of, stored_values
 from medray.errors import Excluded, InputError, Quarantined
 from medray.types import Header
 

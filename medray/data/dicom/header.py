@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Set
 
-from medray.data import tags
-from medray.data.dataset import DataSet, DicomFile
-from medray.data.functional import element_source
+from medray.data.dicom import tags
+from medray.data.dicom.dataset import DataSet, DicomFile
+from medray.data.dicom.functional import element_source
 from medray.data.pseudonym import patient_key
 from medray.types import Header
 
@@ -89,7 +89,7 @@ def sop_class(file: DicomFile) -> str:
 def voi_window(file: DicomFile, frame: int) -> tuple[tuple[float, float] | None, str, tuple[str, ...]]:
     """The first VOI window (centre, width), its function, and WINDOW_INVALID where it is none (PS3.3 C.11.2.1.2).
 
-    The window of a MONOCHROME1 image is mirrored with its pixels (see :func:`medray.data.image.image_of`).
+    The window of a MONOCHROME1 image is mirrored with its pixels (see :func:`medray.data.dicom.image.image_of`).
     """
     found = file.dataset
     source = element_source(found, frame, tags.FRAME_VOI_LUT, tags.WINDOW_CENTER)

@@ -17,11 +17,10 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi, apply_windowing
 from pydicom.sequence import Sequence
 
-from medray.data import tags
-from medray.data.dataset import DataSet
-from medray.data.dicom import decode
-from medray.data.luts import palette_luminance, rescaled
-from medray.data.palette import expanded
+from medray.data.dicom import decode, tags
+from medray.data.dicom.dataset import DataSet
+from medray.data.dicom.luts import palette_luminance, rescaled
+from medray.data.dicom.palette import expanded
 from medray.errors import InputError, Quarantined
 from medray.imaging.ops import Window, window
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
 
-from medray.data import tags
-from medray.data.dataset import UNDEFINED_LENGTH, DataSet, DicomFile, PixelElement
-from medray.data.encapsulation import MAX_FRAGMENTS_PER_FRAME, frame_bytes
+from medray.data.dicom import tags
+from medray.data.dicom.dataset import UNDEFINED_LENGTH, DataSet, DicomFile, PixelElement
+from medray.data.dicom.encapsulation import MAX_FRAGMENTS_PER_FRAME, frame_bytes
 from medray.errors import Quarantined
 
 ITEM, END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any
 
-from medray.data.address import Address
+from medray.data.shards.address import Address
 from medray.errors import InputError, Quarantined
 
 MAX_MEMBER_BYTES, MAX_RATIO, SMALL_BYTES = 4 << 30, 1000, 1 << 20

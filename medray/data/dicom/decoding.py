@@ -8,12 +8,12 @@ from pathlib import Path
 
 from pydicom.uid import MediaStorageDirectoryStorage
 
-from medray.data import tags
-from medray.data.checks import check_pixel_length, classify
-from medray.data.dataset import DicomFile
-from medray.data.header import header_of
-from medray.data.image import image_of
-from medray.data.parse import file_meta, parse
+from medray.data.dicom import tags
+from medray.data.dicom.checks import check_pixel_length, classify
+from medray.data.dicom.dataset import DicomFile
+from medray.data.dicom.header import header_of
+from medray.data.dicom.image import image_of
+from medray.data.dicom.parse import file_meta, parse
 from medray.errors import Excluded, InputError, Quarantined
 from medray.types import Header, Image
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medray.data import tags
-from medray.data.blocks import by_blocks
-from medray.data.dataset import DataSet, DicomFile
-from medray.data.functional import element_source
-from medray.data.header import mirror_sum, rescale
-from medray.data.palette import expanded
+from medray.data.dicom import tags
+from medray.data.dicom.blocks import by_blocks
+from medray.data.dicom.dataset import DataSet, DicomFile
+from medray.data.dicom.functional import element_source
+from medray.data.dicom.header import mirror_sum, rescale
+from medray.data.dicom.palette import expanded
 from medray.errors import Quarantined
 from medray.types import Float32, Float64, Header, VoiLut
 

@@ -10,9 +10,9 @@ from pydicom.dataelem import RawDataElement
 from pydicom.filereader import read_dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from medray.data import tags
-from medray.data.dataset import UNDEFINED_LENGTH, DataSet, DicomFile, PixelElement, quiet
-from medray.data.walker import Doubt, NeedsMore, Walk, is_vr, walk
+from medray.data.dicom import tags
+from medray.data.dicom.dataset import UNDEFINED_LENGTH, DataSet, DicomFile, PixelElement, quiet
+from medray.data.dicom.walker import Doubt, NeedsMore, Walk, is_vr, walk
 from medray.errors import Quarantined
 
 MAX_INFLATED_BYTES = 1 << 30
@@ -108,7 +108,7 @@ def _inflated(deflated: bytes) -> bytes:
 
 
 def second_opinion(data: bytes, start: int, explicit: bool, little: bool) -> tuple[DataSet, PixelElement | None]:
-    """What pydicom makes of a data set; as :class:`medray.data.walker.Walker` gives it.
+    """What pydicom makes of a data set; as :class:`medray.data.dicom.walker.Walker` gives it.
 
     Args:
         data: the whole of it, from ``start`` on.

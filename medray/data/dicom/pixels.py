@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.uid import ExplicitVRBigEndian
 
-from medray.data import codecs, tags
-from medray.data.blocks import by_blocks
-from medray.data.dataset import DicomFile, PixelModule
-from medray.data.encapsulation import frame_bytes
+from medray.data.dicom import codecs, tags
+from medray.data.dicom.blocks import by_blocks
+from medray.data.dicom.dataset import DicomFile, PixelModule
+from medray.data.dicom.encapsulation import frame_bytes
 from medray.errors import Quarantined
 
 Pixels = NDArray[Any]
@@ -25,7 +25,7 @@ def stored_values(file: DicomFile, header: PixelModule, frame: int = 0) -> Pixel
     """The stored values of one frame; colour as RGB, palette colour as indices. Other frames are not touched.
 
     Args:
-        file: an image that :func:`medray.data.checks.classify` let pass.
+        file: an image that :func:`medray.data.dicom.checks.classify` let pass.
         header: of the file.
         frame: counted from 0.
 
@@ -33,7 +33,7 @@ def stored_values(file: DicomFile, header: PixelModule, frame: int = 0) -> Pixel
         uint8, uint16, uint32, int8, int16 or int32 (rows, columns), or (rows, columns, 3); perhaps a read-only view of the file.
 
     Raises:
-        Excluded: the transfer syntax is not decoded, see :func:`medray.data.codecs.check_syntax`.
+        Excluded: the transfer syntax is not decoded, see :func:`medray.data.dicom.codecs.check_syntax`.
         Quarantined: PIXELS_* where the pixel data contradicts the header or cannot be decoded.
     """
     return decode_stored(file, header, frame)[0]

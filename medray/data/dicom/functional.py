@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from medray.data import tags
-from medray.data.dataset import DataSet
+from medray.data.dicom import tags
+from medray.data.dicom.dataset import DataSet
 
 
 def group(dataset: DataSet, frame: int, sequence: int) -> DataSet | None:

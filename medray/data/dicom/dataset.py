@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from pydicom.charset import convert_encodings, decode_bytes
 
-from medray.data import tags
+from medray.data.dicom import tags
 from medray.types import Header
 
 UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -22,7 +22,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """Some elements of a data set (PS3.5 chapter 7): those of :data:`medray.data.tags.WANTED`.
+    """Some elements of a data set (PS3.5 chapter 7): those of :data:`medray.data.dicom.tags.WANTED`.
 
     Attributes:
         values: tag → value field as stored.
@@ -181,7 +181,7 @@ PixelModule = ImagePixel | Header
 
 
 def image_pixel(file: DicomFile) -> ImagePixel:
-    """The Image Pixel module of a file that :func:`medray.data.checks.classify` let pass, without the rest of its header."""
+    """The Image Pixel module of a file that :func:`medray.data.dicom.checks.classify` let pass."""
     found, whole = file.dataset, file.dataset.whole
     return ImagePixel(
         transfer_syntax=file.meta.text(tags.TRANSFER_SYNTAX),

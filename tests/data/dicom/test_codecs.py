@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import uid
 
-from medray.data import codestream
-from medray.data.codecs import check_syntax, decode_frame
+from medray.data.dicom import codestream
+from medray.data.dicom.codecs import check_syntax, decode_frame
 from medray.errors import Excluded, InputError, Quarantined
 from medray.types import Header
 

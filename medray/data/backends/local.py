@@ -7,8 +7,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from medray.data.objects import ObjectInfo
-from medray.data.troubles import changed
+from medray.data.backends.s3 import ObjectInfo
+from medray.data.backends.troubles import changed
 
 
 def walk(path: str) -> Iterator[ObjectInfo]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 
 from medray.data import store
+from medray.data.backends.troubles import changed
 from medray.data.store import ObjectInfo
-from medray.data.troubles import changed
 from medray.errors import StoreError
 
 MIN_BYTES, MAX_BYTES = 64 << 10, 8 << 20

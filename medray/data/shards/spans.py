@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medray.data import store
-from medray.data.troubles import changed
+from medray.data.backends.troubles import changed
 from medray.errors import StoreError
 
 MAX_GAP_BYTES, MAX_SPAN_BYTES = 64 << 10, 8 << 20

@@ -7,8 +7,8 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import Any
 
-from medray.data.address import Address
-from medray.data.ranged import RangedFile
+from medray.data.shards.address import Address
+from medray.data.shards.ranged import RangedFile
 from medray.data.store import ObjectInfo
 from medray.errors import InputError, Quarantined, StoreError
 
