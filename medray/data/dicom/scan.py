@@ -6,6 +6,9 @@ sequence that nobody wants is walked through all the same, so that nothing broke
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -45,7 +48,15 @@ def _vr_kinds() -> NDArray[np.uint8]:
 VR_KINDS = _vr_kinds()
 
 
-@njit(cache=True, nogil=True)
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile on the first call; kept on disk where a folder for it can be written to, else compiled by each process."""
+    try:
+        return njit(cache=True, nogil=True)(function)
+    except RuntimeError:
+        return njit(nogil=True)(function)
+
+
+@kernel
 def _number(data, at, count, little):  # type: ignore[no-untyped-def]
     """The unsigned number in ``count`` bytes."""
     value = 0
@@ -54,13 +65,13 @@ def _number(data, at, count, little):  # type: ignore[no-untyped-def]
     return value
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _holds(ordered, tag):  # type: ignore[no-untyped-def]
     at = np.searchsorted(ordered, tag)
     return at < len(ordered) and ordered[at] == tag
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _reach(end, limit, have):  # type: ignore[no-untyped-def]
     """Whether bytes up to ``end`` lie inside what holds them, and are at hand."""
     if end > limit:
@@ -68,7 +79,7 @@ def _reach(end, limit, have):  # type: ignore[no-untyped-def]
     return NEEDS_MORE if end > have else DONE
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _push(stack, level, after, explicit, wanted):  # type: ignore[no-untyped-def]
     """Open a level that ends at ``after``, or with a delimiter where that is -1; returns its number."""
     limit = stack[level, _LIMIT] if after < 0 else after
@@ -78,7 +89,7 @@ def _push(stack, level, after, explicit, wanted):  # type: ignore[no-untyped-def
     return level
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _tell(events, count, wanted, what, tag, start, length):  # type: ignore[no-untyped-def]
     """Add an event, if it is wanted; returns how many there are."""
     if not wanted:
@@ -87,7 +98,7 @@ def _tell(events, count, wanted, what, tag, start, length):  # type: ignore[no-u
     return count + 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _value(data, position, states_vr, little, limit, have):  # type: ignore[no-untyped-def]
     """Trouble with the header of an element (PS3.5 7.1.2, 7.1.3); where its value starts, its length, its kind of VR."""
     if not states_vr:
@@ -101,7 +112,7 @@ def _value(data, position, states_vr, little, limit, have):  # type: ignore[no-u
     return trouble, position + 12, _number(data, position + 8, 4, little) if trouble == DONE else 0, kind
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def scan(data, position, whole, explicit, little, only_group, wanted, sequences, events):  # type: ignore[no-untyped-def]
     """Walk over a data set up to its pixel data or its end.
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pydicom
@@ -219,3 +222,16 @@ def test_sequences_of_undefined_length_are_followed() -> None:
     transformation = group(file.dataset, 0, tags.PIXEL_VALUE_TRANSFORMATION)
     assert transformation is not None
     assert transformation.decimals(tags.RESCALE_SLOPE) == (2.0,)
+
+
+def test_the_walk_is_compiled_where_no_folder_for_it_can_be_written_to() -> None:
+    """As in a container whose file system is read-only."""
+    environment = {
+        **os.environ,
+        "NUMBA_CACHE_LOCATOR_CLASSES": "UserWideCacheLocator",
+        "HOME": "/proc/none",
+        "XDG_CACHE_HOME": "",
+    }
+    code = f"from medray.data.dicom import decode; print(decode({str(FILES / 'CT_small.dcm')!r}).pixels.shape)"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "(128, 128)\n", done.stderr
