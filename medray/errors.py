@@ -6,7 +6,12 @@ says what is wrong and where, and its ``hint`` says what to do. Messages carry p
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from medray.remedies import REMEDIES
+
+if TYPE_CHECKING:
+    from medray.types import Header
 
 
 class MedrayError(Exception):
@@ -55,7 +60,13 @@ class InputError(MedrayError):
 
 
 class Excluded(InputError):
-    """A valid object that is outside what the job handles (an SR document, a multi-frame image, …)."""
+    """A valid object that is outside what the job handles (an SR document, a multi-frame image, …).
+
+    Attributes:
+        header: what the object says of itself, where that was read.
+    """
+
+    header: Header | None = None
 
 
 class Quarantined(InputError):

@@ -68,11 +68,12 @@ def printed(place: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., st
 
 def test_summary(ask: Ask, place: Path) -> None:
     found = ask("catalog", "summary", "--plot", str(place / "plot.png"))
-    assert (found["objects"], found["images"], found["frames"], found["studies"], found["series"]) == (7, 3, 3, 3, 3)
+    assert (found["objects"], found["images"], found["frames"], found["studies"], found["series"]) == (7, 3, 3, 4, 4)
     assert found["size_bytes"] == sum(path.stat().st_size for path in (place / "images").iterdir())
     assert found["states"] == {"IMAGE": 3, "QUARANTINED": 3, "EXCLUDED": 1}
     assert found["codes"] == {"DICOM_NOT_DICOM": 2, "OBJECT_NOT_AN_IMAGE": 1, "PIXELS_TRUNCATED": 1}
     assert found["modalities"] == {"CT": 1, "MR": 1, "NM": 1}
+    assert found["excluded_modalities"] == {"SR": 1}
     assert found["transfer_syntaxes"]["Explicit VR Little Endian"] == 2
     assert found["sizes"] == {"1024 × 256": 1, "128 × 128": 1, "64 × 64": 1}
     assert sum(found["study_years"].values()) == 3

@@ -13,7 +13,7 @@ SOURCES = sorted((ROOT / "medray").rglob("*.py"))
 RANK = {
     "remedies": -1,
     "errors": 0,
-    "types": 0,
+    "types": -1,
     "spec": 0,
     "data": 1,
     "imaging": 2,

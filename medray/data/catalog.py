@@ -17,7 +17,7 @@ import pyarrow.dataset
 from medray.data import store, tables
 from medray.data.keyed import KeyedTable
 from medray.data.store import ObjectInfo
-from medray.errors import InputError, MedrayError, Quarantined, StoreError
+from medray.errors import Excluded, InputError, MedrayError, Quarantined, StoreError
 from medray.types import Header, State
 
 IMAGE = "IMAGE"
@@ -77,8 +77,8 @@ class Entry:
 
 
 def rows_of(entries: Sequence[Entry]) -> pa.Table:
-    """The catalog rows of objects; header columns are null where there is no header."""
-    headers = [entry.outcome if isinstance(entry.outcome, Header) else None for entry in entries]
+    """The catalog rows of objects; header columns are null where there is no header, as in what is broken."""
+    headers = [_header(entry.outcome) for entry in entries]
     errors = [entry.outcome if isinstance(entry.outcome, MedrayError) else None for entry in entries]
     columns: dict[str, list[object]] = {
         "uri": [entry.info.uri for entry in entries],
@@ -94,6 +94,12 @@ def rows_of(entries: Sequence[Entry]) -> pa.Table:
     for name in _HEADER_NAMES:
         columns[name] = [None if header is None else getattr(header, name) for header in headers]
     return pa.table({name: pa.array(values, SCHEMA.field(name).type) for name, values in columns.items()}, schema=SCHEMA)
+
+
+def _header(outcome: Header | MedrayError) -> Header | None:
+    if isinstance(outcome, Header):
+        return outcome
+    return outcome.header if isinstance(outcome, Excluded) else None
 
 
 def row(info: ObjectInfo, outcome: Header | MedrayError) -> dict[str, object]:

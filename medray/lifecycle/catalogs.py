@@ -29,7 +29,7 @@ def summary(catalog_uri: str) -> dict[str, Any]:
     totals = f"""SELECT count(*) AS objects, coalesce(sum(size_bytes) FILTER (size_bytes > 0), 0)::BIGINT AS size_bytes,
         count(*) FILTER ({_IMAGES}) AS images, coalesce(sum(frames) FILTER ({_IMAGES}), 0)::BIGINT AS frames,
         count(DISTINCT patient_key) FILTER (patient_key <> '') AS patients,
-        count(DISTINCT study_uid) AS studies, count(DISTINCT series_uid) AS series FROM catalog WHERE {_PRESENT}"""
+        count(DISTINCT nullif(study_uid, '')) AS studies, count(DISTINCT nullif(series_uid, '')) AS series FROM catalog WHERE {_PRESENT}"""
     syntaxes = _groups(rows, "transfer_syntax")
     return {
         "catalog": catalog.uri,
@@ -38,6 +38,7 @@ def summary(catalog_uri: str) -> dict[str, Any]:
         "states": _groups(rows, "state", "true"),
         "codes": _groups(rows, "code", "code <> ''"),
         "modalities": _groups(rows, "modality"),
+        "excluded_modalities": _groups(rows, "modality", "state = 'EXCLUDED'"),
         "transfer_syntaxes": {UID(uid).name: count for uid, count in syntaxes.items()},
         "sizes": _groups(rows, "concat(rows, ' × ', columns)"),
         "study_years": dict(sorted(_groups(rows, "study_year::VARCHAR", limit=1000).items())),

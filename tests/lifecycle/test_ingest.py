@@ -50,7 +50,10 @@ def test_bad_objects_are_quarantined_and_the_rest_goes_on(root: str, images: str
     assert sums.reasons == {"DICOM_EMPTY": 1, "DICOM_NOT_DICOM": 1, "OBJECT_NOT_AN_IMAGE": 1, "PIXELS_TRUNCATED": 1}
     found = rows(root)
     assert found["cut.dcm"]["state"] == "QUARANTINED"
-    assert found["sr.dcm"]["state"] == "EXCLUDED"
+    sr = found["sr.dcm"]
+    assert (sr["state"], sr["modality"], sr["rows"]) == ("EXCLUDED", "SR", 0)
+    assert sr["sop_uid"] == str(pydicom.dcmread(FILES / "test-SR.dcm").SOPInstanceUID)
+    assert found["cut.dcm"]["modality"] is None
     assert (found["mr.dcm"]["state"], found["mr.dcm"]["modality"], found["mr.dcm"]["rows"]) == ("IMAGE", "MR", 64)
     assert found["mr.dcm"]["sop_uid"] == decode(FILES / "MR_small.dcm").header.sop_uid
 

@@ -40,7 +40,7 @@ def open_file(head: bytes, size_bytes: int) -> DicomFile | None:
         The file up to its pixel data, or None when ``head`` ends before that and more of the file is needed.
 
     Raises:
-        Excluded: a valid object that is no image.
+        Excluded: a valid object that is no image; the error holds its header.
         Quarantined: not DICOM, broken, or contradictory.
     """
     with boundary():
@@ -51,7 +51,11 @@ def open_file(head: bytes, size_bytes: int) -> DicomFile | None:
                 raise Excluded("OBJECT_DICOMDIR", "a DICOMDIR, which is an index and no image") from None
             raise
         if file is not None:
-            classify(file)
+            try:
+                classify(file)
+            except Excluded as error:
+                error.header = header_of(file)
+                raise
             check_pixel_length(file, size_bytes)
         return file
 

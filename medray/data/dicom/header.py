@@ -40,9 +40,9 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
     reference = _uid(text(tags.FRAME_OF_REFERENCE))
     read = {tags.PATIENT_AGE: age, tags.STUDY_DATE: year, tags.FRAME_OF_REFERENCE: reference, **integers, **decimals, **codes}
     return Header(
-        sop_uid=text(tags.SOP_INSTANCE),
-        series_uid=text(tags.SERIES_INSTANCE),
-        study_uid=text(tags.STUDY_INSTANCE),
+        sop_uid=_uid(text(tags.SOP_INSTANCE)),
+        series_uid=_uid(text(tags.SERIES_INSTANCE)),
+        study_uid=_uid(text(tags.STUDY_INSTANCE)),
         patient_key=patient_key(text(tags.PATIENT_ID)),
         modality=codes[tags.MODALITY],
         sop_class_uid=sop_class(file),

@@ -230,7 +230,7 @@ def test_the_walk_is_compiled_where_no_folder_for_it_can_be_written_to() -> None
         **os.environ,
         "NUMBA_CACHE_LOCATOR_CLASSES": "UserWideCacheLocator",
         "HOME": "/proc/none",
-        "XDG_CACHE_HOME": "",
+        "XDG_CACHE_HOME": "/proc/none",
     }
     code = f"from medray.data.dicom import decode; print(decode({str(FILES / 'CT_small.dcm')!r}).pixels.shape)"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
