@@ -119,7 +119,8 @@ class KeyedTable:
 
     def _read(self, file: DataFile, names: Sequence[str]) -> pa.Table:
         data = store.read(store.join(self.uri, file.name))
-        return pq.read_table(pa.BufferReader(data), columns=list(names)).select(list(names)).cast(self._schema(names))
+        rows = pq.ParquetFile(pa.BufferReader(data)).read(columns=list(names))
+        return rows.select(list(names)).cast(self._schema(names))
 
     def _schema(self, names: Sequence[str]) -> pa.Schema:
         return pa.schema([self.schema.field(name) for name in names])

@@ -29,7 +29,8 @@ def summary(catalog_uri: str) -> dict[str, Any]:
     totals = f"""SELECT count(*) AS objects, coalesce(sum(size_bytes) FILTER (size_bytes > 0), 0)::BIGINT AS size_bytes,
         count(*) FILTER ({_IMAGES}) AS images, coalesce(sum(frames) FILTER ({_IMAGES}), 0)::BIGINT AS frames,
         count(DISTINCT patient_key) FILTER (patient_key <> '') AS patients,
-        count(DISTINCT nullif(study_uid, '')) AS studies, count(DISTINCT nullif(series_uid, '')) AS series FROM catalog WHERE {_PRESENT}"""
+        count(DISTINCT nullif(study_uid, '')) AS studies, count(DISTINCT nullif(series_uid, '')) AS series
+        FROM catalog WHERE {_PRESENT}"""
     syntaxes = _groups(rows, "transfer_syntax")
     return {
         "catalog": catalog.uri,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -58,12 +59,13 @@ def ingest(
         LabelError: the labels cannot be read or match no object.
         RunError: RUN_DOES_NOT_RECONCILE.
     """
+    listings = {source: _ahead(store.pages(source)) for source in disjoint([sources] if isinstance(sources, str) else sources)}
     labels = read_labels(labels_uri) if labels_uri else None
     catalog = Catalog(catalog_uri)
     table = catalog.table()
     update = Update(table, progress)
-    for source in disjoint([sources] if isinstance(sources, str) else sources):
-        update.source(source)
+    for source, listing in listings.items():
+        update.source(source, listing)
     settle_duplicates(table, progress)
     labelled = None
     if labels is not None:
@@ -72,6 +74,21 @@ def ingest(
             raise LabelError("LABELS_NO_MATCH", f"no image of {catalog.uri} has a label in {labels_uri}", "check the key column")
         catalog.set_labels(labels)
     return _summary(table, update, labelled)
+
+
+def _ahead(pages: Iterator[list[ObjectInfo]]) -> Iterator[list[ObjectInfo]]:
+    """The pages of a listing, the next one being fetched while the present one is looked at; the first from now on."""
+    pool = ThreadPoolExecutor(1)
+    first = pool.submit(next, pages, None)
+
+    def fetched() -> Iterator[list[ObjectInfo]]:
+        following = first
+        with pool:
+            while (page := following.result()) is not None:
+                following = pool.submit(next, pages, None)
+                yield page
+
+    return fetched()
 
 
 def disjoint(sources: Iterable[str]) -> list[str]:
@@ -89,11 +106,11 @@ class Update:
         self.listed, self.looked_at, self.unchanged, self.objects = listed, 0, 0, 0
         self._read_any = False
 
-    def source(self, source: str) -> None:
-        """Bring the rows of one archive up to date."""
+    def source(self, source: str, listing: Iterable[list[ObjectInfo]]) -> None:
+        """Bring the rows of one archive up to date with its listing, in pages sorted by URI."""
         self.sources.append(source)
         start, end = source + "/", source + _AFTER_SLASH
-        for page in store.pages(source):
+        for page in listing:
             if page[0].uri == source:
                 self._page(page, source, source + "\0")
                 return
@@ -104,19 +121,28 @@ class Update:
 
     def _page(self, page: list[ObjectInfo], start: str, end: str) -> None:
         """Bring the rows with start <= key < end up to date with the objects listed there."""
-        known = Known(self._table.between(start, end, _KNOWN))
+        recorded = self._table.between(start, end, _KNOWN)
+        if _is_recorded(page, recorded):
+            self._leave(len(page))
+            self._tell(len(page))
+            return
+        known = Known(recorded)
         changed = [info for info in page if not known.holds(info)]
-        settled = sum(map(known.rows, page)) - sum(map(known.rows, changed))
-        self.unchanged += settled
-        self.objects += settled
-        self.listed += settled + len(changed)
-        self.looked_at += settled
+        self._leave(sum(map(known.rows, page)) - sum(map(known.rows, changed)))
+        self.listed += len(changed)
         self.look(changed)
         missing = known.present - {as_text(info.uri) for info in page}
         if missing:
             rows = self._table.between(start, end)
             self._table.replace(gone(rows.filter(pc.is_in(rows["shard_uri"], pa.array(sorted(missing))))), missing)
         self._tell(len(page))
+
+    def _leave(self, rows: int) -> None:
+        """Count rows that stay as they are."""
+        self.unchanged += rows
+        self.objects += rows
+        self.listed += rows
+        self.looked_at += rows
 
     def look(self, infos: Iterable[ObjectInfo]) -> None:
         """Read objects and record them, in commits of about ten thousand rows; a shard is never divided."""
@@ -150,6 +176,19 @@ class Update:
     def _tell(self, some: int = 1) -> None:
         if self._progress and some:
             self._progress("ingest", self.looked_at, self.listed)
+
+
+def _is_recorded(page: list[ObjectInfo], rows: pa.Table) -> bool:
+    """Whether rows are those of a page of loose objects, each final: what :class:`Known` would find, at a glance."""
+    if len(rows) != len(page) or not pc.all(pc.not_equal(rows["state"], State.FAILED.value)).as_py():
+        return False
+    listed = {
+        "uri": [as_text(info.uri) for info in page],
+        "size_bytes": [info.size for info in page],
+        "etag": [info.etag for info in page],
+    }
+    rows = rows.sort_by("uri")
+    return bool(rows.select(list(listed)).equals(pa.table(listed)) and rows["shard_uri"].equals(rows["uri"]))
 
 
 class Known:

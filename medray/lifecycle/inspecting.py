@@ -10,11 +10,8 @@ from functools import cache
 from itertools import islice
 from typing import TypeVar
 
-from pydicom.uid import UID
-
 from medray.data import archive
 from medray.data.catalog import Entry
-from medray.data.dicom import decode, inspect
 from medray.data.store import ObjectInfo
 from medray.errors import InputError, MedrayError, Quarantined, StoreError
 from medray.types import Header
@@ -130,6 +127,8 @@ def _entries(reads: list[_Read]) -> Iterator[Entry]:
 
 
 def _header(read: _Read) -> Header | None:
+    from medray.data.dicom import inspect  # here, because a run that finds nothing new has no need of it
+
     header = inspect(read.content(), max(read.item.info.size, len(read.data)))
     if header is None and read.whole:
         raise Quarantined("DICOM_TRUNCATED", "the file ends inside its header")
@@ -138,6 +137,8 @@ def _header(read: _Read) -> Header | None:
 
 @cache
 def _is_encapsulated(transfer_syntax: str) -> bool:
+    from pydicom.uid import UID
+
     uid = UID(transfer_syntax)
     return uid.is_transfer_syntax and uid.is_encapsulated
 
@@ -167,6 +168,8 @@ def _tails(reads: list[_Read]) -> list[Content]:
 
 
 def _decoded(read: _Read) -> Entry:
+    from medray.data.dicom import decode
+
     try:
         header = _header(read)
         if header is None:
