@@ -61,7 +61,7 @@ def _bars(axes: Axes, counts: Mapping[str, int], heading: str, upright: bool) ->
         shown = {_name(name): count for name, count in counts.items()}
         axes.bar(list(shown), list(shown.values()), color=_BAR)
         step = max(1, len(shown) // 12)
-        axes.set_xticks(range(0, len(shown), step), list(shown)[::step])
+        axes.set_xticks(range(0, len(shown), step), list(shown)[::step], rotation=45, ha="right", rotation_mode="anchor")
         axes.set_ylabel("images")
         return
     largest = list(counts.items())[:MAX_BARS]
