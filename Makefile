@@ -27,6 +27,9 @@ lint: $(VENV)/made-dev
 	$(BIN)/mypy -p medray
 
 bench: $(VENV)/made-dev
+	$(BIN)/python benchmarks/ingest.py
+	$(BIN)/python benchmarks/decoder_memory.py
+	$(BIN)/python benchmarks/mutations.py
 	$(BIN)/python benchmarks/busi.py
 
 clean:
