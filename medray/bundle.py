@@ -88,6 +88,7 @@ class Prediction:
         positive: whether it reaches the threshold, None unless SCORED.
         sop_uid: SOP Instance UID, "" where there is none.
         code, message: the error of an input that was not scored.
+        flags: what is odd about an input that was, see :data:`medray.remedies.FLAGS`.
     """
 
     state: State
@@ -96,6 +97,7 @@ class Prediction:
     sop_uid: str = ""
     code: str = ""
     message: str = ""
+    flags: tuple[str, ...] = ()
 
 
 class Bundle:
@@ -133,7 +135,7 @@ class Bundle:
         except MedrayError as error:
             return Prediction(terminal_state(error), code=error.code, message=error.message)
         positive = probability >= self.manifest.threshold.value
-        return Prediction(State.SCORED, probability, positive, image.header.sop_uid)
+        return Prediction(State.SCORED, probability, positive, image.header.sop_uid, flags=image.header.flags)
 
 
 def as_image(item: Input) -> Image:

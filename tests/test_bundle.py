@@ -123,6 +123,7 @@ def test_bytes_paths_uris_images_and_arrays_give_one_answer(bundle: Bundle) -> N
     assert {answer.state for answer in answers} == {State.SCORED}
     assert len({answer.probability for answer in answers}) == 1
     assert [answer.sop_uid for answer in answers] == [image.header.sop_uid] * 4 + [""]
+    assert [answer.flags for answer in answers] == [("PREAMBLE_NOT_ZERO",)] * 4 + [()]
     assert all(answer.positive == (answer.probability >= 0.5) for answer in answers if answer.probability is not None)
 
 

@@ -36,6 +36,7 @@ OUTCOME = [
     pa.field("state", pa.string()),
     pa.field("code", pa.string()),
     pa.field("message", pa.string()),
+    pa.field("flags", pa.string()),
 ]
 OUTCOME_COLUMNS = [field.name for field in OUTCOME]
 
@@ -186,7 +187,7 @@ def outcome(row: dict[str, Any], content: archive.Answer, work: Work) -> dict[st
         image = decode(content)
         header = image.header
         identifiers = {name: getattr(header, name) for name in ("sop_uid", "series_uid", "study_uid", "patient_key")}
-        return {**base, **identifiers, "state": State.SCORED.value, **work(image)}
+        return {**base, **identifiers, "flags": " ".join(header.flags), "state": State.SCORED.value, **work(image)}
     except (InputError, StoreError) as error:
         return {**base, "state": terminal_state(error).value, "code": error.code, "message": error.message}
 

@@ -60,6 +60,7 @@ def test_each_bad_input_has_its_own_state(archive: Path, tmp_path: Path, ray_ses
     *good, other = sorted((archive / "images").rglob("*.dcm"))[:4]
     for number, path in enumerate(good):
         (folder / f"{number}.dcm").write_bytes(path.read_bytes())
+    (folder / "2.dcm").write_bytes(b"MZ" + good[2].read_bytes()[2:])  # a preamble like a Windows program's
     (folder / "cut.dcm").write_bytes(good[0].read_bytes()[:-100])
     (folder / "note.txt").write_text("not DICOM")
     shutil.copy2(other, folder / "vanished.dcm")
@@ -67,13 +68,13 @@ def test_each_bad_input_has_its_own_state(archive: Path, tmp_path: Path, ray_ses
     (folder / "vanished.dcm").unlink()
     dataset.process(mixed, PrepareJob(SPEC), str(tmp_path / "t"), 2)
     found = {
-        item["uri"].rsplit("/", 1)[-1]: (item["state"], item["code"])
+        item["uri"].rsplit("/", 1)[-1]: (item["state"], item["code"] or item["flags"])
         for item in dataset.outcomes(mixed, str(tmp_path / "t")).to_pylist()
     }
     assert found == {
         "0.dcm": ("SCORED", ""),
         "1.dcm": ("SCORED", ""),
-        "2.dcm": ("SCORED", ""),
+        "2.dcm": ("SCORED", "PREAMBLE_NOT_ZERO"),
         "cut.dcm": ("QUARANTINED", "PIXELS_TRUNCATED"),
         "note.txt": ("QUARANTINED", "DICOM_NOT_DICOM"),
         "vanished.dcm": ("FAILED", "STORE_NOT_FOUND"),
