@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from itertools import islice
-from typing import TypeVar
 
 from medray.data import archive
 from medray.data.catalog import Entry
 from medray.data.store import ObjectInfo
 from medray.errors import InputError, MedrayError, Quarantined, StoreError
+from medray.lifecycle.groups import by_size
 from medray.types import Header
 
 FIRST_BYTES, NEXT_BYTES = 16 * 1024, 64 * 1024
@@ -21,12 +20,8 @@ FIRST_BYTES, NEXT_BYTES = 16 * 1024, 64 * 1024
 
 TAIL_BYTES = 4 * 1024
 BATCH = 256
-MAX_BYTES_AT_ONCE = 64 << 20
 _UNKNOWN_SIZE_BYTES = 4 << 20
 _SEQUENCE_DELIMITER = bytes.fromhex("feffdde000000000")  # ends encapsulated pixel data (PS3.5 A.4)
-
-_T = TypeVar("_T")
-Content = bytes | StoreError | InputError
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,7 @@ class _Read:
             raise self.error
         return self.data
 
-    def on(self, part: Content) -> _Read:
+    def on(self, part: archive.Answer) -> _Read:
         """The same item with more bytes."""
         if isinstance(part, bytes):
             return _Read(self.item, self.data + part)
@@ -94,7 +89,7 @@ def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
     """Up to 256 objects whose first reads are at most 64 MiB (objects of unknown size are read whole)."""
     rest = iter(items)
     for batch in iter(lambda: list(islice(rest, BATCH)), []):
-        yield from _grouped(batch, lambda item: _UNKNOWN_SIZE_BYTES if item.info.size < 0 else FIRST_BYTES)
+        yield from by_size(batch, lambda item: _UNKNOWN_SIZE_BYTES if item.info.size < 0 else FIRST_BYTES)
 
 
 def _heads(items: list[Item]) -> list[_Read]:
@@ -106,6 +101,8 @@ def _heads(items: list[Item]) -> list[_Read]:
 
 def _entries(reads: list[_Read]) -> Iterator[Entry]:
     """Entries of objects of which at least the first bytes are there."""
+    from medray.data.dicom.checks import is_encapsulated  # here, because a run that finds nothing new loads no decoder
+
     short: list[_Read] = []
     compressed: list[tuple[_Read, Header]] = []
     for read in reads:
@@ -116,31 +113,23 @@ def _entries(reads: list[_Read]) -> Iterator[Entry]:
             continue
         if header is None:
             short.append(read)
-        elif _is_encapsulated(header.transfer_syntax):
+        elif is_encapsulated(header.transfer_syntax):
             compressed.append((read, header))
         else:
             yield read.item.entry(header, _sha256(read))
     yield from _ended(compressed)
     end = max((_next_end(read) for read in short), default=0)
-    for group in _grouped(short, lambda read: min(end, read.item.info.size)):
+    for group in by_size(short, lambda read: min(end, read.item.info.size)):
         yield from _entries(_read_on(group, end))
 
 
 def _header(read: _Read) -> Header | None:
-    from medray.data.dicom import inspect  # here, because a run that finds nothing new has no need of it
+    from medray.data.dicom import inspect
 
     header = inspect(read.content(), max(read.item.info.size, len(read.data)))
     if header is None and read.whole:
         raise Quarantined("DICOM_TRUNCATED", "the file ends inside its header")
     return header
-
-
-@cache
-def _is_encapsulated(transfer_syntax: str) -> bool:
-    from pydicom.uid import UID
-
-    uid = UID(transfer_syntax)
-    return uid.is_transfer_syntax and uid.is_encapsulated
 
 
 def _next_end(read: _Read) -> int:
@@ -156,11 +145,11 @@ def _ended(reads: list[tuple[_Read, Header]]) -> Iterator[Entry]:
             open_ended.append(read)
         else:
             yield read.item.entry(header if isinstance(tail, bytes) else tail)
-    for group in _grouped(open_ended, lambda read: 0 if read.whole else read.item.info.size):
+    for group in by_size(open_ended, lambda read: 0 if read.whole else read.item.info.size):
         yield from map(_decoded, _whole(group))
 
 
-def _tails(reads: list[_Read]) -> list[Content]:
+def _tails(reads: list[_Read]) -> list[archive.Answer]:
     """The last bytes of objects, without those that may belong to the header."""
     found = _fetch([(read.item, max(len(read.data), read.item.info.size - TAIL_BYTES), read.item.info.size) for read in reads])
     seam = len(_SEQUENCE_DELIMITER) - 1
@@ -197,25 +186,10 @@ def _whole(reads: list[_Read]) -> list[_Read]:
     return [read if read.whole else _Read(read.item).on(next(found)) for read in reads]
 
 
-def _fetch(wanted: Sequence[tuple[Item, int, int]]) -> list[Content]:
+def _fetch(wanted: Sequence[tuple[Item, int, int]]) -> list[archive.Answer]:
     """Byte ranges of objects, each only if it is still the object that was listed; an empty range needs no request."""
     asked = [(item.info, (start, end)) for item, start, end in wanted if end > start]
     found = iter(
         archive.read_many([info.uri for info, _ in asked], [part for _, part in asked], etags=[info.etag for info, _ in asked])
     )
     return [next(found) if end > start else b"" for _, start, end in wanted]
-
-
-def _grouped(items: Iterable[_T], size_bytes: Callable[[_T], int]) -> Iterator[list[_T]]:
-    """Consecutive items in groups of at most 64 MiB, or of one."""
-    group: list[_T] = []
-    total = 0
-    for item in items:
-        size = size_bytes(item)
-        if group and total + size > MAX_BYTES_AT_ONCE:
-            yield group
-            group, total = [], 0
-        group.append(item)
-        total += size
-    if group:
-        yield group

@@ -14,9 +14,9 @@ from medray.data.catalog import IMAGE, SCHEMA
 from medray.data.duplicates import CONFLICT, DUPLICATE, settled
 from medray.data.keyed import KeyedTable
 from medray.data.query import hashes
+from medray.lifecycle.groups import by_size
 from medray.lifecycle.summary import Progress
 
-MAX_BYTES_AT_ONCE = 64 << 20
 _COLUMNS = ("uri", "size_bytes", "etag", "sop_uid", "content_sha256", "state", "code", "message")
 _SETTLED = ("content_sha256", "state", "code", "message")
 
@@ -70,27 +70,16 @@ def _with_contents(rows: pa.Table, progress: Progress | None) -> pa.Table:
     """The rows with ``content_sha256``; objects that cannot be read keep none, and the next run tries again."""
     todo = rows.filter(pc.equal(rows["content_sha256"], ""))
     found: dict[str, str] = {}
-    for group in _groups(todo):
-        uris = group["uri"].to_pylist()
-        for uri, data in zip(uris, archive.read_many(uris, etags=group["etag"].to_pylist()), strict=True):
+    objects = zip(*(todo[name].to_pylist() for name in ("uri", "etag", "size_bytes")), strict=True)
+    for group in by_size(objects, lambda one: max(one[2], 0)):
+        uris, etags, _ = zip(*group, strict=True)
+        for uri, data in zip(uris, archive.read_many(uris, etags=etags), strict=True):
             found[uri] = hashlib.sha256(data).hexdigest() if isinstance(data, bytes) else ""
         if progress:
             progress("compare duplicates", len(found), len(todo))
     known = zip(rows["uri"].to_pylist(), rows["content_sha256"].to_pylist(), strict=True)
     contents = pa.array([found.get(uri, content) for uri, content in known], pa.string())
     return rows.set_column(rows.column_names.index("content_sha256"), "content_sha256", contents)
-
-
-def _groups(rows: pa.Table) -> Iterator[pa.Table]:
-    """Consecutive rows whose objects have at most 64 MiB together, or one row."""
-    start = total = 0
-    for index, size in enumerate(rows["size_bytes"].to_pylist()):
-        if index > start and total + max(size, 0) > MAX_BYTES_AT_ONCE:
-            yield rows.slice(start, index - start)
-            start, total = index, 0
-        total += max(size, 0)
-    if start < len(rows):
-        yield rows.slice(start)
 
 
 def _updated(content: pa.Table, rows: pa.Table) -> pa.Table | None:

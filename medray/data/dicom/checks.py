@@ -14,7 +14,7 @@ from pydicom.uid import (
 )
 
 from medray.data.dicom import tags
-from medray.data.dicom.codecs import check_syntax
+from medray.data.dicom.codecs import NATIVE, check_syntax
 from medray.data.dicom.dataset import UNDEFINED_LENGTH, DataSet, DicomFile
 from medray.data.dicom.functional import group
 from medray.data.dicom.header import sop_class
@@ -181,7 +181,7 @@ def check_pixel_length(file: DicomFile, size_bytes: int) -> None:
 
 def is_encapsulated(syntax: str) -> bool:
     """Whether pixel data of a transfer syntax of the standard is in fragments (PS3.5 A.4)."""
-    return syntax not in ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2")
+    return syntax not in NATIVE
 
 
 def expected_bytes(found: DataSet) -> int:
