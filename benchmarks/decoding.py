@@ -24,7 +24,7 @@ from pydicom.dataset import FileDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import apply_modality_lut
 
-from medray.data.dicom import decode, inspect, open_file
+from medray.data.dicom import decode, inspect, open_whole
 from medray.data.dicom.dataset import image_pixel
 from medray.data.dicom.pixels import stored_values
 
@@ -118,8 +118,7 @@ def instance(codec: Codec, pixels: NDArray[Any] | None = None) -> tuple[bytes, b
 
 def by_medray(data: bytes) -> NDArray[Any]:
     """Stored values, after all checks of the header."""
-    file = open_file(data, len(data))
-    assert file is not None
+    file = open_whole(data)
     return stored_values(file, image_pixel(file))
 
 

@@ -18,7 +18,7 @@ from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import convert_color_space
 
-from medray.data.dicom import open_file
+from medray.data.dicom import open_whole
 from medray.data.dicom.header import header_of
 from medray.data.dicom.pixels import stored_values
 
@@ -252,8 +252,7 @@ def file_bytes(found: pydicom.FileDataset) -> bytes:
 
 
 def stored(data: bytes, frame: int = 0) -> Pixels:
-    file = open_file(data, len(data))
-    assert file is not None
+    file = open_whole(data)
     return stored_values(file, header_of(file), frame)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from medray.data import archive, store
-from medray.data.dicom import boundary, open_file, tags
+from medray.data.dicom import boundary, open_whole, tags
 from medray.data.dicom.dataset import DataSet, DicomFile
 from medray.data.dicom.functional import group
 from medray.data.dicom.header import header_of
@@ -126,10 +126,7 @@ def _contents(objects: Sequence[Source]) -> Iterator[bytes | InputError]:
 def _open(data: bytes | InputError) -> DicomFile:
     if isinstance(data, InputError):
         raise data
-    file = open_file(data, len(data))
-    if file is None:
-        raise Quarantined("DICOM_TRUNCATED", "the file ends before its pixel data")
-    return file
+    return open_whole(data)
 
 
 def _planes(objects: Sequence[Source], allow: Collection[str], max_bytes: int) -> tuple[list[Plane], tuple[tuple[int, str], ...]]:

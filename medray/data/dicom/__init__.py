@@ -1,5 +1,5 @@
-"""DICOM bytes → header, image, stored values; nothing here knows where bytes come from."""
+"""DICOM bytes → parsed file, header, image; nothing here knows where bytes come from."""
 
-from medray.data.dicom.decoding import boundary, decode, inspect, open_file
+from medray.data.dicom.decoding import boundary, decode, inspect, open_whole
 
-__all__ = ["boundary", "decode", "inspect", "open_file"]
+__all__ = ["boundary", "decode", "inspect", "open_whole"]

@@ -60,6 +60,18 @@ def open_file(head: bytes, size_bytes: int) -> DicomFile | None:
         return file
 
 
+def open_whole(data: bytes) -> DicomFile:
+    """Parse a file of which all bytes are there, and let only images pass.
+
+    Raises:
+        Excluded, Quarantined: as :func:`open_file`; DICOM_TRUNCATED where the file ends before its pixel data.
+    """
+    file = open_file(data, len(data))
+    if file is None:
+        raise Quarantined("DICOM_TRUNCATED", "the file ends before its pixel data")
+    return file
+
+
 def _is_directory(head: bytes, size_bytes: int) -> bool:
     return head[128:132] == b"DICM" and (
         file_meta(head, size_bytes)[0].text(tags.MEDIA_STORAGE_SOP_CLASS) == MediaStorageDirectoryStorage
@@ -105,10 +117,7 @@ def decode(source: bytes | str | Path, frame: int | None = None) -> Image:
         Quarantined: not DICOM, truncated, contradictory, or not decodable.
         IndexError: the image has no such frame.
     """
-    data = source if isinstance(source, bytes) else Path(source).read_bytes()
-    file = open_file(data, len(data))
-    if file is None:
-        raise Quarantined("DICOM_TRUNCATED", "the file ends before its pixel data")
+    file = open_whole(source if isinstance(source, bytes) else Path(source).read_bytes())
     with boundary():
         header = header_of(file, frame or 0)
     if frame is None and header.frames > 1:
