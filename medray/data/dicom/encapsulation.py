@@ -9,12 +9,11 @@ import struct
 from itertools import pairwise
 
 from medray.data.dicom import tags
-from medray.data.dicom.dataset import DicomFile
+from medray.data.dicom.dataset import UNDEFINED_LENGTH, DicomFile
 from medray.errors import Quarantined
 
 MAX_FRAGMENTS_PER_FRAME = 1024
 _ITEM, _DELIMITER = 0xE000FFFE, 0xE0DDFFFE  # as a little-endian number reads the two halves of the tag
-_UNDEFINED = 0xFFFFFFFF
 _END_MARKER = b"\xff\xd9"  # EOI of JPEG and JPEG-LS, EOC of JPEG 2000
 _START_MARKERS = (b"\xff\xd8", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ")  # SOI; SOC and SIZ; a JP2 file
 _PADDED_END_BYTES = 10  # how far from the end of a fragment its end marker may lie (as pydicom)
@@ -63,7 +62,7 @@ def _item(data: bytes, at: int) -> Span | None:
     tag, length = _HEADER.unpack_from(data, at)
     if tag == _DELIMITER:
         return None
-    if tag != _ITEM or length == _UNDEFINED:
+    if tag != _ITEM or length == UNDEFINED_LENGTH:
         raise Quarantined("PIXELS_FRAGMENTS", "something else than an item between the fragments")
     if at + 8 + length > len(data):
         raise Quarantined("PIXELS_TRUNCATED", f"a fragment of {length} bytes ends after the file")
