@@ -35,6 +35,8 @@ class Header:
         transfer_syntax: UID of the transfer syntax.
         photometric: photometric interpretation as stored.
         samples, bits_allocated, bits_stored, signed: the stored values.
+        manufacturer: Manufacturer, at most 64 characters.
+        body_part, laterality, view_position: coded values as stored, for example ``"BREAST"``, ``"L"``, ``"CC"``; "" otherwise.
         sex: ``"M"``, ``"F"``, ``"O"`` or "".
         age_years: age in whole years, at most 90 (older patients can be recognised by their age), or None.
         study_year: year of the study, or None.

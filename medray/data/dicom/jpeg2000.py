@@ -11,11 +11,7 @@ _MAIN_HEADER = [_CAPABILITIES, _SIZE, CODING_STYLE, _QUANTIZATION]
 MAX_TILE_PARTS = 1 << 14
 MAX_LEVELS = 32
 _IMPOSSIBLE = 1 << 62
-_VALUE_BYTES, _BLOCK_BYTES, _PACKET_BYTES = (
-    8,
-    600,
-    4,
-)  # what OpenJPEG 2.5 holds, measured: for three components, a block, a packet
+_VALUE_BYTES, _BLOCK_BYTES, _PACKET_BYTES = 8, 600, 4  # what OpenJPEG 2.5 holds, measured: for a value, a block, a packet
 
 Segment = tuple[int, bytes]
 

@@ -56,7 +56,12 @@ def check_magic(head: bytes) -> None:
 
 
 def file_meta(head: bytes, size_bytes: int) -> tuple[DataSet, int]:
-    """The file meta information (PS3.10 7.1) and where the data set starts."""
+    """The file meta information (PS3.10 7.1) and where the data set starts.
+
+    Raises:
+        NeedsMore: ``head`` ends inside it.
+        Quarantined: DICOM_ENCODING, DICOM_NO_TRANSFER_SYNTAX, or as :func:`medray.data.dicom.walker.walk`.
+    """
     walked = walk(head, _META_START, size_bytes, explicit=True, only_group=2)
     meta, after = walked.dataset, walked.end
     stated = meta.values.get(tags.META_LENGTH)
@@ -108,13 +113,16 @@ def _inflated(deflated: bytes) -> bytes:
 
 
 def second_opinion(data: bytes, start: int, explicit: bool, little: bool) -> tuple[DataSet, PixelElement | None]:
-    """What pydicom makes of a data set; as :class:`medray.data.dicom.walker.Walker` gives it.
+    """What pydicom makes of a data set; in the same form as the walk's (:class:`medray.data.dicom.walker.Walk`).
 
     Args:
-        data: the whole of it, from ``start`` on.
+        data: the bytes at hand, up to the end of the data set.
+        start: where its first element starts.
+        explicit: whether elements state their value representation.
+        little: whether numbers are little endian.
 
     Raises:
-        Whatever pydicom raises.
+        Quarantined: DICOM_ENCODING; and whatever pydicom raises, see :func:`medray.data.dicom.decoding.boundary`.
     """
     length_bytes: int | None = None
     at: int = 0
@@ -136,7 +144,16 @@ def second_opinion(data: bytes, start: int, explicit: bool, little: bool) -> tup
 
 
 def as_data_set(found: pydicom.Dataset, little: bool, charset: str = "") -> DataSet:
-    """The wanted elements of a pydicom data set."""
+    """The wanted elements of a pydicom data set.
+
+    Args:
+        found: as pydicom reads it.
+        little: whether its numbers are little endian.
+        charset: Specific Character Set of what it lies in.
+
+    Raises:
+        Quarantined: DICOM_ENCODING.
+    """
     values: dict[int, bytes] = {}
     items: dict[int, tuple[DataSet, ...]] = {}
     for tag in found.keys():  # noqa: SIM118 - iterating a data set itself converts its elements

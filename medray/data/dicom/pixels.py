@@ -30,7 +30,7 @@ def stored_values(file: DicomFile, header: PixelModule, frame: int = 0) -> Pixel
         frame: counted from 0.
 
     Returns:
-        uint8, uint16, uint32, int8, int16 or int32 (rows, columns), or (rows, columns, 3); perhaps a read-only view of the file.
+        uint8, uint16, int8 or int16 (rows, columns), or (rows, columns, 3); perhaps a read-only view of the file.
 
     Raises:
         Excluded: the transfer syntax is not decoded, see :func:`medray.data.dicom.codecs.check_syntax`.
