@@ -47,12 +47,6 @@ def is_shard(uri: str) -> bool:
     return _SHARD.search(uri) is not None
 
 
-def shard_of(uri: str) -> str:
-    """The shard that an address is in; a loose object's URI as it is."""
-    found = address.parse(uri)
-    return found.shard if found else uri
-
-
 def members(info: ObjectInfo) -> Iterator[Member]:
     """The members of a shard in the order of their bytes, folders left out, in bounded memory.
 

@@ -6,7 +6,7 @@ A catalog is a folder: ``instances/`` holds the objects, ``labels/`` the label f
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import get_type_hints
 
@@ -102,11 +102,6 @@ def _header(outcome: Header | MedrayError) -> Header | None:
     return outcome.header if isinstance(outcome, Excluded) else None
 
 
-def row(info: ObjectInfo, outcome: Header | MedrayError) -> dict[str, object]:
-    """The catalog row of one loose object."""
-    return dict(rows_of([Entry(info, outcome)]).to_pylist()[0])
-
-
 def as_text(name: str) -> str:
     """A name as valid Unicode: each byte that was none, by U+FFFD and two hexadecimal digits; it sorts in the same place."""
     return name if name.isascii() else _SURROGATE.sub(lambda found: f"\ufffd{ord(found[0]) & 0xFF:02x}", name)
@@ -171,11 +166,6 @@ class Catalog:
         """
         return KeyedTable(self.instances_uri, SCHEMA, key="shard_uri", then="uri")
 
-    def upsert(self, rows: Iterable[Mapping[str, object]]) -> None:
-        """Add or replace rows, in one commit."""
-        table = pa.Table.from_pylist([dict(item) for item in rows], schema=SCHEMA)
-        self.table().replace(table, _keys(table))
-
     def set_labels(self, labels: pa.Table) -> None:
         """Keep a label table with the catalog, replacing the one before (which stays readable as an older version)."""
         tables.replace(self.labels_uri, labels)
@@ -189,10 +179,6 @@ class Catalog:
         if not tables.is_table(self.labels_uri):
             raise StoreError("LABELS_NOT_FOUND", f"the catalog {self.uri} has no labels", "run `medray ingest … --labels FILE`")
         return tables.read_table(self.labels_uri)
-
-
-def _keys(rows: pa.Table) -> Collection[str]:
-    return set(rows["shard_uri"].to_pylist())
 
 
 def open_catalog(uri: str) -> Catalog:

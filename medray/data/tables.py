@@ -1,4 +1,4 @@
-"""Delta Lake tables on any store: open, append, upsert, register shards; each an atomic commit."""
+"""Delta Lake tables on any store: open, append, replace, register and swap shards; each an atomic commit."""
 
 from __future__ import annotations
 
@@ -85,17 +85,6 @@ def replace(uri: str, rows: pa.Table) -> None:
     uri = store.normalise(uri)
     with store.translated(uri):
         write_deltalake(uri, rows, mode="overwrite", schema_mode="overwrite", storage_options=store.delta_options(uri))
-
-
-def upsert(uri: str, rows: pa.Table, key: str) -> None:
-    """Add rows and replace those of equal ``key``, in one commit."""
-    uri = store.normalise(uri)
-    if not is_table(uri):
-        append(uri, rows)
-        return
-    with store.translated(uri):
-        merge = open_table(uri).merge(rows, f"target.{key} = source.{key}", source_alias="source", target_alias="target")
-        merge.when_matched_update_all().when_not_matched_insert_all().execute()
 
 
 def parquet_bytes(rows: pa.Table) -> bytes:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 import medray
-from medray.data.catalog import IMAGE, SCHEMA, Catalog, open_catalog, row, terminal_state
+from medray.data.catalog import IMAGE, SCHEMA, Catalog, Entry, open_catalog, rows_of, terminal_state
 from medray.data.store import ObjectInfo
 from medray.errors import ConfigError, Excluded, MedrayError, Quarantined, StoreError
 from medray.types import Header, State
@@ -18,8 +19,16 @@ HEADER = Header(
 )
 
 
+def row(outcome: Header | MedrayError) -> dict[str, Any]:
+    return dict(rows_of([Entry(info("x"), outcome)]).to_pylist()[0])
+
+
 def info(name: str, etag: str = "e") -> ObjectInfo:
     return ObjectInfo(f"s3://bucket/{name}", 10, etag)
+
+
+def record(catalog: Catalog, *entries: Entry) -> None:
+    catalog.table().replace(rows_of(entries), {entry.info.uri for entry in entries})
 
 
 @pytest.mark.parametrize(
@@ -33,12 +42,12 @@ def info(name: str, etag: str = "e") -> ObjectInfo:
 )
 def test_the_state_follows_from_the_error(error: MedrayError, state: State) -> None:
     assert terminal_state(error) == state
-    found = row(info("x"), error)
+    found = row(error)
     assert (found["state"], found["code"], found["message"]) == (state, "A", "m")
 
 
 def test_a_row_keeps_the_header_and_nothing_else() -> None:
-    found = row(info("x"), HEADER)
+    found = row(HEADER)
     assert set(found) == set(SCHEMA.names)
     assert (found["state"], found["sop_uid"], found["spacing_mm"]) == (IMAGE, "1.2", [0.1, 0.2])
     assert not {name for name in SCHEMA.names if "name" in name or "birth" in name or name == "patient_id"}
@@ -47,9 +56,9 @@ def test_a_row_keeps_the_header_and_nothing_else() -> None:
 def test_rows_are_replaced_by_uri_and_versions_stay(tmp_path: Path) -> None:
     catalog = Catalog(str(tmp_path / "catalog"))
     assert not catalog.exists()
-    catalog.upsert([row(info("b"), HEADER), row(info("a"), Quarantined("BAD", "m"))])
+    record(catalog, Entry(info("b"), HEADER), Entry(info("a"), Quarantined("BAD", "m")))
     first = catalog.version()
-    catalog.upsert([row(info("a", "new"), HEADER), row(info("c"), StoreError("GONE", "m"))])
+    record(catalog, Entry(info("a", "new"), HEADER), Entry(info("c"), StoreError("GONE", "m")))
     assert [(item["uri"][-1], item["state"]) for item in catalog.to_arrow().to_pylist()] == [
         ("a", IMAGE),
         ("b", IMAGE),

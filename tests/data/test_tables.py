@@ -28,13 +28,11 @@ def content(uri: str, version: int | None = None) -> dict[str, int]:
     return {item["key"]: item["value"] for item in found}
 
 
-def test_append_upsert_and_replace(uri: str) -> None:
+def test_append_and_replace(uri: str) -> None:
     assert not tables.is_table(uri)
-    tables.upsert(uri, rows(a=1, b=2), "key")
-    tables.upsert(uri, rows(b=3, c=4), "key")
-    assert content(uri) == {"a": 1, "b": 3, "c": 4}
-    tables.append(uri, rows(d=5))
-    assert content(uri) == {"a": 1, "b": 3, "c": 4, "d": 5}
+    tables.append(uri, rows(a=1, b=2))
+    tables.append(uri, rows(c=4))
+    assert content(uri) == {"a": 1, "b": 2, "c": 4}
     tables.replace(uri, rows(z=9))
     assert content(uri) == {"z": 9}
     assert content(uri, version=0) == {"a": 1, "b": 2}
