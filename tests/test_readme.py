@@ -59,7 +59,8 @@ def site(s3_server: str, archive: Path, tmp_path: Path, monkeypatch: pytest.Monk
     shutil.copytree(test_files / "dicomdirtests" / "98892001" / "CT5N", tmp_path / "series")
     monkeypatch.chdir(tmp_path)
     yield tmp_path
-    store.delete("s3://imaging/medray")
+    for place in ("busi", "unseen", "incoming", "medray"):
+        store.delete(f"s3://imaging/{place}")
 
 
 def test_the_readme_names_only_commands_that_are_run() -> None:
