@@ -22,11 +22,10 @@ from typing import Any
 
 import fsspec
 
-from medray.data.backends import local
-from medray.data.backends import s3 as objects
-from medray.data.backends.s3 import PAGE, in_order
-from medray.data.backends.s3 import ObjectInfo as ObjectInfo
-from medray.data.backends.s3 import region as region
+from medray.data.backends import local, s3
+from medray.data.backends.listing import PAGE, in_order
+from medray.data.backends.listing import ObjectInfo as ObjectInfo
+from medray.data.backends.settings import endpoint, region
 from medray.data.backends.troubles import changed
 from medray.data.backends.troubles import store_error as store_error
 from medray.data.backends.troubles import translated as translated
@@ -76,7 +75,7 @@ def _s3_options() -> dict[str, Any]:
     if bundle := os.environ.get("AWS_CA_BUNDLE"):
         client["verify"] = bundle
     config = {"retries": {"max_attempts": 5, "mode": "standard"}, "connect_timeout": 10, "max_pool_connections": 64}
-    return {"endpoint_url": objects.endpoint(), "client_kwargs": client, "config_kwargs": config, "use_listings_cache": False}
+    return {"endpoint_url": endpoint(), "client_kwargs": client, "config_kwargs": config, "use_listings_cache": False}
 
 
 def delta_options(uri: str) -> dict[str, str]:
@@ -84,9 +83,9 @@ def delta_options(uri: str) -> dict[str, str]:
     if not uri.startswith(("s3://", "s3a://")):
         return {}
     options = {"aws_conditional_put": "etag", "AWS_REGION": region()}
-    if endpoint := objects.endpoint():
-        options["AWS_ENDPOINT_URL"] = endpoint
-        options["AWS_ALLOW_HTTP"] = str(endpoint.startswith("http://")).lower()
+    if url := endpoint():
+        options["AWS_ENDPOINT_URL"] = url
+        options["AWS_ALLOW_HTTP"] = str(url.startswith("http://")).lower()
     return options
 
 
@@ -118,8 +117,8 @@ def pages(uri: str) -> Iterator[list[ObjectInfo]]:
 
 
 def _listed(uri: str) -> Iterator[list[ObjectInfo]]:
-    if objects.handles(uri):
-        yield from objects.pages(uri)
+    if s3.handles(uri):
+        yield from s3.pages(uri)
         return
     fs, path = filesystem(uri)
     if "file" in _protocols(fs):
@@ -185,8 +184,8 @@ def read_many(
 
 def _getter(uri: str) -> Get:
     """What reads the objects of a URI's kind."""
-    if objects.handles(uri):
-        return objects.get
+    if s3.handles(uri):
+        return s3.get
     fs, _ = filesystem(uri)
     if "file" in _protocols(fs):
         return local.get

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from medray.data import store
-from medray.data.backends import s3 as objects
+from medray.data.backends import listing
 from medray.errors import StoreError
 
 
@@ -44,7 +44,7 @@ def test_listing_is_recursive_sorted_and_complete(root: str) -> None:
 
 
 def test_pages_are_in_the_order_of_the_uris(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects, "PAGE", 2)
+    monkeypatch.setattr(listing, "PAGE", 2)
     names = (
         ["a b", "a", "a/x/1", "a-b", "a.txt", "a/1", "a0", "ü", "z/2"]
         if "://" in root
@@ -58,13 +58,13 @@ def test_pages_are_in_the_order_of_the_uris(root: str, monkeypatch: pytest.Monke
 
 
 def test_a_server_that_lists_far_out_of_order_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects, "PAGE", 1)
+    monkeypatch.setattr(listing, "PAGE", 1)
     parts = [[store.ObjectInfo(uri, 1, "e")] for uri in ("s3://b/a/1", "s3://b/a-b", "s3://b/c")]
-    pages = list(objects.in_order(iter(parts), "s3://b"))
+    pages = list(listing.in_order(iter(parts), "s3://b"))
     assert [page[0].uri for page in pages] == ["s3://b/a-b", "s3://b/a/1", "s3://b/c"]
-    monkeypatch.setattr(objects, "HELD", 0)
+    monkeypatch.setattr(listing, "HELD", 0)
     with pytest.raises(StoreError) as caught:
-        list(objects.in_order(iter(parts), "s3://b"))
+        list(listing.in_order(iter(parts), "s3://b"))
     assert code_of(caught) == "STORE_ORDER"
 
 

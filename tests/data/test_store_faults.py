@@ -9,7 +9,7 @@ import pytest
 from faults import Proxy, faulty
 
 from medray.data import archive, store
-from medray.data.backends import s3 as objects
+from medray.data.backends import listing
 from medray.errors import StoreError
 
 DATA = os.urandom(100_000)
@@ -124,7 +124,7 @@ def test_a_setting_that_is_no_time_is_refused(root: str, monkeypatch: pytest.Mon
 
 
 def test_pages_are_in_order_and_whole_though_answers_break_off(s3: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects, "PAGE", 700)
+    monkeypatch.setattr(listing, "PAGE", 700)
     names = sorted([f"p{i:04d}/1" for i in range(2200)] + [f"p{i:04d}-2" for i in range(0, 2200, 50)])
     answers = store_all(f"{s3}/many", names)
     assert answers == len(names)

@@ -24,7 +24,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError
 
-from medray.data.backends.s3 import RETRY_S, TIMEOUT_S, seconds
+from medray.data.backends.settings import retry_s, timeout_s
 
 PAGE, THREADS = 1000, 8
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
@@ -66,7 +66,7 @@ class DicomWeb(fsspec.AbstractFileSystem):  # type: ignore[misc]
                 params=query,
                 headers=headers | ({"Authorization": f"Bearer {token}"} if token else {}),
                 auth=(user, os.environ.get("MEDRAY_DICOMWEB_PASSWORD", "")) if user and not token else None,
-                timeout=seconds("MEDRAY_STORE_TIMEOUT_S", TIMEOUT_S),
+                timeout=timeout_s(),
             )
         )
         if answer.status_code in (401, 403):
@@ -132,7 +132,7 @@ def _patient(ask: Callable[[], requests.Response]) -> requests.Response:
     Raises:
         OSError
     """
-    deadline, pause_s = time.monotonic() + seconds("MEDRAY_STORE_RETRY_S", RETRY_S), 0.1
+    deadline, pause_s = time.monotonic() + retry_s(), 0.1
     while True:
         late = time.monotonic() + pause_s > deadline
         try:

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from medray.data.backends.s3 import ObjectInfo
+from medray.data.backends.listing import ObjectInfo
 from medray.data.backends.troubles import changed
 
 

@@ -6,24 +6,18 @@ import os
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import chain
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medray.errors import StoreError
+from medray.data.backends.listing import ObjectInfo
+from medray.data.backends.settings import endpoint, region, retry_s, timeout_s
 
 if TYPE_CHECKING:
     from obstore import GetOptions
     from obstore.store import ClientConfig
 
-PAGE = 10_000
-HELD = 100_000
-"""Objects that a listing holds back to put them in order: some servers list ``a/x`` before ``a-b``."""
-RETRY_S, TIMEOUT_S = 30.0, 10.0
 _ENVIRONMENT = (
     "AWS_ENDPOINT_URL_S3",
     "AWS_ENDPOINT_URL",
@@ -37,41 +31,6 @@ _ENVIRONMENT = (
     "MEDRAY_STORE_RETRY_S",
     "MEDRAY_STORE_TIMEOUT_S",
 )
-
-
-@dataclass(frozen=True)
-class ObjectInfo:
-    """One object of a listing; ``etag`` changes whenever the content does. A size of -1 is not known."""
-
-    uri: str
-    size: int
-    etag: str
-
-
-def region() -> str:
-    """The AWS region of the environment, ``us-east-1`` where none is set (S3-compatible stores ignore it)."""
-    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-
-
-def endpoint() -> str | None:
-    """The URL of an S3-compatible store, from the environment; None for AWS."""
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
-
-
-def seconds(name: str, default: float) -> float:
-    """A duration from the environment.
-
-    Raises:
-        StoreError: STORE_SETTING where it is no number above zero.
-    """
-    text = os.environ.get(name, "")
-    try:
-        value = float(text) if text else default
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise StoreError("STORE_SETTING", f"{name} is {text!r}", "give seconds, for example 30")
-    return value
 
 
 def handles(uri: str) -> bool:
@@ -115,25 +74,6 @@ def _there(store: Any, key: str) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def in_order(found: Iterator[list[ObjectInfo]], uri: str) -> Iterator[list[ObjectInfo]]:
-    """A listing in pages of at most 10,000 objects, sorted by URI.
-
-    Raises:
-        StoreError: STORE_ORDER where sorting would take more than 100,000 objects at a time.
-    """
-    held: list[ObjectInfo] = []
-    last = ""
-    for part in chain(found, [None]):
-        held += part or []
-        while held and (part is None or len(held) >= HELD + PAGE):
-            held.sort(key=attrgetter("uri"))
-            page, held = held[:PAGE], held[PAGE:]
-            if page[0].uri < last:
-                raise StoreError("STORE_ORDER", f"the server lists {uri} out of order", "take its folders one by one")
-            last = page[-1].uri
-            yield page
 
 
 def _unbroken(store: Any, prefix: str | None) -> Iterator[list[Any]]:
@@ -191,7 +131,7 @@ def _bucket(bucket: str, environment: tuple[str | None, ...]) -> Any:
     """A client that keeps its connections; ``environment`` makes a changed one give a new client."""
     from obstore.store import S3Store
 
-    retry_s = seconds("MEDRAY_STORE_RETRY_S", RETRY_S)
+    longest_s = retry_s()
     return S3Store(
         bucket,
         region=region(),
@@ -199,10 +139,10 @@ def _bucket(bucket: str, environment: tuple[str | None, ...]) -> Any:
         client_options=_client(),
         retry_config={
             "max_retries": 12,
-            "retry_timeout": timedelta(seconds=retry_s),
+            "retry_timeout": timedelta(seconds=longest_s),
             "backoff": {
                 "init_backoff": timedelta(seconds=0.1),
-                "max_backoff": timedelta(seconds=min(5.0, retry_s / 4)),
+                "max_backoff": timedelta(seconds=min(5.0, longest_s / 4)),
                 "base": 2,
             },
         },
@@ -211,7 +151,7 @@ def _bucket(bucket: str, environment: tuple[str | None, ...]) -> Any:
 
 
 def _client() -> ClientConfig:
-    timeout = timedelta(seconds=seconds("MEDRAY_STORE_TIMEOUT_S", TIMEOUT_S))
+    timeout = timedelta(seconds=timeout_s())
     options: ClientConfig = {"connect_timeout": timeout, "read_timeout": timeout, "timeout": timedelta(hours=6)}
     options["allow_http"] = str(endpoint()).startswith("http://")
     if bundle := os.environ.get("AWS_CA_BUNDLE"):

@@ -1,0 +1,53 @@
+"""What the environment says of stores."""
+
+from __future__ import annotations
+
+import os
+
+from medray.errors import StoreError
+
+RETRY_S, TIMEOUT_S = 30.0, 10.0
+
+
+def region() -> str:
+    """The AWS region of the environment, ``us-east-1`` where none is set (S3-compatible stores ignore it)."""
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+
+def endpoint() -> str | None:
+    """The URL of an S3-compatible store, from the environment; None for AWS."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+
+
+def retry_s() -> float:
+    """For how long a request that fails is tried again, in seconds.
+
+    Raises:
+        StoreError: STORE_SETTING.
+    """
+    return _seconds("MEDRAY_STORE_RETRY_S", RETRY_S)
+
+
+def timeout_s() -> float:
+    """After how much silence a server has broken off, in seconds.
+
+    Raises:
+        StoreError: STORE_SETTING.
+    """
+    return _seconds("MEDRAY_STORE_TIMEOUT_S", TIMEOUT_S)
+
+
+def _seconds(name: str, default: float) -> float:
+    """A duration from the environment.
+
+    Raises:
+        StoreError: STORE_SETTING where it is no number above zero.
+    """
+    text = os.environ.get(name, "")
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise StoreError("STORE_SETTING", f"{name} is {text!r}", "give seconds, for example 30")
+    return value
