@@ -45,25 +45,30 @@ def overview_png(summary: Mapping[str, Any]) -> bytes:
         title = f"{summary['objects']:,} objects, {summary['images']:,} images, {summary['studies']:,} studies"
         figure.suptitle(f"{title} (version {summary['version']})", fontsize=12)
         for axes, (name, heading) in zip(figure.subplots(3, 2).flat, _PANELS.items(), strict=True):
-            _bars(axes, summary[name], heading, upright=name == "study_years")
+            axes.set_title(heading, loc="left", fontsize=10)
+            draw = _nothing if not summary[name] else _years if name == "study_years" else _bars
+            draw(axes, summary[name])
         picture = io.BytesIO()
         figure.savefig(picture, format="png", metadata={"Software": None})
     return picture.getvalue()
 
 
-def _bars(axes: Axes, counts: Mapping[str, int], heading: str, upright: bool) -> None:
-    axes.set_title(heading, loc="left", fontsize=10)
-    if not counts:
-        axes.text(0.5, 0.5, "none", ha="center", va="center", transform=axes.transAxes)
-        axes.set_axis_off()
-        return
-    if upright:
-        shown = {_name(name): count for name, count in counts.items()}
-        axes.bar(list(shown), list(shown.values()), color=_BAR)
-        step = max(1, len(shown) // 12)
-        axes.set_xticks(range(0, len(shown), step), list(shown)[::step], rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_ylabel("images")
-        return
+def _nothing(axes: Axes, _: Mapping[str, int]) -> None:
+    axes.text(0.5, 0.5, "none", ha="center", va="center", transform=axes.transAxes)
+    axes.set_axis_off()
+
+
+def _years(axes: Axes, counts: Mapping[str, int]) -> None:
+    """Upright bars in the given order; at most two dozen are named."""
+    shown = {_name(name): count for name, count in counts.items()}
+    axes.bar(list(shown), list(shown.values()), color=_BAR)
+    step = max(1, len(shown) // 12)
+    axes.set_xticks(range(0, len(shown), step), list(shown)[::step], rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_ylabel("images")
+
+
+def _bars(axes: Axes, counts: Mapping[str, int]) -> None:
+    """Lying bars of the largest counts, the others as one."""
     largest = list(counts.items())[:MAX_BARS]
     rest = sum(counts.values()) - sum(count for _, count in largest)
     shown = dict([(_name(name), count) for name, count in largest] + ([("others", rest)] if rest else []))
