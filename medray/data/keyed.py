@@ -22,7 +22,7 @@ _LAST = "\U0010ffff"
 
 
 @dataclass(frozen=True)
-class DataFile:
+class _DataFile:
     """One Parquet file; every key in it is between ``low`` and ``high``."""
 
     name: str
@@ -48,13 +48,13 @@ class KeyedTable:
         self._table = tables.open_table(self.uri) if tables.is_table(self.uri) else None
         self._files = self._listed()
 
-    def _listed(self) -> list[DataFile]:
+    def _listed(self) -> list[_DataFile]:
         if self._table is None:
             return []
         if {field.name for field in self._table.schema().fields} != set(self.schema.names):
             raise StoreError("TABLE_FORMAT", f"{self.uri} was made by another version of medray", "make a new one elsewhere")
         return [
-            DataFile(file["path"], file["size_bytes"], file.get(f"min.{self.key}") or "", file.get(f"max.{self.key}") or _LAST)
+            _DataFile(file["path"], file["size_bytes"], file.get(f"min.{self.key}") or "", file.get(f"max.{self.key}") or _LAST)
             for file in tables.files(self._table)
         ]
 
@@ -95,7 +95,7 @@ class KeyedTable:
                     parts.append(kept)
         self._commit(self._written(pa.concat_tables(parts)), removed)
 
-    def _crowded(self, rows: pa.Table) -> list[DataFile]:
+    def _crowded(self, rows: pa.Table) -> list[_DataFile]:
         """Files to merge with new rows, where too many of them cover the same keys."""
         bounds = pc.min_max(rows[self.key]).as_py()
         low, high = bounds["min"] or "", bounds["max"] or ""
@@ -117,7 +117,7 @@ class KeyedTable:
         if removed:
             self._commit(added, removed)
 
-    def _read(self, file: DataFile, names: Sequence[str]) -> pa.Table:
+    def _read(self, file: _DataFile, names: Sequence[str]) -> pa.Table:
         data = store.read(store.join(self.uri, file.name))
         rows = pq.ParquetFile(pa.BufferReader(data)).read(columns=list(names))
         return rows.select(list(names)).cast(self._schema(names))
@@ -125,17 +125,17 @@ class KeyedTable:
     def _schema(self, names: Sequence[str]) -> pa.Schema:
         return pa.schema([self.schema.field(name) for name in names])
 
-    def _written(self, rows: pa.Table) -> list[tuple[DataFile, str]]:
+    def _written(self, rows: pa.Table) -> list[tuple[_DataFile, str]]:
         """Write rows as new files that are in no version yet; returns each with its statistics."""
         rows = rows.sort_by([(self.key, "ascending"), (self.then, "ascending")])
         return [self._write(rows.slice(start, MAX_ROWS_PER_FILE)) for start in range(0, len(rows), MAX_ROWS_PER_FILE)]
 
-    def _write(self, rows: pa.Table) -> tuple[DataFile, str]:
+    def _write(self, rows: pa.Table) -> tuple[_DataFile, str]:
         name, data = f"part-{uuid.uuid4().hex}.parquet", tables.parquet_bytes(rows)
         store.write(store.join(self.uri, name), data)
-        return DataFile(name, len(data), rows[self.key][0].as_py(), rows[self.key][-1].as_py()), tables.statistics(rows)
+        return _DataFile(name, len(data), rows[self.key][0].as_py(), rows[self.key][-1].as_py()), tables.statistics(rows)
 
-    def _commit(self, added: list[tuple[DataFile, str]], removed: list[DataFile]) -> None:
+    def _commit(self, added: list[tuple[_DataFile, str]], removed: list[_DataFile]) -> None:
         if self._table is None:
             tables.create(self.uri, self.schema)
             self._table = tables.open_table(self.uri)

@@ -134,10 +134,10 @@ def _listed(uri: str) -> Iterator[list[ObjectInfo]]:
 def _info(fs: Any, info: dict[str, Any]) -> ObjectInfo:
     etag = info.get("ETag") or info.get("etag") or str(info.get("mtime", ""))
     size = -1 if info["size"] is None else int(info["size"])
-    return ObjectInfo(uri_of(fs, info["name"]), size, str(etag).strip('"'))
+    return ObjectInfo(_uri_of(fs, info["name"]), size, str(etag).strip('"'))
 
 
-def uri_of(fs: Any, path: str) -> str:
+def _uri_of(fs: Any, path: str) -> str:
     """The URI of a path of a file system; plain for local files."""
     return path if "file" in _protocols(fs) else str(fs.unstrip_protocol(path))
 

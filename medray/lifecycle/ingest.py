@@ -59,7 +59,7 @@ def ingest(
         LabelError: the labels cannot be read or match no object.
         RunError: RUN_DOES_NOT_RECONCILE.
     """
-    listings = {source: _ahead(store.pages(source)) for source in disjoint([sources] if isinstance(sources, str) else sources)}
+    listings = {source: _ahead(store.pages(source)) for source in _disjoint([sources] if isinstance(sources, str) else sources)}
     labels = read_labels(labels_uri) if labels_uri else None
     catalog = Catalog(catalog_uri)
     table = catalog.table()
@@ -91,7 +91,7 @@ def _ahead(pages: Iterator[list[ObjectInfo]]) -> Iterator[list[ObjectInfo]]:
     return fetched()
 
 
-def disjoint(sources: Iterable[str]) -> list[str]:
+def _disjoint(sources: Iterable[str]) -> list[str]:
     """The sources without those that lie in another."""
     ordered = sorted({store.normalise(source) for source in sources})
     return [one for one in ordered if not any(one.startswith(other + "/") for other in ordered)]
@@ -126,7 +126,7 @@ class Update:
             self._leave(len(page))
             self._tell(len(page))
             return
-        known = Known(recorded)
+        known = _Known(recorded)
         changed = [info for info in page if not known.holds(info)]
         self._leave(sum(map(known.rows, page)) - sum(map(known.rows, changed)))
         self.listed += len(changed)
@@ -179,7 +179,7 @@ class Update:
 
 
 def _is_recorded(page: list[ObjectInfo], rows: pa.Table) -> bool:
-    """Whether rows are those of a page of loose objects, each final: what :class:`Known` would find, at a glance."""
+    """Whether rows are those of a page of loose objects, each final: what :class:`_Known` would find, at a glance."""
     if len(rows) != len(page) or not pc.all(pc.not_equal(rows["state"], State.FAILED.value)).as_py():
         return False
     listed = {
@@ -191,7 +191,7 @@ def _is_recorded(page: list[ObjectInfo], rows: pa.Table) -> bool:
     return bool(rows.select(list(listed)).equals(pa.table(listed)) and rows["shard_uri"].equals(rows["uri"]))
 
 
-class Known:
+class _Known:
     """What the catalog says of a range of keys."""
 
     def __init__(self, rows: pa.Table) -> None:

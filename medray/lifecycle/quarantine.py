@@ -34,7 +34,7 @@ def listed(catalog_uri: str) -> list[dict[str, Any]]:
     """
     sql = f"SELECT code, state, count(*) AS count FROM catalog WHERE state IN {STATES} GROUP BY ALL ORDER BY count DESC, code"
     found = query(sql, {"catalog": open_catalog(catalog_uri).dataset()}).to_pylist()
-    return [{**item, "what_to_do": remedy(item["code"])} for item in found]
+    return [{**item, "what_to_do": _remedy(item["code"])} for item in found]
 
 
 def details(catalog_uri: str, uri: str) -> dict[str, Any]:
@@ -48,10 +48,10 @@ def details(catalog_uri: str, uri: str) -> dict[str, Any]:
         raise ConfigError("OBJECT_UNKNOWN", f"the catalog has no row of {uri}", "see `medray catalog show`")
     row = {name: value for name, value in found[0].items() if value not in (None, "", [])}
     meanings = {flag: FLAGS.get(flag, "") for flag in found[0]["flags"] or []}
-    return {**row, **({"what_to_do": remedy(row["code"])} if "code" in row else {}), **({"flags": meanings} if meanings else {})}
+    return {**row, **({"what_to_do": _remedy(row["code"])} if "code" in row else {}), **({"flags": meanings} if meanings else {})}
 
 
-def remedy(code: str) -> str:
+def _remedy(code: str) -> str:
     """What to do about a code."""
     return REMEDIES.get(code, RETRY)
 

@@ -58,13 +58,13 @@ def _check_class(file: DicomFile) -> None:
         raise Excluded("OBJECT_SEGMENTATION", "a segmentation, which is a label and no image")
     if file.pixels is not None and file.pixels.tag != tags.PIXEL_DATA:
         raise Excluded("PIXELS_FLOAT", "floating-point pixel data")
-    if found not in image_classes():
+    if found not in _image_classes():
         name = UID_dictionary[found][0] if found in UID_dictionary else "of this object"
         raise Excluded("OBJECT_NOT_AN_IMAGE", f"the SOP class {name} is no image")
 
 
 @cache
-def image_classes() -> frozenset[str]:
+def _image_classes() -> frozenset[str]:
     """SOP classes of the standard that are images (PS3.4 B.5): those whose name says so."""
     return frozenset(uid for uid, (name, kind, *_) in UID_dictionary.items() if kind == "SOP Class" and "Image Storage" in name)
 
@@ -161,7 +161,7 @@ def check_pixel_length(file: DicomFile, size_bytes: int) -> None:
         Quarantined: PIXELS_TRUNCATED, PIXELS_LENGTH, PIXELS_FRAGMENTS.
     """
     assert file.pixels is not None
-    syntax, expected, stated = file.meta.text(tags.TRANSFER_SYNTAX), expected_bytes(file.dataset), file.pixels.length_bytes
+    syntax, expected, stated = file.meta.text(tags.TRANSFER_SYNTAX), _expected_bytes(file.dataset), file.pixels.length_bytes
     deflated = syntax == DeflatedExplicitVRLittleEndian
     available = (len(file.data) if deflated else size_bytes) - file.pixels.start
     if syntax == RLELossless and _RLE_RATIO * available < expected:
@@ -184,7 +184,7 @@ def is_encapsulated(syntax: str) -> bool:
     return syntax not in NATIVE
 
 
-def expected_bytes(found: DataSet) -> int:
+def _expected_bytes(found: DataSet) -> int:
     """Size of all frames, uncompressed, in bytes; YBR_FULL_422 stores two values a pixel (PS3.3 C.7.6.3.1.2)."""
     rows, columns, samples = (found.whole(tag) or 0 for tag in (tags.ROWS, tags.COLUMNS, tags.SAMPLES_PER_PIXEL))
     values = 2 if found.text(tags.PHOTOMETRIC_INTERPRETATION) == "YBR_FULL_422" else samples

@@ -47,9 +47,9 @@ class DataSet:
         try:
             text = raw.decode("ascii")
         except UnicodeDecodeError:
-            text = decoded(raw, self.charset)
+            text = _decoded(raw, self.charset)
         if "\x1b" in text:  # an escape sequence of ISO 2022 is ASCII, what follows is not
-            text = decoded(raw, self.charset)
+            text = _decoded(raw, self.charset)
         return text.strip(" \0")
 
     def texts(self, tag: int) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ class DataSet:
         return found[0] if found else None
 
 
-def decoded(raw: bytes, charset: str) -> str:
+def _decoded(raw: bytes, charset: str) -> str:
     """Text in a Specific Character Set (PS3.3 C.12.1.1.2); bytes that it does not know are replaced."""
     with quiet():
         encodings = convert_encodings(charset.split("\\") if charset else "")

@@ -40,7 +40,7 @@ def image_of(file: DicomFile, header: Header, frame: int) -> Image:
     else:
         valid = _not_padding(stored, file.dataset, signed=header.signed)
         pixels = modality_values(stored, file, header, frame)
-    if is_constant(stored, valid):
+    if _is_constant(stored, valid):
         flags = (*flags, "PIXELS_CONSTANT")
     if flags:
         header = replace(header, flags=tuple(sorted({*header.flags, *flags})))
@@ -67,7 +67,7 @@ def _stored_value(dataset: DataSet, tag: int, *, signed: bool) -> int | None:
     return value - (1 << 16) if value is not None and signed and value >= 1 << 15 else value
 
 
-def is_constant(values: NDArray[Any], valid: Bool | None = None) -> bool:
+def _is_constant(values: NDArray[Any], valid: Bool | None = None) -> bool:
     """Whether all valid pixels are equal, (rows, columns) or (rows, columns, samples); so where none is valid."""
     if valid is not None:
         values = values[valid]

@@ -33,7 +33,7 @@ def parse(head: bytes, size_bytes: int) -> DicomFile | None:
     Raises:
         Quarantined: not DICOM, or broken.
     """
-    check_magic(head)
+    _check_magic(head)
     try:
         meta, start = file_meta(head, size_bytes)
         syntax = meta.text(tags.TRANSFER_SYNTAX)
@@ -47,7 +47,7 @@ def parse(head: bytes, size_bytes: int) -> DicomFile | None:
         return None
 
 
-def check_magic(head: bytes) -> None:
+def _check_magic(head: bytes) -> None:
     """Raise Quarantined (DICOM_EMPTY, DICOM_NOT_DICOM) unless the bytes begin as a DICOM file does (PS3.10 7.1)."""
     if not head:
         raise Quarantined("DICOM_EMPTY", "the file is empty")
@@ -137,13 +137,13 @@ def second_opinion(data: bytes, start: int, explicit: bool, little: bool) -> tup
     stream = io.BytesIO(data)
     stream.seek(start)
     with quiet():
-        dataset = as_data_set(read_dataset(stream, not explicit, little, stop_when=at_pixels), little)
+        dataset = _as_data_set(read_dataset(stream, not explicit, little, stop_when=at_pixels), little)
     if length_bytes is None:
         return dataset, None
     return dataset, PixelElement(at, stream.tell() + (12 if explicit else 8), length_bytes)
 
 
-def as_data_set(found: pydicom.Dataset, little: bool, charset: str = "") -> DataSet:
+def _as_data_set(found: pydicom.Dataset, little: bool, charset: str = "") -> DataSet:
     """The wanted elements of a pydicom data set.
 
     Args:
@@ -159,7 +159,7 @@ def as_data_set(found: pydicom.Dataset, little: bool, charset: str = "") -> Data
     for tag in found.keys():  # noqa: SIM118 - iterating a data set itself converts its elements
         if int(tag) in tags.SEQUENCES:
             sequence = found[tag].value
-            items[int(tag)] = tuple(as_data_set(item, little, charset) for item in sequence)
+            items[int(tag)] = tuple(_as_data_set(item, little, charset) for item in sequence)
         elif int(tag) in tags.WANTED:
             element = found.get_item(tag)
             raw = element.value or b""
