@@ -25,34 +25,35 @@ def summary(catalog_uri: str) -> dict[str, Any]:
         StoreError: CATALOG_NOT_FOUND, …
     """
     catalog = open_catalog(catalog_uri)
-    rows = {"catalog": catalog.dataset()}
+    tables = {"catalog": catalog.dataset()}
     totals = f"""SELECT count(*) AS objects, coalesce(sum(size_bytes) FILTER (size_bytes > 0), 0)::BIGINT AS size_bytes,
         count(*) FILTER ({_IMAGES}) AS images, coalesce(sum(frames) FILTER ({_IMAGES}), 0)::BIGINT AS frames,
         count(DISTINCT patient_key) FILTER (patient_key <> '') AS patients,
         count(DISTINCT nullif(study_uid, '')) AS studies, count(DISTINCT nullif(series_uid, '')) AS series
         FROM catalog WHERE {_PRESENT}"""
-    syntaxes = _groups(rows, "transfer_syntax")
+    syntaxes = _groups(tables, "transfer_syntax")
+    flags = query(f"SELECT unnest(flags) AS flag FROM catalog WHERE {_IMAGES}", tables)
     return {
         "catalog": catalog.uri,
         "version": catalog.version(),
-        **query(totals, rows).to_pylist()[0],
-        "states": _groups(rows, "state", "true"),
-        "codes": _groups(rows, "code", "code <> ''"),
-        "modalities": _groups(rows, "modality"),
-        "excluded_modalities": _groups(rows, "modality", "state = 'EXCLUDED'"),
+        **query(totals, tables).to_pylist()[0],
+        "states": _groups(tables, "state", "true"),
+        "codes": _groups(tables, "code", "code <> ''"),
+        "modalities": _groups(tables, "modality"),
+        "excluded_modalities": _groups(tables, "modality", "state = 'EXCLUDED'"),
         "transfer_syntaxes": {UID(uid).name: count for uid, count in syntaxes.items()},
-        "sizes": _groups(rows, "concat(rows, ' × ', columns)"),
-        "study_years": dict(sorted(_groups(rows, "study_year::VARCHAR", limit=1000).items())),
-        "manufacturers": _groups(rows, "manufacturer"),
-        "flags": _groups({"catalog": query(f"SELECT unnest(flags) AS flag FROM catalog WHERE {_IMAGES}", rows)}, "flag", "true"),
+        "sizes": _groups(tables, "concat(rows, ' × ', columns)"),
+        "study_years": dict(sorted(_groups(tables, "study_year::VARCHAR", limit=1000).items())),
+        "manufacturers": _groups(tables, "manufacturer"),
+        "flags": _groups({"catalog": flags}, "flag", "true"),
     }
 
 
-def _groups(rows: Mapping[str, Any], expression: str, where: str = _IMAGES, limit: int = MAX_GROUPS) -> dict[str, int]:
+def _groups(tables: Mapping[str, Any], expression: str, where: str = _IMAGES, limit: int = MAX_GROUPS) -> dict[str, int]:
     """Value → number of rows, the most frequent first."""
     grouped = f"""SELECT coalesce(nullif({expression}, ''), 'unknown') AS value, count(*) AS count FROM catalog WHERE {where}
         GROUP BY value ORDER BY count DESC, value"""
-    found = [(item["value"], item["count"]) for item in query(grouped, rows).to_pylist()]
+    found = [(item["value"], item["count"]) for item in query(grouped, tables).to_pylist()]
     rest = sum(count for _, count in found[limit:])
     return dict(found[:limit]) | ({"others": rest} if rest else {})
 

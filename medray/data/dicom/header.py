@@ -97,7 +97,7 @@ def voi_window(file: DicomFile, frame: int) -> tuple[tuple[float, float] | None,
         return None, "LINEAR", ()
     centre, width = source.decimal(tags.WINDOW_CENTER), source.decimal(tags.WINDOW_WIDTH)
     function = source.text(tags.VOI_LUT_FUNCTION) or "LINEAR"
-    narrowest = 1.0 if function == "LINEAR" else 1e-300
+    narrowest = 1.0 if function == "LINEAR" else 1e-300  # at least 1, or above 0
     if centre is None or width is None or width < narrowest or function not in _FUNCTIONS:
         return None, "LINEAR", ("WINDOW_INVALID",)
     if found.text(tags.PHOTOMETRIC_INTERPRETATION) == "MONOCHROME1":
