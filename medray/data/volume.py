@@ -21,8 +21,8 @@ from medray.errors import Excluded, InputError, Quarantined, StoreError
 from medray.types import Bool, Float32, Float64, Header, Image
 
 MAX_BYTES = 4 << 30
-_FLAGS = {"VOLUME_SHEARED", "VOLUME_SINGLE_SLICE"}
-_VALID = {"VOLUME_SEVERAL_STACKS", "VOLUME_MIXED_SERIES"}
+_FLAGS = {"VOLUME_SHEARED", "VOLUME_SINGLE_SLICE"}  # need no permission
+_VALID = {"VOLUME_SEVERAL_STACKS", "VOLUME_MIXED_SERIES"}  # mixtures that may well be meant: Excluded; others are Quarantined
 _BATCH = 32  # objects that are fetched at a time
 
 Source = bytes | str | Path
@@ -241,7 +241,7 @@ def _images(objects: Sequence[Source], planes: Sequence[Plane]) -> Iterator[tupl
 
 
 def _quantity(file: DicomFile, header: Header, frame: int) -> Image:
-    """The image without the mirroring of MONOCHROME1, which is meant for the eye: HU stay HU."""
+    """The image of a frame without the mirroring of MONOCHROME1, which is meant for the eye: HU stay HU."""
     if header.photometric != "MONOCHROME1":
         return image_of(file, header, frame)
     image = image_of(file, replace(header, photometric="MONOCHROME2", voi_window=None), frame)

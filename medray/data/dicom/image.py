@@ -67,7 +67,7 @@ def _stored_value(dataset: DataSet, tag: int, *, signed: bool) -> int | None:
     return value - (1 << 16) if value is not None and signed and value >= 1 << 15 else value
 
 
-def _is_constant(values: NDArray[Any], valid: Bool | None = None) -> bool:
+def _is_constant(values: NDArray[Any], valid: Bool | None) -> bool:
     """Whether all valid pixels are equal, (rows, columns) or (rows, columns, samples); so where none is valid."""
     if valid is not None:
         values = values[valid]

@@ -1,4 +1,4 @@
-"""Tags of the data elements that medray reads (PS3.6), and the elements that are never needed whole."""
+"""Tags of the data elements that medray reads (PS3.6 chapter 6), and which values and sequences a walk keeps."""
 
 from __future__ import annotations
 

@@ -19,7 +19,6 @@ MAX_HEADER_BYTES = 1 << 20
 MAX_ZEROS_BYTES = 16 << 20
 """Zero bytes after an archive through which another one is looked for."""
 
-
 _DIGITS = re.compile(rb"\d{257}")  # on longer runs the standard library's search for PAX keywords takes quadratic time
 
 
