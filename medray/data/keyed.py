@@ -138,7 +138,7 @@ class KeyedTable:
     def _commit(self, added: list[tuple[_DataFile, str]], removed: list[_DataFile]) -> None:
         if self._table is None:
             tables.create(self.uri, self.schema)
-            self._table = tables.open_table(self.uri)
+            self._table = tables.open_table(self.uri, 0)  # the empty one that was read: another writer may have been faster
         tables.swap(
             self._table,
             [(file.name, file.size_bytes, stats) for file, stats in added],

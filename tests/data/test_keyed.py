@@ -75,6 +75,15 @@ def test_of_two_writers_one_is_refused(uri: str) -> None:
     assert content(opened(uri).between("", "z")) == content(rows("ab"))
 
 
+def test_of_two_first_writers_one_is_refused(uri: str) -> None:
+    first, second = opened(uri), opened(uri)
+    first.replace(rows("a"), set())
+    with pytest.raises(StoreError) as caught:
+        second.replace(rows("a"), set())
+    assert caught.value.code == "TABLE_BUSY"
+    assert content(opened(uri).between("", "z")) == content(rows("a"))
+
+
 def test_filters_of_other_readers_find_what_is_there(tmp_path: Path) -> None:
     table = opened(str(tmp_path / "table"))
     table.replace(rows("ab", 3), set())
