@@ -246,3 +246,18 @@ def test_a_link_to_a_pipe_or_a_folder_does_not_wait(tmp_path: Path) -> None:
     (tmp_path / "in" / "b").symlink_to(tmp_path)
     answers = store.read_many([info.uri for info in store.list_objects(str(tmp_path / "in"))])
     assert [answer.code for answer in answers if isinstance(answer, StoreError)] == ["STORE_NOT_A_FILE"] * 2
+
+
+def test_folders_deeper_than_calls(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["d"] * 1200)
+    for depth in range(0, 1201, 100):
+        tmp_path.joinpath(*["d"] * depth).mkdir(parents=True, exist_ok=True)
+    (deep / "x.dcm").write_bytes(b"x")
+    (tmp_path / "d.dcm").write_bytes(b"x")
+    assert [info.uri for info in store.list_objects(str(tmp_path))] == sorted([str(tmp_path / "d.dcm"), str(deep / "x.dcm")])
+
+
+def test_a_link_that_leads_nowhere_is_an_object_by_itself_too(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert store.list_objects(str(loop)) == store.list_objects(str(tmp_path))

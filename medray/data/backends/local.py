@@ -18,22 +18,30 @@ def walk(path: str) -> Iterator[ObjectInfo]:
         OSError
     """
     if not Path(path).is_dir():
-        yield _info(path, os.stat(path))  # noqa: PTH116
+        yield _link(path)
         return
-    for name, entry in sorted((entry.name + "/" * entry.is_dir(follow_symlinks=False), entry) for entry in os.scandir(path)):
-        if name.endswith("/"):
-            yield from walk(entry.path)
+    entered = [_entries(path)]  # folders may be deeper than Python's calls
+    while entered:
+        entry = next(entered[-1], None)
+        if entry is None:
+            entered.pop()
+        elif entry.is_dir(follow_symlinks=False):
+            entered.append(_entries(entry.path))
         elif entry.is_symlink():
-            yield _link(entry)
+            yield _link(entry.path)
         elif entry.is_file(follow_symlinks=False):
             yield _info(entry.path, entry.stat())
 
 
-def _link(entry: os.DirEntry[str]) -> ObjectInfo:
+def _entries(path: str) -> Iterator[os.DirEntry[str]]:
+    return iter(sorted(os.scandir(path), key=lambda entry: entry.name + "/" * entry.is_dir(follow_symlinks=False)))
+
+
+def _link(path: str) -> ObjectInfo:
     try:
-        return _info(entry.path, entry.stat())
+        return _info(path, os.stat(path))  # noqa: PTH116
     except OSError:  # dangling: an object that cannot be read
-        return _info(entry.path, entry.stat(follow_symlinks=False))
+        return _info(path, os.lstat(path))
 
 
 def _info(path: str, found: os.stat_result) -> ObjectInfo:
