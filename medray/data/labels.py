@@ -77,9 +77,8 @@ def read_labels(uri: str) -> pa.Table:
             names = pa.csv.open_csv(io.BytesIO(data)).schema.names
             convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
             table = pa.csv.read_csv(io.BytesIO(data), convert_options=convert)
-    except (pa.ArrowException, OSError) as error:
-        detail = str(error).splitlines()[0][:120]
-        raise LabelError("LABELS_UNREADABLE", f"{uri} is no CSV or Parquet table: {detail}", "save it again") from error
+    except (pa.ArrowException, OSError):  # whose text may quote a row
+        raise LabelError("LABELS_UNREADABLE", f"{uri} is no CSV or Parquet table", "save it again") from None
     return _canonical(table, uri)
 
 
@@ -96,7 +95,7 @@ def _canonical(table: pa.Table, uri: str) -> pa.Table:
         expected = "SOPInstanceUID, SeriesInstanceUID, StudyInstanceUID, path"
         raise LabelError(
             "LABELS_NO_KEY",
-            f"{uri} has no key column (found {', '.join(table.column_names)})",
+            f"{uri} has no key column",
             f"name one of {expected}",
         )
     return pa.table(columns)

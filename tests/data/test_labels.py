@@ -99,6 +99,13 @@ def test_files_that_are_no_labels(tmp_path: Path, name: str, content: bytes, cod
     assert code_of(caught) == code
 
 
+@pytest.mark.parametrize("content", ["DOE^JANE,1\nROE^RICHARD,0\n", "sop_uid,y\nDOE^JANE,1,2\n"])
+def test_errors_quote_no_row(tmp_path: Path, content: str) -> None:
+    with pytest.raises(LabelError) as caught:
+        read_labels(labels_file(tmp_path, content))
+    assert "JANE" not in str(caught.value)
+
+
 # --- joining -------------------------------------------------------------------------------------------------------------------
 
 
