@@ -10,6 +10,7 @@ breaks off; a server that sends nothing for ``MEDRAY_STORE_TIMEOUT_S`` seconds (
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -79,7 +80,13 @@ def _s3_options() -> dict[str, Any]:
 
 
 def delta_options(uri: str) -> dict[str, str]:
-    """Storage options that delta-rs needs for a table at ``uri``: atomic commits by conditional puts on S3."""
+    """Storage options that delta-rs needs for a table at ``uri``: atomic commits by conditional puts on S3.
+
+    Raises:
+        StoreError: STORE_NAME where delta-rs would look for the table under another name.
+    """
+    if "://" not in uri and re.search("%[0-9A-Fa-f]{2}", uri):
+        raise StoreError("STORE_NAME", f"{uri}: a table cannot lie under a name with % and two digits", "choose another place")
     if not uri.startswith(("s3://", "s3a://")):
         return {}
     options = {"aws_conditional_put": "etag", "AWS_REGION": region()}

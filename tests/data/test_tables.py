@@ -74,3 +74,19 @@ def test_shards_are_registered_in_one_commit(uri: str) -> None:
 
 def test_equal_rows_give_equal_parquet_bytes() -> None:
     assert tables.parquet_bytes(rows(a=1, b=2)) == tables.parquet_bytes(rows(a=1, b=2)) != tables.parquet_bytes(rows(a=1, b=3))
+
+
+@pytest.mark.parametrize("name", ["100% a", "a b", "#1", "what?", "ü"])
+def test_names_of_folders(tmp_path: Path, name: str) -> None:
+    uri = str(tmp_path / name)
+    tables.replace(uri, rows(a=1))
+    tables.append(uri, rows(b=2))
+    assert content(uri) == {"a": 1, "b": 2}
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_name_that_delta_rs_would_change_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(StoreError) as caught:
+        tables.append(str(tmp_path / "per%41cent"), rows(a=1))
+    assert caught.value.code == "STORE_NAME"
+    assert not list(tmp_path.iterdir())
