@@ -119,7 +119,7 @@ def decode(source: bytes | str | Path, frame: int | None = None) -> Image:
     """
     file = open_whole(source if isinstance(source, bytes) else Path(source).read_bytes())
     with boundary():
-        header = header_of(file, frame or 0)
+        header = header_of(file, max(frame or 0, 0))
     if frame is None and header.frames > 1:
         raise Excluded("IMAGE_MULTI_FRAME", f"{header.frames} frames, where one image is expected")
     if frame is not None and not 0 <= frame < header.frames:

@@ -11,6 +11,7 @@ import imagecodecs
 import numpy as np
 import pydicom
 import pytest
+from dicom_series import SeriesSpec, as_bytes, datasets, enhanced
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
@@ -462,3 +463,10 @@ def test_spacing_and_window_come_from_the_header() -> None:
 def test_the_bytes_and_the_path_of_a_file_give_the_same() -> None:
     path = get_testdata_file("MR_small.dcm", download=False)
     np.testing.assert_array_equal(decode(path).pixels, decode(Path(path).read_bytes()).pixels)
+
+
+@pytest.mark.parametrize("frame", [-1, 3])
+def test_a_frame_that_there_is_not(frame: int) -> None:
+    spec = SeriesSpec(slices=3)
+    with pytest.raises(IndexError):
+        decode(as_bytes(enhanced(datasets(spec), spec)), frame)
