@@ -59,9 +59,12 @@ def ingest(
         LabelError: the labels cannot be read or match no object.
         RunError: RUN_DOES_NOT_RECONCILE.
     """
-    listings = {source: _ahead(store.pages(source)) for source in _disjoint([sources] if isinstance(sources, str) else sources)}
-    labels = read_labels(labels_uri) if labels_uri else None
     catalog = Catalog(catalog_uri)
+    listings = {
+        source: _ahead(_without(catalog, store.pages(source)))
+        for source in _disjoint([sources] if isinstance(sources, str) else sources)
+    }
+    labels = read_labels(labels_uri) if labels_uri else None
     table = catalog.table()
     update = Update(table, progress)
     for source, listing in listings.items():
@@ -74,6 +77,14 @@ def ingest(
             raise LabelError("LABELS_NO_MATCH", f"no image of {catalog.uri} has a label in {labels_uri}", "check the key column")
         catalog.set_labels(labels)
     return _summary(table, update, labelled)
+
+
+def _without(catalog: Catalog, pages: Iterable[list[ObjectInfo]]) -> Iterator[list[ObjectInfo]]:
+    """The pages without the files of a catalog that lies in its own archive."""
+    own = (catalog.instances_uri + "/", catalog.labels_uri + "/")
+    for page in pages:
+        if found := [info for info in page if not info.uri.startswith(own)]:
+            yield found
 
 
 def _ahead(pages: Iterator[list[ObjectInfo]]) -> Iterator[list[ObjectInfo]]:

@@ -226,3 +226,10 @@ def test_contradicting_instances_are_quarantined_until_one_is_gone(root: str) ->
     store.delete(f"{root}/images/b.dcm")
     assert ingest(f"{root}/images", f"{root}/catalog").images == 2
     assert states(root)["a.dcm"] == ("IMAGE", "")
+
+
+def test_a_catalog_in_its_own_archive_is_no_part_of_it(root: str) -> None:
+    store.write(f"{root}/ct.dcm", CT)
+    for catalog in (root, f"{root}/catalog"):
+        assert [ingest(root, catalog).objects for _ in range(2)] == [1, 1]
+        store.delete(f"{root}/instances")
