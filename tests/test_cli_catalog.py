@@ -213,3 +213,27 @@ def test_a_catalog_on_s3(s3: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["catalog", "summary", f"{s3}/catalog", "--plot", f"{s3}/plot.png"]) == 0
     assert store.read(f"{s3}/plot.png")[:4] == b"\x89PNG"
     assert run(["quarantine", "retry", f"{s3}/catalog"]) == 3
+
+
+def test_paths_are_taken_as_ingest_takes_them(ask: Ask, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    path = str(place / "images" / "note.txt")
+    for name in ("images/note.txt", f"file://{path}"):
+        assert [row["uri"] for row in ask("catalog", "show", name)] == [path]
+        assert ask("quarantine", "show", name)["uri"] == path
+    assert len(ask("catalog", "show", "images/")) == 7
+
+
+def test_one_object_that_cannot_be_reached_does_not_stop_a_retry(ask: Ask, place: Path) -> None:
+    loop = place / "images" / "loop.dcm"
+    loop.symlink_to(loop)
+    assert run(["ingest", str(place / "images"), "--catalog", str(place / "catalog")]) == 3
+    shutil.copy(FILES / "CT_small.dcm", place / "images" / "note.txt")
+    found = ask("quarantine", "retry", code=3)
+    assert found["reasons"]["STORE_FAILED"] == 1
+    assert found["gone"] == 0
+
+
+def test_numbers_that_json_does_not_know_are_null(ask: Ask) -> None:
+    (row,) = ask("catalog", "query", "SELECT 'nan'::DOUBLE AS a, [1.5, 'inf'::DOUBLE] AS b")
+    assert row == {"a": None, "b": [1.5, None]}

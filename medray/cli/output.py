@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
@@ -40,8 +41,16 @@ def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], title: 
 
 
 def print_json(answer: Any) -> None:
-    """Print one JSON value, ASCII only; what JSON does not know becomes text."""
-    print(json.dumps(answer, sort_keys=False, default=str))
+    """Print one JSON value, ASCII only; what JSON does not know becomes text, and a number that it does not know null."""
+    print(json.dumps(_finite(answer), sort_keys=False, default=str))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _cell(value: Any) -> Text:

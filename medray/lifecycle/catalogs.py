@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 from pydicom.uid import UID
 
+from medray.data import store
 from medray.data.catalog import GONE, IMAGE, open_catalog
 from medray.data.query import query
 
@@ -68,7 +69,10 @@ def rows(catalog_uri: str, name: str | None, limit: int) -> list[dict[str, Any]]
     where = """WHERE uri = $1 OR shard_uri = $1 OR starts_with(uri, rtrim($1, '/') || '/')
         OR sop_uid = $1 OR series_uid = $1 OR study_uid = $1"""
     sql = f"SELECT * FROM catalog {where if name else ''} ORDER BY uri LIMIT {int(limit)}"
-    return list(query(sql, {"catalog": catalog.dataset()}, [name] if name else []).to_pylist())
+    found = query(sql, {"catalog": catalog.dataset()}, [name] if name else []).to_pylist()
+    if not found and name and name != (place := store.normalise(name)):
+        return rows(catalog_uri, place, limit)
+    return list(found)
 
 
 def answer(catalog_uri: str, sql: str, limit: int) -> pa.Table:

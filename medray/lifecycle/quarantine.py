@@ -43,7 +43,8 @@ def details(catalog_uri: str, uri: str) -> dict[str, Any]:
     Raises:
         ConfigError: OBJECT_UNKNOWN; StoreError: CATALOG_NOT_FOUND, …
     """
-    found = [row for row in rows(catalog_uri, uri, 1) if uri in (row["uri"], row["shard_uri"], row["sop_uid"])]
+    names = {uri, store.normalise(uri)}
+    found = [row for row in rows(catalog_uri, uri, 1) if names & {row["uri"], row["shard_uri"], row["sop_uid"]}]
     if not found:
         raise ConfigError("OBJECT_UNKNOWN", f"the catalog has no row of {uri}", "see `medray catalog show`")
     row = {name: value for name, value in found[0].items() if value not in (None, "", [])}
