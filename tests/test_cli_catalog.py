@@ -237,3 +237,11 @@ def test_one_object_that_cannot_be_reached_does_not_stop_a_retry(ask: Ask, place
 def test_numbers_that_json_does_not_know_are_null(ask: Ask) -> None:
     (row,) = ask("catalog", "query", "SELECT 'nan'::DOUBLE AS a, [1.5, 'inf'::DOUBLE] AS b")
     assert row == {"a": None, "b": [1.5, None]}
+
+
+def test_a_catalog_with_a_broken_file_is_one_line(place: Path, printed: Callable[..., str]) -> None:
+    for path in (place / "catalog" / "instances").glob("*.parquet"):
+        path.write_bytes(b"broken")
+    for command in (("catalog", "series"), ("quarantine", "retry")):
+        assert "TABLE_BROKEN" in printed(*command, code=1)
+    printed("catalog", "summary", code=1)

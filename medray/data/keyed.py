@@ -119,7 +119,8 @@ class KeyedTable:
 
     def _read(self, file: _DataFile, names: Sequence[str]) -> pa.Table:
         data = store.read(store.join(self.uri, file.name))
-        rows = pq.ParquetFile(pa.BufferReader(data)).read(columns=list(names))
+        with tables.readable(self.uri):
+            rows = pq.ParquetFile(pa.BufferReader(data)).read(columns=list(names))
         return rows.select(list(names)).cast(self._schema(names))
 
     def _schema(self, names: Sequence[str]) -> pa.Schema:

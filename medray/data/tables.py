@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -47,10 +48,20 @@ def open_table(uri: str, version: int | None = None) -> DeltaTable:
         return DeltaTable(uri, version=version, storage_options=store.delta_options(uri))
 
 
+@contextmanager
+def readable(uri: str) -> Iterator[None]:
+    """Turn what is raised on reading the files of a table into a StoreError: TABLE_BROKEN, …"""
+    with store.translated(uri):
+        try:
+            yield
+        except pa.ArrowInvalid as error:
+            raise StoreError("TABLE_BROKEN", f"a file of the table {uri} is broken", "restore it, or make a new one") from error
+
+
 def read_table(uri: str, version: int | None = None, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of a table as Arrow; the order of rows is not defined."""
     found = dataset(uri, version)
-    with store.translated(uri):
+    with readable(uri):
         return found.to_table(columns=list(columns) if columns is not None else None)
 
 

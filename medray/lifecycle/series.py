@@ -8,15 +8,19 @@ import pyarrow.dataset
 from medray.data.catalog import IMAGE, open_catalog
 from medray.data.series import FIELDS
 from medray.data.stack_table import stack_table
+from medray.data.tables import readable
 
 
 def series_table(catalog_uri: str, series_uid: str | None = None) -> pa.Table:
     """One row for each stack of the catalog's series (see :data:`medray.data.stack_table.SCHEMA`), or of one series.
 
     Raises:
-        StoreError: CATALOG_NOT_FOUND.
+        StoreError: CATALOG_NOT_FOUND, TABLE_BROKEN, …
     """
     wanted = pa.dataset.field("state") == IMAGE
     if series_uid is not None:
         wanted &= pa.dataset.field("series_uid") == series_uid
-    return stack_table(open_catalog(catalog_uri).dataset().to_table(columns=list(FIELDS), filter=wanted))
+    catalog = open_catalog(catalog_uri)
+    with readable(catalog.instances_uri):
+        found = catalog.dataset().to_table(columns=list(FIELDS), filter=wanted)
+    return stack_table(found)

@@ -465,7 +465,7 @@ def test_the_bytes_and_the_path_of_a_file_give_the_same() -> None:
     np.testing.assert_array_equal(decode(path).pixels, decode(Path(path).read_bytes()).pixels)
 
 
-@pytest.mark.parametrize("frame", [-1, 3])
+@pytest.mark.parametrize("frame", [-1, -4, 3])
 def test_a_frame_that_there_is_not(frame: int) -> None:
     spec = SeriesSpec(slices=3)
     with pytest.raises(IndexError):
