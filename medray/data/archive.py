@@ -178,7 +178,7 @@ def _wanted(uri: str, bounds: tuple[int, int] | None, etag: str) -> _Part | Inpu
             return Quarantined("ARCHIVE_BROKEN", "the shard is broken")
         return _Part(Span(uri, bounds[0], bounds[1], etag) if bounds else Span(uri, etag=etag))
     if found.error:
-        return Quarantined(found.error, "the member was refused when the shard was listed")
+        return Quarantined(found.error, "it was refused when it was listed")
     start, stop = bounds or (0, found.length)
     stop = max(0, min(stop, found.length))
     start = min(start, stop)

@@ -15,6 +15,7 @@ from medray.bundle import Manifest, read_manifest
 from medray.data import archive, store
 from medray.data.catalog import as_text
 from medray.data.labels import join_labels, read_labels
+from medray.data.shards.address import Address
 from medray.data.store import ObjectInfo
 from medray.data.tables import parquet_bytes
 from medray.distributed import session
@@ -41,8 +42,10 @@ class Evaluation:
 
 
 def object_rows(objects: list[ObjectInfo]) -> pa.Table:
-    """Objects as the rows that :func:`medray.distributed.dataset.process` takes."""
-    return pa.table({"uri": [as_text(info.uri) for info in objects], "etag": [info.etag for info in objects]})
+    """Objects as the rows that :func:`medray.distributed.dataset.process` takes; a name that no table can hold is refused there."""
+    named = [(as_text(info.uri), info) for info in objects]
+    uris = [name if name == info.uri else str(Address(name, 0, 0, "", error="OBJECT_NAME")) for name, info in named]
+    return pa.table({"uri": uris, "etag": [info.etag for info in objects]})
 
 
 def score(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from medray.data import store
 from medray.data.labels import join_labels
 from medray.distributed.dataset import BlockActor
 from medray.distributed.jobs import PrepareJob
+from medray.errors import Quarantined
 from medray.imaging.preprocess import PreprocessSpec
 from medray.lifecycle.ingest import ingest
 from medray.lifecycle.score import object_rows
@@ -126,3 +128,14 @@ def run(medray: Callable[..., object], source: str, catalog: str, env: dict[str,
     assert done.stdout, done.stderr  # type: ignore[attr-defined]
     found: dict[str, object] = json.loads(done.stdout)  # type: ignore[attr-defined]
     return found
+
+
+def test_a_name_that_no_table_can_hold_is_quarantined_and_not_tried_again(archive: Path, tmp_path: Path) -> None:
+    (good,) = images(archive, 1)
+    (tmp_path / "good.dcm").write_bytes(good.read_bytes())
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.dcm")).write_bytes(good.read_bytes())
+    rows = object_rows(archives.list_objects(str(tmp_path)))
+    bad, whole = archives.read_many(rows["uri"].to_pylist(), etags=rows["etag"].to_pylist())
+    assert isinstance(bad, Quarantined)
+    assert bad.code == "OBJECT_NAME"
+    assert whole == good.read_bytes()
