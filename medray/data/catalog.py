@@ -8,17 +8,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import get_type_hints
+from typing import TYPE_CHECKING, get_type_hints
 
 import pyarrow as pa
 import pyarrow.compute
-import pyarrow.dataset
 
 from medray.data import store, tables
 from medray.data.keyed import KeyedTable
 from medray.data.store import ObjectInfo
 from medray.errors import Excluded, InputError, MedrayError, Quarantined, StoreError
 from medray.types import Header, State
+
+if TYPE_CHECKING:
+    from pyarrow.dataset import Dataset  # importing it takes as long as all the rest of this layer
+
 
 IMAGE = "IMAGE"
 """State of a catalog row that is a usable image; others carry EXCLUDED, QUARANTINED or FAILED."""
@@ -144,7 +147,7 @@ class Catalog:
         self.require()
         return tables.read_table(self.instances_uri, version).sort_by("uri")
 
-    def dataset(self, version: int | None = None) -> pyarrow.dataset.Dataset:
+    def dataset(self, version: int | None = None) -> Dataset:
         """The rows as an Arrow dataset, which reads what a query needs.
 
         Raises:

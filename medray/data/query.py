@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset
 
 from medray.errors import ConfigError
 
+if TYPE_CHECKING:
+    from pyarrow.dataset import Dataset  # importing it takes as long as all the rest of this layer
 
-def query(
-    sql: str, tables: Mapping[str, pa.dataset.Dataset | pa.Table], values: Sequence[Any] = (), limit: int | None = None
-) -> pa.Table:
+
+def query(sql: str, tables: Mapping[str, Dataset | pa.Table], values: Sequence[Any] = (), limit: int | None = None) -> pa.Table:
     """The result of one SELECT statement, or its first rows.
 
     Args:

@@ -7,11 +7,10 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
@@ -20,6 +19,9 @@ from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from medray.data import store
 from medray.errors import StoreError
+
+if TYPE_CHECKING:
+    from pyarrow.dataset import Dataset  # importing it takes as long as all the rest of this layer
 
 
 def is_table(uri: str) -> bool:
@@ -65,7 +67,7 @@ def read_table(uri: str, version: int | None = None, columns: Sequence[str] | No
         return found.to_table(columns=list(columns) if columns is not None else None)
 
 
-def dataset(uri: str, version: int | None = None) -> pyarrow.dataset.Dataset:
+def dataset(uri: str, version: int | None = None) -> Dataset:
     """The rows of a table as an Arrow dataset, which reads what a query needs.
 
     Arrow reads a local table by itself. Through Python, its threads may let go of a file when the interpreter is ending

@@ -42,7 +42,7 @@ class Evaluation:
 
 
 def object_rows(objects: list[ObjectInfo]) -> pa.Table:
-    """Objects as the rows that :func:`medray.distributed.dataset.process` takes; a name that no table can hold is refused there."""
+    """Objects as the rows that :func:`medray.distributed.dataset.process` takes; it refuses a name that no table can hold."""
     named = [(as_text(info.uri), info) for info in objects]
     uris = [name if name == info.uri else str(Address(name, 0, 0, "", error="OBJECT_NAME")) for name, info in named]
     return pa.table({"uri": uris, "etag": [info.etag for info in objects]})
