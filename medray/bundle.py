@@ -58,7 +58,9 @@ class InputSpec(Spec):
     def apply(self, image: Image) -> Float32:
         """float32 (rows, columns) for image models, (features,) for table models."""
         prepared = preprocess(image, self.preprocess)
-        return prepared.pixels if self.features is None else features.extract(prepared, self.features)
+        if self.features is None:
+            return prepared.pixels
+        return features.extract(prepared, self.features).values.astype(np.float32)
 
 
 class Manifest(Spec):

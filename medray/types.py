@@ -105,20 +105,42 @@ class VoiLut:
 
 @dataclass(frozen=True)
 class Image:
-    """One 2-D greyscale image.
+    """One greyscale image: a plane, or a volume of slices along its first axis.
 
     Attributes:
-        pixels: float32 (rows, columns), in the units of the modality LUT; larger is brighter.
-        valid: bool (rows, columns), False on pixel padding; None where every pixel counts.
-        header: where the image comes from.
+        pixels: float32 (rows, columns) or (slices, rows, columns), in the units of the modality LUT; larger is brighter.
+        valid: bool, as the pixels; False on pixel padding; None where every pixel counts.
+        header: where the image comes from; of a volume, that of its first slice.
         voi_lut: the image's first VOI LUT, or None.
+        mask: bool, as the pixels; True in the region of interest; None where that is the whole image.
+        slice_spacing_mm: distance of the slices of a volume along their normal; None where unknown, and of a plane.
     """
 
     pixels: Float32
     valid: Bool | None = None
     header: Header = field(default_factory=Header)
     voi_lut: VoiLut | None = None
+    mask: Bool | None = None
+    slice_spacing_mm: float | None = None
 
-    def with_pixels(self, pixels: Float32, valid: Bool | None = None) -> Image:
-        """The same image with other pixels (and, if their size differs, their mask of valid pixels)."""
-        return replace(self, pixels=np.ascontiguousarray(pixels, dtype=np.float32), valid=valid)
+    @property
+    def spacing_mm(self) -> tuple[float, ...] | None:
+        """Distance of pixel centres along each axis, or None where one is unknown."""
+        if self.header.spacing_mm is None:
+            return None
+        if self.pixels.ndim == 2:
+            return self.header.spacing_mm
+        return None if self.slice_spacing_mm is None else (self.slice_spacing_mm, *self.header.spacing_mm)
+
+    @property
+    def region(self) -> Bool | None:
+        """The pixels that features are taken of: valid, and inside the mask; None where all of them are."""
+        if self.mask is None or self.valid is None:
+            return self.valid if self.mask is None else self.mask
+        return self.mask & self.valid
+
+    def with_pixels(self, pixels: Float32) -> Image:
+        """The same image with other pixels at the same places."""
+        if pixels.shape != self.pixels.shape:
+            raise ValueError(f"pixels of {pixels.shape} for an image of {self.pixels.shape}")
+        return replace(self, pixels=np.ascontiguousarray(pixels, dtype=np.float32))

@@ -130,7 +130,7 @@ def test_bytes_paths_uris_images_and_arrays_give_one_answer(bundle: Bundle) -> N
 def test_the_answer_is_that_of_the_parts(bundle: Bundle) -> None:
     assert INPUT.features is not None
     prepared = preprocess(decode(MR), INPUT.preprocess)
-    row = features.extract(prepared, INPUT.features)[None]
+    row = features.extract(prepared, INPUT.features).values.astype(np.float32)[None]
     (answer,) = bundle.predict([MR])
     assert answer.probability == float(bundle.model.predict_proba(row)[0, 1])
 

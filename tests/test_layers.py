@@ -14,6 +14,7 @@ RANK = {
     "remedies": -1,
     "errors": 0,
     "types": -1,
+    "kernels": -1,
     "spec": 0,
     "data": 1,
     "imaging": 2,

@@ -65,6 +65,10 @@ class Volume:
         """SOP Instance UID of each slice."""
         return tuple(header.sop_uid for header in self.headers)
 
+    def image(self) -> Image:
+        """The voxels as one image of three dimensions, with the header of the first slice."""
+        return Image(self.voxels, self.valid, self.headers[0], slice_spacing_mm=self.spacing_mm[0])
+
     @property
     def affine_ras(self) -> Float64:
         """The affine in the RAS system of NIfTI, for the same order of indices."""

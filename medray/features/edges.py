@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
 from pydantic import Field
 
+from medray.features.family import Extracted, Feature, Reason, explained, undefined
 from medray.spec import Spec
-from medray.types import Bool, Float32, Float64, Int64
+from medray.types import Float32, Float64, Image, Int64
 
 MAGNITUDE = ("mean", "deviation", "median", "percentile90", "percentile99", "strong_share", "laplacian_deviation")
 
@@ -35,18 +36,25 @@ class Edges:
     name = "edges"
     params: type[Spec] = EdgeParams
 
+    dimensions: ClassVar[tuple[int, ...]] = (2,)
+
+    def features(self, params: EdgeParams) -> tuple[Feature, ...]:
+        """The features (see the class)."""
+        return tuple(Feature(name, "", "") for name in self.columns(params))
+
     def columns(self, params: EdgeParams) -> tuple[str, ...]:
-        """Names of the features (see the class)."""
+        """Names of the features."""
         bins = range(params.orientations)
         names = [f"magnitude_{name}" for name in MAGNITUDE] + ["coherence"] + [f"orientation_{n}" for n in bins]
         cells = [f"{row}_{column}" for row in range(params.grid) for column in range(params.grid)]
         return tuple(f"edges_{name}" for name in [*names, *(f"hog_{cell}_{n}" for cell in cells for n in bins)])
 
-    def extract(self, pixels: Float32, valid: Bool, params: EdgeParams) -> Float32:
+    def extract(self, image: Image, params: EdgeParams) -> Extracted:
         """The features of an image in [0, 1], float32 (len(columns),); NaN where one is undefined."""
+        pixels, valid = image.pixels, np.ones(image.pixels.shape, bool) if image.region is None else image.region
         counted = cv2.erode(valid.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
         if not counted.any():
-            return np.full(len(self.columns(params)), np.nan, np.float32)
+            return undefined(len(self.columns(params)), Reason.TOO_SMALL)
         down, right = (cv2.Sobel(pixels, cv2.CV_32F, dx, 1 - dx, scale=1 / 8)[counted] for dx in (0, 1))
         magnitude = np.hypot(down, right).astype(np.float64)
         laplacian = cv2.Laplacian(pixels, cv2.CV_32F)[counted]
@@ -61,7 +69,7 @@ class Edges:
             *_divide(total, total.sum()),
             *_divide(hog, float(np.linalg.norm(hog))),
         ]
-        return np.array(row, dtype=np.float32)
+        return explained(row, Reason.CONSTANT)
 
 
 def _cells(shape: tuple[int, ...], grid: int) -> Int64:

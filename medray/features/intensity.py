@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from medray.features.family import Extracted, Feature, Reason, explained
 from medray.spec import Spec
-from medray.types import Bool, Float32, Float64
+from medray.types import Bool, Float32, Float64, Image
 
 STATISTICS = (
     "mean",
@@ -50,21 +51,28 @@ class Intensity:
     name = "intensity"
     params: type[Spec] = IntensityParams
 
+    dimensions: ClassVar[tuple[int, ...]] = (2,)
+
+    def features(self, params: IntensityParams) -> tuple[Feature, ...]:
+        """The features (see the class)."""
+        return tuple(Feature(name, "", "") for name in self.columns(params))
+
     def columns(self, params: IntensityParams) -> tuple[str, ...]:
-        """Names of the features (see the class)."""
+        """Names of the features."""
         names = list(STATISTICS)
         cells = [f"{row}_{column}" for row in range(params.grid) for column in range(params.grid)]
         names += [f"cell_{statistic}_{cell}" for statistic in ("mean", "deviation") for cell in cells]
         names += ["centre_difference", "centre_deviation_ratio"] * params.centre
         return tuple(f"intensity_{name}" for name in names)
 
-    def extract(self, pixels: Float32, valid: Bool, params: IntensityParams) -> Float32:
+    def extract(self, image: Image, params: IntensityParams) -> Extracted:
         """The features of an image in [0, 1], float32 (len(columns),); NaN where one is undefined."""
+        pixels, valid = image.pixels, np.ones(image.pixels.shape, bool) if image.region is None else image.region
         values = pixels[valid].astype(np.float64)
         parts = [first_order(values, params.bins), *_grid(pixels, valid, params.grid)]
         if params.centre:
             parts.append(_centre(pixels, valid))
-        return np.concatenate(parts).astype(np.float32)
+        return explained(np.concatenate(parts), Reason.CONSTANT)
 
 
 def first_order(values: Float64, bins: int) -> Float64:

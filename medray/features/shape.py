@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
 from pydantic import Field
 
+from medray.features.family import Extracted, Feature, Reason, explained, undefined
 from medray.features.segment import RIM, SIDE, Polarity, Region, find_region
 from medray.spec import Spec
-from medray.types import Bool, Float32, Float64
+from medray.types import Bool, Float32, Float64, Image
 
 OUTLINE = (
     "area_fraction",
@@ -62,16 +63,23 @@ class Shape:
     name = "shape"
     params: type[Spec] = ShapeParams
 
+    dimensions: ClassVar[tuple[int, ...]] = (2,)
+
+    def features(self, params: ShapeParams) -> tuple[Feature, ...]:
+        """The features (see the class)."""
+        return tuple(Feature(name, "", "") for name in self.columns(params))
+
     def columns(self, params: ShapeParams) -> tuple[str, ...]:
-        """Names of the features (see the class)."""
+        """Names of the features."""
         return tuple(f"shape_{name}" for name in OUTLINE + SURROUNDINGS)
 
-    def extract(self, pixels: Float32, valid: Bool, params: ShapeParams) -> Float32:
+    def extract(self, image: Image, params: ShapeParams) -> Extracted:
         """The features of an image in [0, 1], float32 (len(columns),); NaN where one is undefined."""
+        pixels, valid = image.pixels, np.ones(image.pixels.shape, bool) if image.region is None else image.region
         region = find_region(pixels, valid, params.foreground)
         if region is None:
-            return np.full(len(OUTLINE) + len(SURROUNDINGS), np.nan, np.float32)
-        return np.array([*outline(region.mask), *surroundings(region)], dtype=np.float32)
+            return undefined(len(OUTLINE) + len(SURROUNDINGS), Reason.NO_REGION)
+        return explained([*outline(region.mask), *surroundings(region)])
 
 
 def outline(mask: Bool) -> list[float]:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
+from medray.errors import Excluded
 from medray.features.edges import EDGES, EdgeParams
-from medray.features.family import FeatureFamily
+from medray.features.family import Extracted, Feature, FeatureFamily, Reason, joined, undefined
 from medray.features.intensity import INTENSITY, IntensityParams
 from medray.features.shape import SHAPE, ShapeParams
 from medray.features.texture import TEXTURE, TextureParams
 from medray.spec import Spec
-from medray.types import Float32, Image
+from medray.types import Image
 
-FamilyParams = IntensityParams | TextureParams | EdgeParams | ShapeParams
+FamilyParams = (
+    IntensityParams
+    | TextureParams
+    | EdgeParams
+    | ShapeParams
+)  # fmt: skip
 
 FAMILIES: Mapping[str, FeatureFamily] = {
     "intensity": INTENSITY,
@@ -25,9 +33,12 @@ FAMILIES: Mapping[str, FeatureFamily] = {
     "shape": SHAPE,
 }
 
+MAX_PIXELS = 1 << 28
+"""Of one image or volume: 16,384 x 16,384."""
+
 
 class FeatureSpec(Spec):
-    """The feature families of a table, in order; each at most once."""
+    """The feature families of a table, in order. A family may come several times if its columns have other names each time."""
 
     families: tuple[Annotated[FamilyParams, Field(discriminator="family")], ...] = (
         IntensityParams(),
@@ -37,23 +48,52 @@ class FeatureSpec(Spec):
     )
 
     @model_validator(mode="after")
-    def _each_once(self) -> Self:
-        names = [params.family for params in self.families]
-        if len(set(names)) < len(names):
-            raise ValueError(f"families must differ, got {', '.join(names)}")
+    def _columns_differ(self) -> Self:
+        twice = [name for name, count in Counter(columns(self)).items() if count > 1]
+        if twice:
+            raise ValueError(f"families must differ in their columns; {len(twice)} come twice, as {twice[0]}")
         return self
+
+
+@cache
+def features(spec: FeatureSpec) -> tuple[Feature, ...]:
+    """The features of a table, in order."""
+    return tuple(feature for params in spec.families for feature in FAMILIES[params.family].features(params))
 
 
 def columns(spec: FeatureSpec) -> tuple[str, ...]:
     """Names of the features of a table, in order."""
-    return tuple(name for params in spec.families for name in FAMILIES[params.family].columns(params))
+    return tuple(feature.name for feature in features(spec))
 
 
-def extract(image: Image, spec: FeatureSpec) -> Float32:
-    """The features of one preprocessed image with pixels in [0, 1], float32 (len(columns(spec)),).
+def extract(image: Image, spec: FeatureSpec) -> Extracted:
+    """The features of one preprocessed image, float64 (len(columns(spec)),).
 
-    A feature that is undefined on this image is NaN.
+    A feature that is undefined on this image is NaN, with the reason.
+
+    Raises:
+        Excluded: IMAGE_TOO_LARGE, IMAGE_NOT_FINITE.
     """
-    valid = np.ones(image.pixels.shape, bool) if image.valid is None else image.valid
-    rows = [FAMILIES[params.family].extract(image.pixels, valid, params) for params in spec.families]
-    return np.concatenate([np.empty(0, np.float32), *rows])
+    if image.pixels.size > MAX_PIXELS:
+        raise Excluded("IMAGE_TOO_LARGE", f"an image of {image.pixels.size} pixels; at most {MAX_PIXELS} are measured")
+    if not np.isfinite(image.pixels).all():
+        raise Excluded("IMAGE_NOT_FINITE", "pixels that are no numbers")
+    return joined([_family(image, params) for params in spec.families])
+
+
+def _family(image: Image, params: FamilyParams) -> Extracted:
+    family = FAMILIES[params.family]
+    region = image.region
+    if image.pixels.size == 0 or (region is not None and not region.any()):
+        return undefined(len(family.features(params)), Reason.EMPTY)
+    if image.pixels.ndim not in family.dimensions:
+        return undefined(len(family.features(params)), Reason.DIMENSIONS)
+    return family.extract(image, params)
+
+
+def reasons_text(extracted: Extracted, names: tuple[str, ...]) -> str:
+    """Why features are NaN, in one line for people and queries: ``REASON: column column …; REASON: …``; "" where none is."""
+    by_reason: dict[Reason, list[str]] = {}
+    for index, reason in sorted(extracted.reasons.items()):
+        by_reason.setdefault(reason, []).append(names[index])
+    return "; ".join(f"{reason}: {' '.join(found)}" for reason, found in sorted(by_reason.items()))

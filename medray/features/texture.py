@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import cv2
 import numpy as np
 from pydantic import Field
 
+from medray.features.family import Extracted, Feature, explained
 from medray.spec import Spec
-from medray.types import Bool, Float32, Float64, Int64
+from medray.types import Bool, Float32, Float64, Image, Int64
 
 DIRECTIONS = ((0, 1), (1, 1), (1, 0), (1, -1))
 """(row, column) steps of 0, 45, 90 and 135 degrees."""
@@ -49,19 +50,26 @@ class Texture:
     name = "texture"
     params: type[Spec] = TextureParams
 
+    dimensions: ClassVar[tuple[int, ...]] = (2,)
+
+    def features(self, params: TextureParams) -> tuple[Feature, ...]:
+        """The features (see the class)."""
+        return tuple(Feature(name, "", "") for name in self.columns(params))
+
     def columns(self, params: TextureParams) -> tuple[str, ...]:
-        """Names of the features (see the class)."""
+        """Names of the features."""
         glcm = [f"texture_glcm_{name}_d{distance}" for distance in params.distances for name in GLCM]
         lbp = [f"texture_lbp_{n}_r{radius}" for radius in params.radii for n in [*range(NEIGHBOURS + 1), "other"]]
         return (*glcm, *lbp)
 
-    def extract(self, pixels: Float32, valid: Bool, params: TextureParams) -> Float32:
+    def extract(self, image: Image, params: TextureParams) -> Extracted:
         """The features of an image in [0, 1], float32 (len(columns),); NaN where one is undefined."""
+        pixels, valid = image.pixels, np.ones(image.pixels.shape, bool) if image.region is None else image.region
         levels = np.clip((pixels * params.levels).astype(np.int64), 0, params.levels - 1)
         levels[~valid] = params.levels
         pairs = [_glcm_features(glcm(levels, params.levels, distance)) for distance in params.distances]
         patterns = [_lbp_histogram(pixels, valid, radius) for radius in params.radii]
-        return np.concatenate([*pairs, *patterns, np.empty(0)]).astype(np.float32)
+        return explained(np.concatenate([*pairs, *patterns, np.empty(0)]))
 
 
 def glcm(levels: Int64, count: int, distance: int) -> Float64:

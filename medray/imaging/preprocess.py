@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from medray.imaging.ops import OPS, ForegroundCrop, Op, Pad, Resize
+from medray.errors import Excluded
+from medray.imaging.op import OpSpec, Shape
+from medray.imaging.table import OPS, Op
 from medray.spec import Spec
 from medray.types import Image
+
+MAX_PIXELS = 1 << 28
+"""Of one image or volume: 16,384 x 16,384."""
 
 
 class PreprocessSpec(Spec):
@@ -18,30 +24,38 @@ class PreprocessSpec(Spec):
 
     @model_validator(mode="after")
     def _pads_fit(self) -> Self:
-        largest: tuple[int, int] | None = None
+        largest: Shape = None
         for step in self.steps:
-            if isinstance(step, Pad) and largest is not None and (largest[0] > step.rows or largest[1] > step.columns):
-                raise ValueError(f"pad to {step.rows} x {step.columns} is below the {largest[0]} x {largest[1]} before it")
-            if isinstance(step, Pad | Resize):
-                largest = step.rows, step.columns
-            elif isinstance(step, ForegroundCrop):
-                largest = None
+            largest = step.largest_after(largest)
         return self
 
     @property
-    def output_shape(self) -> tuple[int, int] | None:
+    def output_shape(self) -> Shape:
         """(rows, columns) of every preprocessed image, or None where it depends on the image."""
-        shape: tuple[int, int] | None = None
+        shape: Shape = None
         for step in self.steps:
-            if isinstance(step, Pad) or (isinstance(step, Resize) and not step.keep_aspect):
-                shape = step.rows, step.columns
-            elif isinstance(step, Resize | ForegroundCrop):
-                shape = None
+            shape = step.shape_after(shape)
         return shape
 
 
 def preprocess(image: Image, spec: PreprocessSpec) -> Image:
-    """Apply the ops in order. Raises what they raise (InputError)."""
+    """Apply the ops in order.
+
+    Raises:
+        Excluded: IMAGE_TOO_LARGE, OP_DIMENSIONS; InputError: what the ops raise.
+    """
+    result = image
+    for _, result in stages(image, spec):  # noqa: B007
+        pass
+    return result
+
+
+def stages(image: Image, spec: PreprocessSpec) -> Iterator[tuple[OpSpec, Image]]:
+    """Each step and the image after it; raises what :func:`preprocess` does."""
+    if image.pixels.size > MAX_PIXELS:
+        raise Excluded("IMAGE_TOO_LARGE", f"an image of {image.pixels.size} pixels; at most {MAX_PIXELS} are processed")
     for step in spec.steps:
+        if image.pixels.ndim not in step.dimensions:
+            raise Excluded("OP_DIMENSIONS", f"{step.op} does not take an image of {image.pixels.ndim} dimensions")
         image = OPS[step.op](image, step)
-    return image
+        yield step, image

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from medray.features.edges import EDGES, EdgeParams
+from medray.types import Image
 
 
 def features(pixels: np.ndarray, valid: np.ndarray | None = None, params: EdgeParams | None = None) -> dict[str, float]:
     params = params or EdgeParams()
     valid = np.ones(pixels.shape, bool) if valid is None else valid
-    values = EDGES.extract(pixels.astype(np.float32), valid, params).tolist()
+    values = EDGES.extract(Image(pixels.astype(np.float32), valid), params).values.tolist()
     return dict(zip(EDGES.columns(params), values, strict=True))
 
 

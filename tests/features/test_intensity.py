@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from medray.features.intensity import INTENSITY, IntensityParams
+from medray.types import Image
 
 PARAMS = IntensityParams(grid=0, centre=False)
 
 
 def features(pixels: np.ndarray, valid: np.ndarray | None = None, params: IntensityParams = PARAMS) -> dict[str, float]:
     valid = np.ones(pixels.shape, bool) if valid is None else valid
-    values = INTENSITY.extract(pixels.astype(np.float32), valid, params).tolist()
+    values = INTENSITY.extract(Image(pixels.astype(np.float32), valid), params).values.tolist()
     return dict(zip(INTENSITY.columns(params), values, strict=True))
 
 

@@ -12,8 +12,8 @@ from pydicom import dcmread
 
 from medray.features.segment import SIDE, find_region
 from medray.features.shape import SHAPE, ShapeParams
-from medray.imaging.ops import Percentile, Resize
 from medray.imaging.preprocess import PreprocessSpec, preprocess
+from medray.imaging.table import Percentile, Resize
 from medray.types import Image
 
 BUSI = Path(__file__).parents[2].parent / "shared" / "data" / "busi"
@@ -30,7 +30,7 @@ def lesion(axes: tuple[int, int], angle: float = 0, side: int = 256, inside: flo
 
 def features(pixels: np.ndarray, polarity: str = "dark") -> dict[str, float]:
     params = ShapeParams(foreground=polarity)
-    values = SHAPE.extract(pixels, np.ones(pixels.shape, bool), params).tolist()
+    values = SHAPE.extract(Image(pixels), params).values.tolist()
     return dict(zip(SHAPE.columns(params), values, strict=True))
 
 

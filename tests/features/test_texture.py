@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from medray.features.texture import TEXTURE, TextureParams, glcm
+from medray.types import Image
 
 HARALICK = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [0, 2, 2, 2], [2, 2, 3, 3]])
 """The 4 x 4 example of Haralick et al. (1973)."""
@@ -14,7 +15,7 @@ HARALICK = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [0, 2, 2, 2], [2, 2, 3, 3]])
 def features(pixels: np.ndarray, valid: np.ndarray | None = None, params: TextureParams | None = None) -> dict[str, float]:
     params = params or TextureParams()
     valid = np.ones(pixels.shape, bool) if valid is None else valid
-    values = TEXTURE.extract(pixels.astype(np.float32), valid, params).tolist()
+    values = TEXTURE.extract(Image(pixels.astype(np.float32), valid), params).values.tolist()
     return dict(zip(TEXTURE.columns(params), values, strict=True))
 
 

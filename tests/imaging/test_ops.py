@@ -16,7 +16,7 @@ from pydicom.data import get_testdata_file
 from pydicom.pixels import apply_windowing
 
 from medray.errors import Excluded, Quarantined
-from medray.imaging import ops
+from medray.imaging import table as ops
 from medray.types import Header, Image
 
 SPECS = [
@@ -24,8 +24,8 @@ SPECS = [
     ops.Window(centre=0.3, width=5),
     ops.Percentile(low=1, high=99),
     ops.ForegroundCrop(threshold=0.2, margin=1),
-    ops.Denoise(method="median", kernel=5),
-    ops.Denoise(method="gaussian", kernel=7),
+    ops.Median(kernel=5),
+    ops.Gaussian(sigma=1.4),
     ops.Clahe(tiles=3),
     ops.Resize(rows=5, columns=7),
     ops.Resize(rows=9, columns=4, keep_aspect=True),
@@ -145,10 +145,10 @@ def test_crop_takes_the_largest_component() -> None:
 def test_median_removes_a_lone_spike_and_gaussian_does_not_see_padding() -> None:
     pixels = np.ones((9, 9))
     pixels[4, 4] = 100
-    smooth = ops.denoise(Image(pixels.astype(np.float32)), ops.Denoise(method="median")).pixels
+    smooth = ops.median(Image(pixels.astype(np.float32)), ops.Median()).pixels
     np.testing.assert_array_equal(smooth, np.ones((9, 9)))
     image = masked(pixels, pixels == 1)
-    np.testing.assert_allclose(ops.denoise(image, ops.Denoise(method="gaussian")).pixels, 1, rtol=1e-6)
+    np.testing.assert_allclose(ops.gaussian(image, ops.Gaussian(sigma=0.8)).pixels, 1, rtol=1e-6)
 
 
 def test_clahe_spreads_a_dull_image() -> None:
@@ -205,8 +205,8 @@ def test_pad_refuses_a_larger_image() -> None:
         lambda: ops.Window(centre=1),
         lambda: ops.Window(centre=1, width=0.5),
         lambda: ops.Percentile(low=50, high=50),
-        lambda: ops.Denoise(method="median", kernel=7),
-        lambda: ops.Denoise(kernel=4),
+        lambda: ops.Median(kernel=7),
+        lambda: ops.Gaussian(sigma=0),
         lambda: ops.Resize(rows=0, columns=4),
         lambda: ops.Clahe(clip_limit=float("nan")),
     ],

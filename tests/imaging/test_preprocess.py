@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
-from medray.imaging.ops import Clahe, ForegroundCrop, Pad, Percentile, Resize, Window, clahe, window
 from medray.imaging.preprocess import PreprocessSpec, preprocess
+from medray.imaging.table import Clahe, ForegroundCrop, Pad, Percentile, Resize, Window, clahe, window
 from medray.types import Image
 
 FIT = Resize(rows=64, columns=96, keep_aspect=True)

@@ -6,14 +6,11 @@ sequence that nobody wants is walked through all the same, so that nothing broke
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from medray.data.dicom.tags import DOUBLE_PIXEL_DATA, FLOAT_PIXEL_DATA, PIXEL_DATA
-from numba import njit
+from medray.kernels import kernel
 
 MAX_ELEMENTS = 50_000
 """Of one data set or item."""
@@ -46,14 +43,6 @@ def _vr_kinds() -> NDArray[np.uint8]:
 
 
 VR_KINDS = _vr_kinds()
-
-
-def kernel(function: Callable[..., Any]) -> Any:
-    """Compile on the first call; kept on disk where a folder for it can be written to, else compiled by each process."""
-    try:
-        return njit(cache=True, nogil=True)(function)
-    except RuntimeError:
-        return njit(nogil=True)(function)
 
 
 @kernel

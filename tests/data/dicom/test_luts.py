@@ -22,7 +22,7 @@ from medray.data.dicom.dataset import DataSet
 from medray.data.dicom.luts import palette_luminance, rescaled
 from medray.data.dicom.palette import expanded
 from medray.errors import InputError, Quarantined
-from medray.imaging.ops import Window, window
+from medray.imaging.table import Window, window
 
 LUMA = np.array([0.299, 0.587, 0.114])
 GREY = matrix.Kind("MONOCHROME2", 12)

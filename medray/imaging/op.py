@@ -1,0 +1,91 @@
+"""What every preprocessing op is made of: the base of its spec, and how it treats pixels that do not count.
+
+An op is one file in :mod:`medray.imaging.ops`: a frozen spec and a pure function ``(image, spec) -> image``, listed in
+:mod:`medray.imaging.table`. Pixels are finite float32 before and after; the masks of valid pixels and of the region of interest
+stay in step with them. An op that changes the units of the pixels drops the VOI window and LUT, one that changes their
+size in mm changes the spacing, one that moves the first pixel changes the position, so that none of them is ever stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from medray.errors import Quarantined
+from medray.spec import Spec
+from medray.types import Bool, Float32, Image
+
+Shape = tuple[int, int] | None
+"""(rows, columns) of every image, or None where it depends on the image."""
+
+
+class OpSpec(Spec):
+    """Base of the specs of ops; the first paragraph of the docstring of each says what the op does."""
+
+    op: str
+    source: ClassVar[str] = ""
+    """Where the formula comes from: a section of the standard, or a paper."""
+    dimensions: ClassVar[tuple[int, ...]] = (2,)
+    """Planes (2), volumes (3) or both."""
+
+    def shape_after(self, before: Shape) -> Shape:
+        """The size of every image after the op."""
+        return before
+
+    def largest_after(self, before: Shape) -> Shape:
+        """The largest size of an image after the op; None where there is no bound."""
+        return before
+
+
+def float32(array: Any) -> Float32:
+    """The array as float32."""
+    return np.asarray(array, dtype=np.float32)
+
+
+def unitless(image: Image, pixels: Float32) -> Image:
+    """The image with pixels in other units, to which its VOI window and LUT do not apply."""
+    return replace(image.with_pixels(pixels), header=replace(image.header, voi_window=None), voi_lut=None)
+
+
+def valid_pixels(image: Image) -> Float32:
+    """The valid pixels, float32 (n,).
+
+    Raises:
+        Quarantined: IMAGE_NO_VALID_PIXELS.
+    """
+    values = image.pixels.ravel() if image.valid is None else image.pixels[image.valid]
+    if values.size == 0:
+        raise Quarantined("IMAGE_NO_VALID_PIXELS", "every pixel is padding")
+    return values
+
+
+def stretch(pixels: Float32, low: float, high: float) -> Float32:
+    """Map low to 0 and high to 1, and clip; a step just above ``low`` where the range is empty."""
+    if high <= low:
+        return (pixels > low).astype(np.float32)
+    return float32(np.clip((pixels - np.float64(low)) / (high - low), 0, 1))
+
+
+def valid_mean(image: Image, smooth: Callable[[Float32], Float32]) -> tuple[Float32, Float32 | None]:
+    """A linear filter over the valid pixels alone, and their weight (normalised convolution: Knutsson, CVPR 1993).
+
+    Where no valid pixel reaches, the plain filter stands.
+    """
+    if image.valid is None:
+        return smooth(image.pixels), None
+    weight = smooth(image.valid.astype(np.float32))
+    total = smooth(np.where(image.valid, image.pixels, np.float32(0)))
+    reached: Bool = weight > 1e-6
+    return np.where(reached, total / np.where(reached, weight, 1), smooth(image.pixels)).astype(np.float32), weight
+
+
+def cut(image: Image, *slices: slice) -> Image:
+    """The part of an image inside one slice for each axis, copied, with its masks."""
+
+    def part(mask: Bool | None) -> Bool | None:
+        return None if mask is None else mask[slices].copy()
+
+    return replace(image, pixels=image.pixels[slices].copy(), valid=part(image.valid), mask=part(image.mask))

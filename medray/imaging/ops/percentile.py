@@ -1,0 +1,31 @@
+"""Percentile normalisation."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from medray.imaging.op import OpSpec, stretch, unitless, valid_pixels
+from medray.types import Image
+
+
+class Percentile(OpSpec):
+    """Map the range between two percentiles of the valid pixels to [0, 1]."""
+
+    op: Literal["percentile"] = "percentile"
+    low: float = Field(0.5, ge=0, le=100, description="percentile that becomes 0")
+    high: float = Field(99.5, ge=0, le=100, description="percentile that becomes 1")
+
+    @model_validator(mode="after")
+    def _low_below_high(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("low must be below high")
+        return self
+
+
+def percentile(image: Image, spec: Percentile) -> Image:
+    """Stretch and clip to [0, 1]; equal percentiles give a step just above them, so a constant image gives zeros."""
+    low, high = np.percentile(valid_pixels(image), [spec.low, spec.high])
+    return unitless(image, stretch(image.pixels, float(low), float(high)))
