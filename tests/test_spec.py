@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
-from medray.spec import Spec, canonical_json, fingerprint
+from medray.spec import Spec, canonical_json, fields_of, fingerprint
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -64,3 +65,22 @@ def test_canonical_json_reads_back_and_ignores_the_order_of_keys(value: object) 
 def test_canonical_json_refuses_what_json_cannot_say() -> None:
     with pytest.raises(ValueError, match="JSON"):
         canonical_json(float("nan"))
+
+
+class Described(Spec):
+    op: Literal["described"] = "described"
+    rows: int = Field(ge=1, lt=9, description="of the image")
+    kind: Literal["a", "b"] = "b"
+    box: tuple[float, float] | None = None
+    radii: tuple[Annotated[int, Field(ge=1, le=8)], ...] = Field((1, 2), min_length=1, description="in pixels")
+    inner: Inner = Inner()
+
+
+def test_the_fields_of_a_spec_are_described() -> None:
+    found = fields_of(Described)
+    assert [field["name"] for field in found] == ["rows", "kind", "box", "radii", "inner"]
+    assert [field["type"] for field in found] == ["integer", "a | b", "(number, number) or null", "list of integer", "Inner"]
+    assert [field["range"] for field in found] == ["≥ 1, < 9", "", "", "at least 1, each ≥ 1, ≤ 8", ""]
+    assert [field["required"] for field in found] == [True, False, False, False, False]
+    assert [field["default"] for field in found] == [None, "b", None, [1, 2], {"size": 3}]
+    assert [field["description"] for field in found] == ["of the image", "", "", "in pixels", ""]
