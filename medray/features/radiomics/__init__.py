@@ -1,0 +1,1 @@
+"""Radiomics features with the names and values of pyradiomics."""

@@ -1,0 +1,99 @@
+"""Grey levels of a region: bins of a fixed width, or a fixed number of bins.
+
+The edges are those of pyradiomics to the last bit, so that a value on an edge falls on the same side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from medray.features.radiomics.region import Region
+from medray.kernels import kernel
+from medray.types import Bool, Float64, Int64, UInt16
+
+MAX_LEVELS = 1024
+"""A co-occurrence matrix has the square of it."""
+
+
+@dataclass(frozen=True)
+class Discretised:
+    """Grey levels of a region.
+
+    Attributes:
+        levels: uint16 (slices, rows, columns), C order; 1 … count inside the region, 0 outside.
+        histogram: int64 (count,); pixels of each level. The last is not 0, others may be.
+    """
+
+    levels: UInt16
+    histogram: Int64
+
+    @property
+    def count(self) -> int:
+        """The highest level that occurs (N_g)."""
+        return len(self.histogram)
+
+
+def fixed_width(region: Region, width: float, first: float | None = None) -> Discretised | None:
+    """Bins of one width; None where they would be more than MAX_LEVELS.
+
+    Args:
+        region: the values.
+        width: of a bin, positive.
+        first: lower edge of level 1, at most the smallest value; None for the multiple of the width at or below it (pyradiomics).
+    """
+    low, high = _range(region.values, region.mask)
+    start = low - np.mod(low, width) if first is None else first
+    if (high - start) / width >= MAX_LEVELS:
+        return None
+    return _discretised(region, start, (start + width) - start, MAX_LEVELS)
+
+
+def fixed_count(region: Region, count: int) -> Discretised:
+    """A fixed number of equal bins from the smallest to the largest value, which belongs to the last.
+
+    The edges are those of :func:`numpy.histogram`: around a single value they are 1 apart in all, and it falls in the middle.
+    """
+    low, high = _range(region.values, region.mask)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    return _discretised(region, low, (high - low) / count, count)
+
+
+def _discretised(region: Region, start: float, step: float, most: int) -> Discretised:
+    levels, histogram = _levels(region.values, region.mask, start, step, most)
+    return Discretised(levels, histogram[1 : np.flatnonzero(histogram)[-1] + 1])
+
+
+@kernel
+def _range(values: Float64, mask: Bool) -> tuple[float, float]:
+    """Smallest and largest value of the region."""
+    low, high = np.inf, -np.inf
+    for value, inside in zip(values.ravel(), mask.ravel()):  # noqa: B905
+        if inside:
+            low = min(low, value)
+            high = max(high, value)
+    return low, high
+
+
+@kernel
+def _levels(values: Float64, mask: Bool, start: float, step: float, most: int) -> tuple[UInt16, Int64]:
+    """Levels with edges at ``start + k * step``, at most ``most``; and how often each occurs, 0 for outside."""
+    levels = np.zeros(values.shape, np.uint16)
+    histogram = np.zeros(most + 1, np.int64)
+    flat, inside, out = values.ravel(), mask.ravel(), levels.ravel()
+    scale = 1 / step
+    for index in range(flat.size):
+        if inside[index]:
+            value = flat[index]
+            bin_ = int((value - start) * scale)
+            if value < start + bin_ * step:
+                bin_ -= 1
+            elif value >= start + (bin_ + 1) * step:
+                bin_ += 1
+            bin_ = min(max(bin_, 0), most - 1)
+            out[index] = bin_ + 1
+            histogram[bin_ + 1] += 1
+    histogram[0] = 0
+    return levels, histogram

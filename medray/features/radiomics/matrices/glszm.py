@@ -1,0 +1,139 @@
+"""Zones of equal levels, and their grey-level size zone matrix (Thibault et al., 2009; IBSI 9SAK)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from medray.kernels import kernel
+from medray.types import Int32, Int64, UInt16
+
+
+def zones(levels: UInt16, *, in_plane: bool = False) -> tuple[Int32, Int64, Int64]:
+    """Connected pixels of one level: 26-connected, or 8-connected in each plane.
+
+    Args:
+        levels: uint16 (slices, rows, columns), C order; 0 outside the region.
+        in_plane: zones do not reach from slice to slice.
+
+    Returns:
+        labels: int32, as the levels; the zone of each pixel from 1, 0 outside the region.
+        level: int64 (zones,); level of each zone.
+        size: int64 (zones,); pixels of each zone.
+    """
+    labels, parents, sizes, level = _merged(levels, in_plane)
+    roots = (parents == np.arange(len(parents))) & (level > 0)
+    number = np.where(roots, np.cumsum(roots), 0)[parents].astype(np.int32)
+    return number[labels], level[roots].astype(np.int64), sizes[roots].astype(np.int64)
+
+
+def glszm(levels: UInt16, count: int, *, in_plane: bool = False) -> tuple[Int64, Int64]:
+    """The size zone matrix without its empty columns.
+
+    Args:
+        levels: as for :func:`zones`, 1 … count inside the region.
+        count: number of levels.
+        in_plane: zones do not reach from slice to slice.
+
+    Returns:
+        counts: int64 (count, n); ``[i - 1, k]`` zones of level i and size ``sizes[k]``.
+        sizes: int64 (n,); the sizes that occur, ascending.
+    """
+    _, parents, size, level = _merged(levels, in_plane)
+    counts, sizes = _counts(parents, size, level, count)
+    return counts, sizes
+
+
+@kernel
+def _merged(levels: UInt16, in_plane: bool) -> Any:
+    """Union-find of the pixels, row by row.
+
+    Returns:
+        labels: int32 (slices, rows, columns), provisional ones.
+        parents: int32 (n,); the zone of each label, its smallest label.
+        sizes: int32 (n,); pixels of each zone at its smallest label, 0 at others.
+        level: uint16 (n,); level of each label.
+    """
+    slices, rows, columns = levels.shape
+    labels = np.empty((slices, rows, columns), np.int32)
+    parents = np.empty(levels.size, np.int32)
+    sizes = np.zeros(levels.size, np.int32)
+    level = np.empty(levels.size, np.uint16)
+    count = 0
+    for s in range(slices):
+        for r in range(rows):
+            for c in range(columns):
+                own = levels[s, r, c]
+                label = -1
+                if r > 0 and levels[s, r - 1, c] == own:
+                    label = labels[s, r - 1, c]
+                else:
+                    if c > 0 and levels[s, r, c - 1] == own:
+                        label = labels[s, r, c - 1]
+                    elif r > 0 and c > 0 and levels[s, r - 1, c - 1] == own:
+                        label = labels[s, r - 1, c - 1]
+                    if r > 0 and c + 1 < columns and levels[s, r - 1, c + 1] == own:
+                        other = labels[s, r - 1, c + 1]
+                        label = other if label < 0 else _joined(parents, label, other)
+                if label < 0:
+                    label = count
+                    parents[label] = label
+                    level[label] = own
+                    count += 1
+                labels[s, r, c] = label
+                sizes[label] += 1
+            if s > 0 and not in_plane:
+                _join_slice(levels, labels, parents, s, r)
+    for label in range(count):
+        root = parents[parents[label]]
+        parents[label] = root
+        if root != label:
+            sizes[root] += sizes[label]
+            sizes[label] = 0
+    return labels, parents[:count], sizes[:count], level[:count]
+
+
+@kernel
+def _join_slice(levels: UInt16, labels: Int32, parents: Int32, s: int, r: int) -> None:
+    """Join the zones of a row with those that they touch in the slice before."""
+    _, rows, columns = levels.shape
+    for c in range(columns):
+        own = levels[s, r, c]
+        if levels[s - 1, r, c] == own:
+            _joined(parents, labels[s, r, c], labels[s - 1, r, c])
+            continue
+        for other_r in range(max(r - 1, 0), min(r + 2, rows)):
+            for other_c in range(max(c - 1, 0), min(c + 2, columns)):
+                if levels[s - 1, other_r, other_c] == own:
+                    _joined(parents, labels[s, r, c], labels[s - 1, other_r, other_c])
+
+
+@kernel
+def _joined(parents: Int32, first: int, second: int) -> int:
+    """Join the zones of two labels under the smaller root, which is returned."""
+    while parents[first] != first:
+        parents[first] = parents[parents[first]]
+        first = parents[first]
+    while parents[second] != second:
+        parents[second] = parents[parents[second]]
+        second = parents[second]
+    root = min(first, second)
+    parents[first] = root
+    parents[second] = root
+    return root
+
+
+@kernel
+def _counts(parents: Int32, sizes: Int32, level: UInt16, count: int) -> tuple[Int64, Int64]:
+    column = np.zeros(sizes.max() + 1, np.int64)
+    for label in range(len(parents)):
+        if level[label] > 0 and parents[label] == label:
+            column[sizes[label]] = 1
+    occurring = np.flatnonzero(column)
+    column[occurring] = np.arange(len(occurring))
+    counts = np.zeros((count, len(occurring)), np.int64)
+    for label in range(len(parents)):
+        if level[label] > 0 and parents[label] == label:
+            counts[level[label] - 1, column[sizes[label]]] += 1
+    return counts, occurring
