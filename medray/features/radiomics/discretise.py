@@ -69,31 +69,37 @@ def _discretised(region: Region, start: float, step: float, most: int) -> Discre
 @kernel
 def _range(values: Float64, mask: Bool) -> tuple[float, float]:
     """Smallest and largest value of the region."""
-    low, high = np.inf, -np.inf
-    for value, inside in zip(values.ravel(), mask.ravel()):  # noqa: B905
-        if inside:
-            low = min(low, value)
-            high = max(high, value)
-    return low, high
+    low = np.full(values.shape[2], np.inf)
+    high = np.full(values.shape[2], -np.inf)
+    for s in range(values.shape[0]):
+        for r in range(values.shape[1]):
+            row, inside = values[s, r], mask[s, r]
+            for c in range(len(row)):
+                value = row[c] if inside[c] else np.inf
+                low[c] = value if value < low[c] else low[c]
+                value = row[c] if inside[c] else -np.inf
+                high[c] = value if value > high[c] else high[c]
+    return low.min(), high.max()
 
 
 @kernel
 def _levels(values: Float64, mask: Bool, start: float, step: float, most: int) -> tuple[UInt16, Int64]:
-    """Levels with edges at ``start + k * step``, at most ``most``; and how often each occurs, 0 for outside."""
-    levels = np.zeros(values.shape, np.uint16)
+    """Levels with edges at ``start + k * step``, at most ``most``; and how often each occurs, 0 for outside.
+
+    Rounding may put the quotient on the wrong side of an edge, never further.
+    """
+    levels = np.empty(values.size, np.uint16)
     histogram = np.zeros(most + 1, np.int64)
-    flat, inside, out = values.ravel(), mask.ravel(), levels.ravel()
+    flat, inside = values.ravel(), mask.ravel()
     scale = 1 / step
-    for index in range(flat.size):
-        if inside[index]:
-            value = flat[index]
-            bin_ = int((value - start) * scale)
-            if value < start + bin_ * step:
-                bin_ -= 1
-            elif value >= start + (bin_ + 1) * step:
-                bin_ += 1
-            bin_ = min(max(bin_, 0), most - 1)
-            out[index] = bin_ + 1
-            histogram[bin_ + 1] += 1
+    for n in range(len(flat)):
+        value = flat[n]
+        below = np.int32((value - start) * scale)
+        below -= np.int32(value < start + below * step)
+        below += np.int32(value >= start + (below + np.int32(1)) * step)
+        below = max(np.int32(0), min(below, np.int32(most - 1)))
+        levels[n] = np.uint16(below + np.int32(1)) if inside[n] else np.uint16(0)
+    for n in range(len(flat)):
+        histogram[levels[n]] += 1
     histogram[0] = 0
-    return levels, histogram
+    return levels.reshape(values.shape), histogram

@@ -18,35 +18,40 @@ def glrlm(levels: UInt16, count: int, offsets: Int64) -> Int64:
         count: number of levels.
         offsets: int64 (n, 3), at distance 1.
     """
-    reached = _reached(levels, count, offsets)
-    longest = int(np.count_nonzero(reached.any((0, 1))))
-    return np.array(reached[:, :, :longest] - reached[:, :, 1 : longest + 1], dtype=np.int64)
+    reached = _reached(levels, count, offsets)[:, :, 1:]
+    longest = np.count_nonzero(reached.any((0, 2)))
+    runs = reached[:, :longest] - reached[:, 1 : longest + 1]
+    return np.ascontiguousarray(runs.transpose(0, 2, 1), dtype=np.int64)
 
 
 @kernel
 def _reached(levels: UInt16, count: int, offsets: Int64) -> Int32:
-    """Runs of at least a length, int32 (n, count, length): a pixel that is the l-th of its run makes one of at least l."""
+    """Pixels at each place of their run, int32 (n, place, level): as many runs are at least so long. Level 0 included."""
     slices, rows, columns = levels.shape
-    reached = np.zeros((len(offsets), count + 1, max(slices, rows, columns) + 2), np.int32)
-    place = np.zeros((slices, rows, columns + 2), np.int32)
+    width = count + 1
+    reached = np.zeros((len(offsets), max(slices, rows, columns) + 1, width), np.int32)
+    place = np.zeros((slices, rows, columns), np.int32)
+    cell = np.empty(columns, np.int32)
     for d in range(len(offsets)):
+        counts = reached[d].ravel()
         for s in range(slices):
             for r in range(rows):
-                _row(levels, place, s, r, offsets[d])
+                _places(levels, place, s, r, offsets[d, 0], offsets[d, 1], offsets[d, 2])
                 for c in range(columns):
-                    reached[d, levels[s, r, c], place[s, r, c + 1] - 1] += 1
-    return reached[:, 1:]
+                    cell[c] = place[s, r, c] * np.int32(width) + np.int32(levels[s, r, c])
+                for c in range(columns):
+                    counts[np.uint32(cell[c])] += 1
+    return reached
 
 
 @kernel
-def _row(levels: UInt16, place: Int32, s: int, r: int, offset: Int64) -> None:
-    """The place of each pixel of a row in its run, from 1; ``place`` has a column more on both sides."""
-    own, here = levels[s, r], place[s, r, 1:-1]
-    before_s, before_r, step = s - offset[0], r - offset[1], offset[2]
-    here[:] = 1
-    if not (0 <= before_s < levels.shape[0] and 0 <= before_r < levels.shape[1]):
-        return
-    before, before_place = levels[before_s, before_r], place[before_s, before_r, 1:-1]
-    for c in range(max(step, 0), len(own) + min(step, 0)):
-        if before[c - step] == own[c]:
-            here[c] = before_place[c - step] + 1
+def _places(levels: UInt16, place: Int32, s: int, r: int, ds: int, dr: int, dc: int) -> None:
+    """The place of each pixel of a row in its run along one offset, from 0."""
+    slices, rows, columns = levels.shape
+    place[s, r] = 0
+    if 0 <= s - ds < slices and 0 <= r - dr < rows:
+        first, end = max(dc, 0), columns + min(dc, 0)
+        own, place_own = levels[s, r, first:end], place[s, r, first:end]
+        last, place_last = levels[s - ds, r - dr, first - dc : end - dc], place[s - ds, r - dr, first - dc : end - dc]
+        for c in range(len(own)):
+            place_own[c] = place_last[c] + np.int32(1) if last[c] == own[c] else np.int32(0)

@@ -5,12 +5,10 @@ neighbouring grey level dependence matrix (Sun and Wee, 1983; IBSI REK0; GLDM in
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
 from medray.kernels import kernel
-from medray.types import Float64, Int64, UInt16
+from medray.types import Float64, Int32, Int64, UInt16
 
 
 @dataclass(frozen=True)
@@ -37,46 +35,50 @@ def neighbours(levels: UInt16, count: int, offsets: Int64, alpha: int = 0) -> Ne
         offsets: int64 (n, 3); neighbours lie at each and at its opposite.
         alpha: largest difference of a dependent neighbour.
     """
-    dependence, surrounded, difference = _matrices(levels, count, offsets, alpha)
+    dependence, alone, difference = _matrices(levels, count, offsets, alpha)
     shares = difference[:, 1:] / np.arange(1, difference.shape[1])
-    return Neighbours(dependence[1:], surrounded[1:, 1:].sum(1), shares[1:].sum(1))
+    return Neighbours(dependence[1:], (dependence.sum(1) - alone)[1:], shares[1:].sum(1))
 
 
 @kernel
-def _matrices(levels: UInt16, count: int, offsets: Int64, alpha: int) -> Any:
-    """Dependence; pixels, and the sum of differences times the number of neighbours, by level and number of neighbours."""
+def _matrices(levels: UInt16, count: int, offsets: Int64, alpha: int) -> tuple[Int64, Int64, Int64]:
+    """Rows of each level from 0: dependence; pixels without neighbours; by number of neighbours, this times the differences."""
     slices, rows, columns = levels.shape
     width = 2 * len(offsets) + 1
     dependence = np.zeros((count + 1, width), np.int64)
-    surrounded = np.zeros((count + 1, width), np.int64)
     difference = np.zeros((count + 1, width), np.int64)
-    total = np.empty(columns, np.int32)
-    inside = np.empty(columns, np.int32)
-    close = np.empty(columns, np.int32)
+    alone = np.zeros(count + 1, np.int64)
+    total, inside, close = np.empty(columns, np.int32), np.empty(columns, np.int32), np.empty(columns, np.int32)
     for s in range(slices):
         for r in range(rows):
-            total[:], inside[:], close[:] = 0, 0, 0
-            for d in range(len(offsets)):
-                _add(levels, total, inside, close, s, r, offsets[d, 0], offsets[d, 1], offsets[d, 2], alpha)
-                _add(levels, total, inside, close, s, r, -offsets[d, 0], -offsets[d, 1], -offsets[d, 2], alpha)
+            total[:] = 0
+            inside[:] = 0
+            close[:] = 0
+            for d in range(2 * len(offsets)):
+                sign = 1 - 2 * (d & 1)
+                ds, dr, dc = sign * offsets[d // 2, 0], sign * offsets[d // 2, 1], sign * offsets[d // 2, 2]
+                if 0 <= s + ds < slices and 0 <= r + dr < rows:
+                    first, end = max(-dc, 0), columns - max(dc, 0)
+                    other = levels[s + ds, r + dr, first + dc : end + dc]
+                    _add(levels[s, r, first:end], other, total[first:end], inside[first:end], close[first:end], alpha)
+            own = levels[s, r]
             for c in range(columns):
-                own, others = levels[s, r, c], inside[c]
-                dependence[own, close[c]] += 1
-                surrounded[own, others] += 1
-                difference[own, others] += abs(own * others - total[c])
-    return dependence, surrounded, difference
+                total[c] = abs(np.int32(own[c]) * inside[c] - total[c])
+            for c in range(columns):
+                dependence[own[c], np.uint32(close[c])] += 1
+                difference[own[c], np.uint32(inside[c])] += total[c]
+                if inside[c] == 0:
+                    alone[own[c]] += 1
+    return dependence, alone, difference
 
 
 @kernel
-def _add(levels: UInt16, total: Any, inside: Any, close: Any, s: int, r: int, ds: int, dr: int, dc: int, alpha: int) -> None:
+def _add(own: UInt16, other: UInt16, total: Int32, inside: Int32, close: Int32, alpha: int) -> None:
     """Add the neighbours of a row at one offset: their sum, their number, and how many are close in level."""
-    if not (0 <= s + ds < levels.shape[0] and 0 <= r + dr < levels.shape[1]):
-        return
-    own, other = levels[s, r], levels[s + ds, r + dr]
-    for c in range(max(-dc, 0), len(own) - max(dc, 0)):
-        level = np.int32(other[c + dc])
-        apart = np.int32(own[c]) - level
+    most = np.int32(alpha)
+    for c in range(len(own)):
+        level = np.int32(other[c])
         present = level > 0
         total[c] += level
-        inside[c] += present
-        close[c] += present & (apart <= alpha) & (apart >= -alpha)
+        inside[c] += np.int32(1) if present else np.int32(0)
+        close[c] += np.int32(1) if present and abs(np.int32(own[c]) - level) <= most else np.int32(0)
