@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from medray.errors import Quarantined
 from medray.spec import Spec
@@ -20,6 +21,12 @@ from medray.types import Bool, Float32, Image
 
 Shape = tuple[int, int] | None
 """(rows, columns) of every image, or None where it depends on the image."""
+
+Pixels = Annotated[int, Field(ge=1, le=16384)]
+"""A size of an image along one axis."""
+
+MAX_PIXELS = 1 << 28
+"""Of one image or volume that is processed: 16,384 x 16,384."""
 
 
 class OpSpec(Spec):
@@ -48,6 +55,12 @@ def float32(array: Any) -> Float32:
 def unitless(image: Image, pixels: Float32) -> Image:
     """The image with pixels in other units, to which its VOI window and LUT do not apply."""
     return replace(image.with_pixels(pixels), header=replace(image.header, voi_window=None), voi_lut=None)
+
+
+def flagged(image: Image, flag: str) -> Image:
+    """The image with one more flag (see :data:`medray.remedies.FLAGS`)."""
+    flags = tuple(sorted({*image.header.flags, flag}))
+    return replace(image, header=replace(image.header, flags=flags))
 
 
 def valid_pixels(image: Image) -> Float32:
@@ -80,12 +93,3 @@ def valid_mean(image: Image, smooth: Callable[[Float32], Float32]) -> tuple[Floa
     total = smooth(np.where(image.valid, image.pixels, np.float32(0)))
     reached: Bool = weight > 1e-6
     return np.where(reached, total / np.where(reached, weight, 1), smooth(image.pixels)).astype(np.float32), weight
-
-
-def cut(image: Image, *slices: slice) -> Image:
-    """The part of an image inside one slice for each axis, copied, with its masks."""
-
-    def part(mask: Bool | None) -> Bool | None:
-        return None if mask is None else mask[slices].copy()
-
-    return replace(image, pixels=image.pixels[slices].copy(), valid=part(image.valid), mask=part(image.mask))

@@ -8,13 +8,10 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from medray.errors import Excluded
-from medray.imaging.op import OpSpec, Shape
+from medray.imaging.op import MAX_PIXELS, OpSpec, Shape
 from medray.imaging.table import OPS, Op
 from medray.spec import Spec
 from medray.types import Image
-
-MAX_PIXELS = 1 << 28
-"""Of one image or volume: 16,384 x 16,384."""
 
 
 class PreprocessSpec(Spec):

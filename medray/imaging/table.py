@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from medray.imaging.ops.bias_field import BiasField, bias_field
+from medray.imaging.ops.body_crop import BodyCrop, body_crop
+from medray.imaging.ops.box_crop import BoxCrop, box_crop
+from medray.imaging.ops.breast_crop import BreastCrop, breast_crop
+from medray.imaging.ops.centre_crop import CentreCrop, centre_crop
+from medray.imaging.ops.check import Check, check
 from medray.imaging.ops.clahe import Clahe, clahe
+from medray.imaging.ops.collimator import Collimator, collimator
+from medray.imaging.ops.fill import Fill, fill
 from medray.imaging.ops.foreground_crop import ForegroundCrop, foreground_crop
 from medray.imaging.ops.gaussian import Gaussian, gaussian
+from medray.imaging.ops.lung_crop import LungCrop, lung_crop
 from medray.imaging.ops.median import Median, median
+from medray.imaging.ops.orient import Orient, orient
 from medray.imaging.ops.pad import Pad, pad
 from medray.imaging.ops.percentile import Percentile, percentile
+from medray.imaging.ops.resample import Resample, resample
 from medray.imaging.ops.resize import Resize, resize
+from medray.imaging.ops.text_mask import TextMask, text_mask
 from medray.imaging.ops.window import Window, window
 from medray.types import Image
 
@@ -24,6 +36,18 @@ Op = (
     | Clahe
     | Resize
     | Pad
+    | BiasField
+    | BodyCrop
+    | BoxCrop
+    | BreastCrop
+    | CentreCrop
+    | Check
+    | Collimator
+    | Fill
+    | LungCrop
+    | Orient
+    | Resample
+    | TextMask
 )  # fmt: skip
 
 OPS: Mapping[str, Callable[[Image, Any], Image]] = {
@@ -35,4 +59,16 @@ OPS: Mapping[str, Callable[[Image, Any], Image]] = {
     "clahe": clahe,
     "resize": resize,
     "pad": pad,
+    "bias_field": bias_field,
+    "body_crop": body_crop,
+    "box_crop": box_crop,
+    "breast_crop": breast_crop,
+    "centre_crop": centre_crop,
+    "check": check,
+    "collimator": collimator,
+    "fill": fill,
+    "lung_crop": lung_crop,
+    "orient": orient,
+    "resample": resample,
+    "text_mask": text_mask,
 }

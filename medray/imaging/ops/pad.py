@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Literal
 
-import numpy as np
+from pydantic import Field
 
 from medray.errors import Excluded
-from medray.imaging.op import OpSpec, Shape
-from medray.imaging.ops.resize import Pixels
+from medray.imaging.op import OpSpec, Pixels, Shape
+from medray.imaging.place import padded
 from medray.types import Image
 
 
 class Pad(OpSpec):
-    """Pad around the centre to rows x columns; padded pixels are invalid."""
+    """Pad around the centre to rows x columns (of a volume to slices too, if asked); padded pixels are invalid.
 
+    Excluded as IMAGE_LARGER_THAN_PAD where the image does not fit; a resize with ``keep_aspect`` before makes it fit.
+    """
+
+    dimensions: ClassVar[tuple[int, ...]] = (2, 3)
     op: Literal["pad"] = "pad"
-    rows: Pixels
-    columns: Pixels
-    value: float = 0.0
+    rows: Pixels = Field(description="height in pixels")
+    columns: Pixels = Field(description="width in pixels")
+    slices: Pixels | None = Field(None, description="number of slices, of a volume; null keeps them")
+    value: float = Field(0.0, description="of the padded pixels")
 
     def shape_after(self, before: Shape) -> Shape:
         """Fixed."""
@@ -40,19 +44,12 @@ def pad(image: Image, spec: Pad) -> Image:
     """The padded image.
 
     Raises:
-        Excluded: IMAGE_LARGER_THAN_PAD where the image does not fit; a resize with ``keep_aspect`` before makes it fit.
+        Excluded: IMAGE_LARGER_THAN_PAD.
     """
-    rows, columns = image.pixels.shape
-    if rows > spec.rows or columns > spec.columns:
-        raise Excluded("IMAGE_LARGER_THAN_PAD", f"{rows} x {columns} pixels cannot be padded to {spec.rows} x {spec.columns}")
-    top, left = (spec.rows - rows) // 2, (spec.columns - columns) // 2
-    inside = slice(top, top + rows), slice(left, left + columns)
-    pixels = np.full((spec.rows, spec.columns), spec.value, np.float32)
-    pixels[inside] = image.pixels
-    valid = np.zeros(pixels.shape, bool)
-    valid[inside] = True if image.valid is None else image.valid
-    mask = None
-    if image.mask is not None:
-        mask = np.zeros(pixels.shape, bool)
-        mask[inside] = image.mask
-    return replace(image, pixels=pixels, valid=valid, mask=mask)
+    shape = image.pixels.shape
+    wanted = (*([spec.slices or shape[0]] if len(shape) == 3 else []), spec.rows, spec.columns)
+    if any(size > whole for size, whole in zip(shape, wanted, strict=True)):
+        have, want = (" x ".join(map(str, one)) for one in (shape, wanted))
+        raise Excluded("IMAGE_LARGER_THAN_PAD", f"{have} pixels cannot be padded to {want}")
+    before = [(whole - size) // 2 for size, whole in zip(shape, wanted, strict=True)]
+    return padded(image, before, wanted, spec.value)

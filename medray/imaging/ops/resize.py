@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
 from pydantic import Field
 
-from medray.imaging.op import OpSpec, Shape, float32, valid_mean
+from medray.imaging.op import OpSpec, Pixels, Shape, float32, valid_mean
+from medray.imaging.place import moved
+from medray.imaging.resampling import resample_axis
 from medray.types import Float32, Image
-
-Pixels = Annotated[int, Field(ge=1, le=16384)]
 
 
 class Resize(OpSpec):
-    """Resample to rows x columns, or to the largest size of the same aspect that fits inside."""
+    """Resample to rows x columns (of a volume to slices too, if asked), or to the largest size inside with the image's aspect.
 
-    source: ClassVar[str] = "Knutsson 1993, CVPR (normalised convolution)"
+    Area means where an axis shrinks (nothing aliases), linear where it grows. Invalid pixels have no weight; a pixel is valid
+    where at least half its weight is.
+    """
+
+    source: ClassVar[str] = "Knutsson and Westin 1993, CVPR (normalised convolution)"
+    dimensions: ClassVar[tuple[int, ...]] = (2, 3)
     op: Literal["resize"] = "resize"
-    rows: Pixels
-    columns: Pixels
-    keep_aspect: bool = False
+    rows: Pixels = Field(description="height in pixels")
+    columns: Pixels = Field(description="width in pixels")
+    slices: Pixels | None = Field(None, description="number of slices, of a volume; null keeps them")
+    keep_aspect: bool = Field(False, description="keep the proportion of rows to columns, so that one of them may be smaller")
 
     def shape_after(self, before: Shape) -> Shape:
         """Fixed, unless the aspect is kept."""
@@ -34,29 +40,39 @@ class Resize(OpSpec):
 
 
 def resize(image: Image, spec: Resize) -> Image:
-    """The image resampled along each axis: area means where it shrinks (nothing aliases), linear where it grows.
-
-    Invalid pixels have no weight; a pixel is valid where at least half its weight is.
-    """
-    rows, columns = _resized(image.pixels.shape, spec)
-    pixels, weight = valid_mean(image, lambda array: _resample(array, rows, columns))
+    """The resampled image."""
+    before = image.pixels.shape
+    after = (*([spec.slices or before[0]] if len(before) == 3 else []), *_plane(before[-2:], spec))
+    pixels, weight = valid_mean(image, lambda array: _resampled(array, after))
     valid = None if weight is None else weight >= 0.5
-    header = image.header
+    mask = None if image.mask is None else _resampled(image.mask.astype(np.float32), after) >= 0.5
+    scale = [old / new for old, new in zip(before, after, strict=True)]
+    header, slice_mm = moved(image, [(one - 1) / 2 for one in scale]), image.slice_spacing_mm
     if header.spacing_mm is not None:
-        scale = image.pixels.shape[0] / rows, image.pixels.shape[1] / columns
-        header = replace(header, spacing_mm=(header.spacing_mm[0] * scale[0], header.spacing_mm[1] * scale[1]))
-    mask = None if image.mask is None else _resample(image.mask.astype(np.float32), rows, columns) >= 0.5
-    return replace(image, pixels=pixels, valid=valid, mask=mask, header=header)
+        header = replace(header, spacing_mm=(header.spacing_mm[0] * scale[-2], header.spacing_mm[1] * scale[-1]))
+    if slice_mm is not None and len(scale) == 3:
+        slice_mm *= scale[0]
+    return replace(image, pixels=pixels, valid=valid, mask=mask, header=header, slice_spacing_mm=slice_mm)
 
 
-def _resized(shape: tuple[int, ...], spec: Resize) -> tuple[int, int]:
+def _plane(shape: tuple[int, ...], spec: Resize) -> tuple[int, int]:
     if not spec.keep_aspect:
         return spec.rows, spec.columns
     scale = min(spec.rows / shape[0], spec.columns / shape[1])
     return max(round(shape[0] * scale), 1), max(round(shape[1] * scale), 1)
 
 
-def _resample(array: Float32, rows: int, columns: int) -> Float32:
+def _resampled(array: Float32, shape: tuple[int, ...]) -> Float32:
+    if array.ndim == 2:
+        return _resampled_plane(array, shape[0], shape[1])
+    planes = np.stack([_resampled_plane(plane, shape[1], shape[2]) for plane in array])
+    return resample_axis(planes, 0, shape[0], array.shape[0] / shape[0])
+
+
+def _resampled_plane(array: Float32, rows: int, columns: int) -> Float32:
     shrunk = min(array.shape[0], rows), min(array.shape[1], columns)
-    array = float32(cv2.resize(array, shrunk[::-1], interpolation=cv2.INTER_AREA))
-    return float32(cv2.resize(array, (columns, rows), interpolation=cv2.INTER_LINEAR))
+    if shrunk != array.shape:
+        array = float32(cv2.resize(array, shrunk[::-1], interpolation=cv2.INTER_AREA))
+    if shrunk != (rows, columns):
+        array = float32(cv2.resize(array, (columns, rows), interpolation=cv2.INTER_LINEAR))
+    return array

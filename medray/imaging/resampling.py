@@ -1,0 +1,44 @@
+"""Resampling along one axis: area means where it shrinks, linear where it grows, each the limit of the other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medray.imaging.op import float32
+from medray.types import Float32, Float64, Int64
+
+
+def resample_axis(array: Float32, axis: int, size: int, scale: float) -> Float32:
+    """The array resampled along an axis, its centre staying where it is.
+
+    A new pixel is the mean of the old ones that it covers, weighted by how much of each, where it is larger than they are;
+    else it is interpolated linearly between the two nearest centres. Beyond the ends the last pixels go on.
+
+    Args:
+        array: float32, of any shape.
+        axis: which one.
+        size: number of pixels of the result along the axis, at least 1.
+        scale: size of a new pixel in old ones.
+    """
+    if scale == 1 and size == array.shape[axis]:
+        return array
+    first, weights = _weights(array.shape[axis], size, scale)
+    across = [1] * array.ndim
+    across[axis] = size
+    result = np.zeros((*array.shape[:axis], size, *array.shape[axis + 1 :]), dtype=np.float32)
+    for offset, weight in enumerate(float32(weights)):
+        index = np.clip(first + offset, 0, array.shape[axis] - 1)
+        result += array.take(index, axis=axis) * weight.reshape(across)
+    return result
+
+
+def _weights(before: int, size: int, scale: float) -> tuple[Int64, Float64]:
+    """Index of the first old pixel of each new one, and float64 (old pixels, size) weights that sum to 1 over the old pixels."""
+    centres = (before - 1) / 2 + (np.arange(size) - (size - 1) / 2) * scale
+    half = max(scale, 1.0) / 2
+    first = np.floor(centres - half + 0.5).astype(np.int64)
+    reach = int(np.ceil(2 * half)) + 1
+    pixels = first + np.arange(reach)[:, None]
+    cover = np.minimum(pixels + 0.5, centres + half) - np.maximum(pixels - 0.5, centres - half)
+    weights = np.clip(cover, 0, None)
+    return first, weights / weights.sum(axis=0)
