@@ -40,6 +40,20 @@ def ingest(
 
 
 @app.command()
+def extract(config: ConfigOption, sets: Sets = None, as_json: AsJson = False) -> None:
+    """Measure the features of a catalog's images, in a table that later runs bring up to date."""
+    from medray.lifecycle.config import ExtractConfig, load_config
+    from medray.lifecycle.extract import extract as run
+
+    settings = load_config(config, ExtractConfig, sets or [])
+    with reporting() as reporter:
+        result = run(settings, reporter.progress)
+    answer = {"table": result.table_uri, "fingerprint": result.fingerprint, "features": result.features}
+    show({**answer, **asdict(result.summary)}, as_json, "Extract")
+    finish(result.summary.attention, result.summary.reasons)
+
+
+@app.command()
 def train(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> None:
     """Train the models of a configuration, evaluate them and publish the best as a bundle."""
     from medray.lifecycle.config import TrainConfig, load_config

@@ -100,6 +100,15 @@ def replace(uri: str, rows: pa.Table) -> None:
         write_deltalake(uri, rows, mode="overwrite", schema_mode="overwrite", storage_options=store.delta_options(uri))
 
 
+def remove(uri: str, keys: pa.Table) -> None:
+    """Take out the rows that agree with a row of ``keys`` in all its columns."""
+    uri = store.normalise(uri)
+    agree = " AND ".join(f"rows.{name} = keys.{name}" for name in keys.column_names)
+    with store.translated(uri):
+        merge = open_table(uri).merge(keys, agree, source_alias="keys", target_alias="rows")
+        merge.when_matched_delete().execute()
+
+
 def parquet_bytes(rows: pa.Table) -> bytes:
     """The rows as one Parquet file; equal rows give equal bytes."""
     sink = io.BytesIO()

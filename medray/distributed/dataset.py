@@ -7,66 +7,49 @@ state.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medray.data import archive, store, tables
-from medray.data.catalog import terminal_state
-from medray.data.dicom import decode
+from medray.data import store, tables
 from medray.data.duplicates import settled
+from medray.distributed import blocks, session
+from medray.distributed.actor import CALLS, BlockActor, schema_of
 from medray.distributed.failures import cause
-from medray.distributed.jobs import ImageJob, Work
-from medray.errors import InputError, StoreError
-from medray.spec import fingerprint
+from medray.distributed.jobs import ImageJob
+from medray.distributed.outcome import KEYS, OUTCOME_COLUMNS
+from medray.errors import StoreError
 from medray.types import State
-
-MIN_BLOCKS, MAX_ROWS_PER_BLOCK = 64, 256
-OUTCOME = [
-    pa.field("uri", pa.string()),
-    pa.field("etag", pa.string()),
-    pa.field("sop_uid", pa.string()),
-    pa.field("series_uid", pa.string()),
-    pa.field("study_uid", pa.string()),
-    pa.field("patient_key", pa.string()),
-    pa.field("content_sha256", pa.string()),
-    pa.field("state", pa.string()),
-    pa.field("code", pa.string()),
-    pa.field("message", pa.string()),
-    pa.field("flags", pa.string()),
-]
-OUTCOME_COLUMNS = [field.name for field in OUTCOME]
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) inputs."""
 
 
-def process(rows: pa.Table, job: ImageJob, table_uri: str, actors: int, progress: Progress | None = None) -> None:
+def process(rows: pa.Table, job: ImageJob, table_uri: str, actors: int | None = None, progress: Progress | None = None) -> None:
     """Bring the table at ``table_uri`` to hold an outcome of every row; what it already holds is not computed again.
 
     Args:
-        rows: objects with at least the columns ``uri`` and ``etag``.
+        rows: objects with at least the columns ``uri`` and ``etag``; ``size_bytes`` where it is known, -1 or null where not;
+            ``mask`` and ``mask_etag`` where the images have masks.
         job: what to do with each image.
         table_uri: the Delta table; its path should hold the fingerprint of the job.
-        actors: size of the actor pool, one CPU each.
+        actors: size of the actor pool, one CPU each; default: as many as the cluster holds.
 
     Raises:
-        StoreError
+        StoreError; ClusterError: CLUSTER_TOO_SMALL, CLUSTER_BUSY.
     """
-    schema = pa.schema([*OUTCOME, *job.fields()])
+    schema = schema_of(job, rows.schema)
     tables.create(table_uri, schema)
-    todo = _missing(rows.select(["uri", "etag"]).sort_by("uri"), table_uri)
-    shards = _shards(todo, int(tables.open_table(table_uri).version()))
+    todo = _missing(rows.select(_inputs(rows)).sort_by("uri"), table_uri)
+    shards = blocks.shards(todo, int(tables.open_table(table_uri).version()))
     finished = set(store.names(table_uri))
     waiting = {name: block for name, block in shards.items() if name not in finished}
     done = len(rows) - sum(len(block) for block in waiting.values())
     if progress:
         progress(done, len(rows))
     if waiting:
-        for count in _run(waiting, job, table_uri, actors):
+        for count in _run(waiting, job, table_uri, session.pool_size(actors)):
             done += count
             if progress:
                 progress(done, len(rows))
@@ -79,9 +62,11 @@ def outcomes(rows: pa.Table, table_uri: str, columns: list[str] | None = None) -
     Args:
         columns: which columns of the table; default: those of the outcome, without the job's. The job's are null unless SCORED.
     """
-    table = tables.read_table(table_uri, columns=columns or OUTCOME_COLUMNS)
-    wanted = rows.select(["uri", "etag"])
-    return _unique(table.join(wanted, keys=["uri", "etag"], join_type="inner")).sort_by("uri")
+    keys = _keys(rows)
+    wanted = rows.select(keys)
+    names = list(dict.fromkeys([*(columns or OUTCOME_COLUMNS), *keys]))
+    table = tables.read_table(table_uri, columns=names).join(wanted, keys=keys, join_type="inner")
+    return _unique(table.select(columns or OUTCOME_COLUMNS)).sort_by("uri")
 
 
 def _unique(table: pa.Table) -> pa.Table:
@@ -106,12 +91,20 @@ def read_values(table_uri: str, rows: pa.Table) -> pa.Table:
     chosen = pc.field("uri").isin(rows["uri"].combine_chunks()) & (pc.field("state") == State.SCORED.value)
     with store.translated(table_uri):
         found = table.to_table(columns=["uri", "etag", "values"], filter=chosen)
-    current = pc.is_in(_keys(found), value_set=_keys(rows).combine_chunks())
+    current = pc.is_in(_joined(found), value_set=_joined(rows).combine_chunks())
     return found.filter(current).select(["uri", "values"]).sort_by("uri")
 
 
-def _keys(rows: pa.Table) -> pa.ChunkedArray:
-    """One text for each object and content: an object that changed is another one."""
+def _keys(rows: pa.Table) -> list[str]:
+    return [name for name in KEYS if name in rows.column_names]
+
+
+def _inputs(rows: pa.Table) -> list[str]:
+    return [*_keys(rows), *(["size_bytes"] if "size_bytes" in rows.column_names else [])]
+
+
+def _joined(rows: pa.Table) -> pa.ChunkedArray:
+    """One text for each object and content."""
     return pc.binary_join_element_wise(rows["uri"], rows["etag"], "\n")
 
 
@@ -121,18 +114,9 @@ def _missing(rows: pa.Table, table_uri: str) -> pa.Table:
     with store.translated(table_uri):
         if table.count():
             table.delete(f"state = '{State.FAILED.value}'")
-    known = tables.read_table(table_uri, columns=["uri", "etag"])
-    return rows.join(known, keys=["uri", "etag"], join_type="left anti").sort_by("uri")
-
-
-def _shards(rows: pa.Table, generation: int) -> dict[str, pa.Table]:
-    """Shard name → block; ``generation`` tells the shards of this run from those registered before.
-
-    There are at least 64 blocks where there are rows enough: cores share small inputs, and a restart loses little.
-    """
-    size = max(1, min(MAX_ROWS_PER_BLOCK, len(rows) // MIN_BLOCKS))
-    blocks = [rows.slice(start, size).combine_chunks() for start in range(0, len(rows), size)]
-    return {f"part-{generation:05d}-{fingerprint(block.to_pydict())}.parquet": block for block in blocks}
+    keys = _keys(rows)
+    known = tables.read_table(table_uri, columns=keys)
+    return rows.join(known, keys=keys, join_type="left anti").sort_by("uri")
 
 
 def _run(shards: Mapping[str, pa.Table], job: ImageJob, table_uri: str, actors: int) -> Iterator[int]:
@@ -140,56 +124,27 @@ def _run(shards: Mapping[str, pa.Table], job: ImageJob, table_uri: str, actors: 
     import ray
     from ray.data import ActorPoolStrategy
 
-    blocks = [block.append_column("shard", pa.array([name] * len(block), pa.string())) for name, block in shards.items()]
-    results = ray.data.from_arrow(blocks).map_batches(
+    named = [block.append_column("shard", pa.array([name] * len(block), pa.string())) for name, block in shards.items()]
+    pool = ActorPoolStrategy(
+        size=min(actors, len(named)),
+        max_concurrent_calls_per_actor=CALLS,
+        max_tasks_in_flight_per_actor=CALLS + 1,
+        enable_true_multi_threading=True,
+    )
+    results = ray.data.from_arrow(named).map_batches(
         BlockActor,
         fn_constructor_args=(job, table_uri),
         batch_size=None,
         batch_format="pyarrow",
-        compute=ActorPoolStrategy(size=min(actors, len(blocks))),
+        compute=pool,
         num_cpus=1,
+        memory=session.ACTOR_MEMORY_BYTES,
     )
     try:
         for batch in results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             yield int(pc.sum(batch["done"]).as_py())
     except ray.exceptions.RayError as error:
         raise cause(error) from error
-
-
-class BlockActor:
-    """Holds an opened job; turns a block of object rows into a shard of outcome rows."""
-
-    def __init__(self, job: ImageJob, table_uri: str) -> None:
-        import cv2
-
-        cv2.setNumThreads(1)
-        self._fields = [*OUTCOME, *job.fields()]
-        self._work = job.open()
-        self._table_uri = table_uri
-
-    def __call__(self, block: pa.Table) -> pa.Table:
-        """Write the shard of a block."""
-        rows = block.to_pylist()
-        contents = archive.read_many([row["uri"] for row in rows], etags=[row["etag"] for row in rows])
-        done = [outcome(row, content, self._work) for row, content in zip(rows, contents, strict=True)]
-        shard = pa.Table.from_pylist(done, schema=pa.schema(self._fields))
-        store.write(store.join(self._table_uri, rows[0]["shard"]), tables.parquet_bytes(shard))
-        return pa.table({"done": [len(rows)]})
-
-
-def outcome(row: dict[str, Any], content: archive.Answer, work: Work) -> dict[str, Any]:
-    """The outcome row of one object: its identifiers, its one terminal state, and the job's columns where it is SCORED."""
-    base: dict[str, Any] = dict.fromkeys(OUTCOME_COLUMNS, "") | {"uri": row["uri"], "etag": row["etag"]}
-    try:
-        if not isinstance(content, bytes):
-            raise content
-        base["content_sha256"] = hashlib.sha256(content).hexdigest()
-        image = decode(content)
-        header = image.header
-        identifiers = {name: getattr(header, name) for name in ("sop_uid", "series_uid", "study_uid", "patient_key")}
-        return {**base, **identifiers, "flags": " ".join(header.flags), "state": State.SCORED.value, **work(image)}
-    except (InputError, StoreError) as error:
-        return {**base, "state": terminal_state(error).value, "code": error.code, "message": error.message}
 
 
 def _register(shards: Mapping[str, pa.Table], schema: pa.Schema, table_uri: str) -> None:

@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,10 +21,17 @@ _WORKER_ENV = {
     "OMP_WAIT_POLICY": "passive",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "67108864",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
 }
 """One library thread per worker: parallelism comes from actors. Fits raise the limit for themselves; their threads wait without
-spinning, which on a busy machine costs the cores that the others need."""
+spinning, which on a busy machine costs the cores that the others need. Memory of images stays with the worker for the next image,
+which saves the kernel's work of clearing pages."""
+
+ACTOR_MEMORY_BYTES = 512 << 20
+"""What one actor that reads images is counted for."""
 
 
 class ClusterSpec(Spec):
@@ -153,6 +161,32 @@ def cpus() -> int:
     import ray
 
     return max(1, int(ray.cluster_resources().get("CPU", 1)))  # type: ignore[no-untyped-call]
+
+
+def pool_size(actors: int | None = None) -> int:
+    """The number of actors of one CPU each to start: as asked, or as many as the cluster holds.
+
+    Waits ``MEDRAY_CLUSTER_WAIT_S`` seconds (60) for a free CPU where others have taken all; actors that find none later start
+    when one becomes free.
+
+    Raises:
+        ClusterError: CLUSTER_TOO_SMALL, the cluster never holds that many; CLUSTER_BUSY, others keep every CPU.
+    """
+    import ray
+
+    memory = int(ray.cluster_resources().get("memory", 0) // ACTOR_MEMORY_BYTES)  # type: ignore[no-untyped-call]
+    room = min(cpus(), memory)
+    if (actors or 1) > room:
+        message = f"{actors or 1} actors of one CPU and {ACTOR_MEMORY_BYTES >> 20} MiB each: the cluster has room for {room}"
+        raise ClusterError("CLUSTER_TOO_SMALL", message, "set resources.actors to what it holds, or add nodes")
+    limit_s = float(os.environ.get("MEDRAY_CLUSTER_WAIT_S", "60"))
+    until = time.monotonic() + limit_s
+    while ray.available_resources().get("CPU", 0) < 1:  # type: ignore[no-untyped-call]
+        if time.monotonic() > until:
+            message = f"others hold every one of the {cpus()} CPUs of the cluster, and none became free in {limit_s:g} s"
+            raise ClusterError("CLUSTER_BUSY", message, "run again later, or set MEDRAY_CLUSTER_WAIT_S to wait for longer")
+        time.sleep(0.5)
+    return actors or room
 
 
 def gpus() -> int:

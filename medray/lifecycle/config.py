@@ -13,10 +13,13 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from medray.bundle import InputSpec
 from medray.data import store
 from medray.data.labels import SplitSpec
+from medray.distributed.jobs import WithoutMask
 from medray.distributed.session import ClusterSpec
 from medray.distributed.train import Scaling
 from medray.distributed.tune import TuneSpec
 from medray.errors import ConfigError
+from medray.features.table import FeatureSpec
+from medray.imaging.preprocess import PreprocessSpec
 from medray.metrics import ThresholdPolicy
 from medray.models.table import FAMILIES
 from medray.spec import Spec
@@ -102,6 +105,20 @@ class ScreenConfig(Spec):
     night: Annotated[str, BeforeValidator(_date_as_text)] = Field(
         "night", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="name of this run; the same name resumes"
     )
+    cluster: ClusterSpec = ClusterSpec()
+    resources: Resources = Resources()
+
+
+class ExtractConfig(Spec):
+    """``medray extract``."""
+
+    output: str = Field(description="root of everything a run makes")
+    catalog: str = Field(description="where `medray ingest` wrote")
+    where: str | None = Field(None, description="SQL condition on the columns of the catalog that chooses among its images")
+    preprocess: PreprocessSpec = PreprocessSpec()
+    features: FeatureSpec = FeatureSpec()
+    masks: str | None = Field(None, description="CSV or Parquet table with the columns SOPInstanceUID and mask (a path or URI)")
+    without_mask: WithoutMask = Field("whole", description="an image without a mask is measured as a whole, or excluded")
     cluster: ClusterSpec = ClusterSpec()
     resources: Resources = Resources()
 

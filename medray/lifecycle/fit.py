@@ -80,11 +80,10 @@ def prepare(config: TrainConfig, samples: pa.Table, progress: Progress | None) -
     Raises:
         RunError: RUN_INPUTS_FAILED when objects could not be fetched.
     """
-    actors = config.resources.actors or session.cpus()
     bad: dict[str, dict[str, Any]] = {}
     for name, spec in used_inputs(config).items():
         uri = table_uri(config.output, spec)
-        process(samples, PrepareJob(spec), uri, actors, named(progress, f"prepare {name}"))
+        process(samples, PrepareJob(spec), uri, config.resources.actors, named(progress, f"prepare {name}"))
         for item in outcomes(samples, uri).to_pylist():
             if item["state"] != State.SCORED:
                 bad.setdefault(item["uri"], item)

@@ -17,7 +17,6 @@ from medray import registry
 from medray.bundle import Bundle, Manifest, open_bundle, read_manifest, write_bundle
 from medray.data import store
 from medray.data.labels import SPLITS
-from medray.distributed import session
 from medray.distributed.dataset import outcomes, process
 from medray.distributed.jobs import ScoreJob
 from medray.distributed.train import FitJob
@@ -148,8 +147,7 @@ def score_held_out(run: Run, drafts: Mapping[str, str], progress: Progress | Non
     held_out = run.samples.filter(pc.not_equal(run.samples["split"], "train"))
     scored_by = fingerprint({name: read_manifest(uri).fingerprint() for name, uri in drafts.items()})
     scores_uri = store.join(run.uri, f"scores-{scored_by}")
-    actors = run.config.resources.actors or session.cpus()
-    process(held_out, ScoreJob(dict(drafts)), scores_uri, actors, named(progress, "evaluate"))
+    process(held_out, ScoreJob(dict(drafts)), scores_uri, run.config.resources.actors, named(progress, "evaluate"))
     table = outcomes(held_out, scores_uri, ["uri", "etag", "state", *drafts])
     known = held_out.select(["uri", "patient_key", "y", "group", "split"])
     joined = known.join(table.drop_columns(["etag"]), keys="uri", join_type="inner").sort_by("uri")

@@ -19,8 +19,9 @@ from medray.data.shards.address import Address
 from medray.data.store import ObjectInfo
 from medray.data.tables import parquet_bytes
 from medray.distributed import session
-from medray.distributed.dataset import OUTCOME_COLUMNS, outcomes, process
+from medray.distributed.dataset import outcomes, process
 from medray.distributed.jobs import ScoreJob
+from medray.distributed.outcome import OUTCOME_COLUMNS
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError, LabelError
 from medray.lifecycle.summary import Progress, Summary, named, summarise
@@ -45,7 +46,8 @@ def object_rows(objects: list[ObjectInfo]) -> pa.Table:
     """Objects as the rows that :func:`medray.distributed.dataset.process` takes; it refuses a name that no table can hold."""
     named = [(as_text(info.uri), info) for info in objects]
     uris = [name if name == info.uri else str(Address(name, 0, 0, "", error="OBJECT_NAME")) for name, info in named]
-    return pa.table({"uri": uris, "etag": [info.etag for info in objects]})
+    columns = {"etag": [info.etag for info in objects], "size_bytes": pa.array([info.size for info in objects], pa.int64())}
+    return pa.table({"uri": pa.array(uris, pa.string()), **columns})
 
 
 def score(
@@ -56,7 +58,7 @@ def score(
     Returns:
         The outcome of every object with its ``probability``, sorted by URI, and the sums.
     """
-    process(rows, ScoreJob({COLUMN: bundle_uri}), table_uri, actors or session.cpus(), named(progress, what))
+    process(rows, ScoreJob({COLUMN: bundle_uri}), table_uri, actors, named(progress, what))
     table = outcomes(rows, table_uri, [*OUTCOME_COLUMNS, COLUMN])
     return table, summarise(table, len(rows))
 

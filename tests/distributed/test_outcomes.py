@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from medray.data import tables
-from medray.distributed.dataset import OUTCOME, OUTCOME_COLUMNS, outcomes
+from medray.distributed.dataset import outcomes
+from medray.distributed.outcome import OUTCOME, OUTCOME_COLUMNS
 from medray.lifecycle.score import with_decision
 from medray.lifecycle.summary import summarise
 

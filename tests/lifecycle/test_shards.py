@@ -18,7 +18,7 @@ from medray.bundle import InputSpec
 from medray.data import archive as archives
 from medray.data import store
 from medray.data.labels import join_labels
-from medray.distributed.dataset import BlockActor
+from medray.distributed.actor import BlockActor
 from medray.distributed.jobs import PrepareJob
 from medray.errors import Quarantined
 from medray.imaging.preprocess import PreprocessSpec

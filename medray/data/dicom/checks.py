@@ -37,7 +37,7 @@ def classify(file: DicomFile) -> None:
         Excluded: OBJECT_DICOMDIR, OBJECT_SEGMENTATION, OBJECT_NOT_AN_IMAGE, PIXELS_FLOAT, or as :func:`check_syntax`.
         Quarantined: a broken or contradictory header.
     """
-    _check_frames(file.dataset)
+    check_frames(file.dataset)
     _check_class(file)
     check_syntax(file.meta.text(tags.TRANSFER_SYNTAX))
     if file.pixels is None:
@@ -121,7 +121,8 @@ def _check_photometric(found: DataSet, samples: int) -> None:
         raise Quarantined("PIXELS_NO_PALETTE", "PALETTE COLOR without a palette")
 
 
-def _check_frames(found: DataSet) -> None:
+def check_frames(found: DataSet) -> None:
+    """Raise Quarantined (PIXELS_FRAMES) unless the number of frames is absent or from 1 to 2**20."""
     frames = found.integer(tags.NUMBER_OF_FRAMES)
     if tags.NUMBER_OF_FRAMES in found and found.text(tags.NUMBER_OF_FRAMES) and not 1 <= (frames or 0) <= MAX_FRAMES:
         raise Quarantined("PIXELS_FRAMES", f"Number of Frames is not from 1 to {MAX_FRAMES}")

@@ -1,0 +1,122 @@
+"""Catalog → feature table: ``medray extract``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from medray.data import store, tables
+from medray.data.catalog import IMAGE, Catalog, open_catalog
+from medray.data.masks import read_masks
+from medray.data.query import query
+from medray.distributed import session
+from medray.distributed.dataset import outcomes, process
+from medray.distributed.jobs import ExtractJob
+from medray.distributed.outcome import KEYS
+from medray.errors import ConfigError, LabelError
+from medray.lifecycle.config import ExtractConfig
+from medray.lifecycle.summary import Progress, Summary, named, summarise
+from medray.spec import fingerprint
+
+
+@dataclass(frozen=True)
+class ExtractResult:
+    """What a run made.
+
+    Attributes:
+        table_uri: the feature table, a Delta table.
+        fingerprint: of what made it.
+        features: number of its feature columns.
+        summary: the sums.
+    """
+
+    table_uri: str
+    fingerprint: str
+    features: int
+    summary: Summary
+
+
+def extract(config: ExtractConfig, progress: Progress | None = None) -> ExtractResult:
+    """Bring a feature table up to date with the images of a catalog; only new and changed ones are read.
+
+    The table has a row for each image: ``uri``, ``etag``, ``sop_uid``, ``series_uid``, ``study_uid``, ``patient_key``,
+    ``content_sha256``, ``state``, ``code``, ``message``, ``flags``; ``mask`` and ``mask_etag`` where there are masks;
+    ``fingerprint``; a float64 column for each feature, null where it is not defined; and ``reasons``, which says why.
+
+    Raises:
+        ConfigError: QUERY_INVALID, EXTRACT_NOTHING; LabelError: the table of masks; StoreError; ClusterError; RunError.
+    """
+    made_by = specs_fingerprint(config)
+    table_uri = store.join(config.output, "features", made_by)
+    job = ExtractJob(config.preprocess, config.features, made_by, config.without_mask)
+    catalog = open_catalog(config.catalog)
+    snapshot = catalog.version()
+    rows = chosen_rows(catalog, snapshot, config.where)
+    if config.masks:
+        rows = with_masks(rows, config.masks)
+    with session.session(config.cluster):
+        process(rows, job, table_uri, config.resources.actors, named(progress, "extract"))
+    _remove_outdated(table_uri, catalog, snapshot, rows)
+    summary = summarise(outcomes(rows, table_uri), len(rows))
+    return ExtractResult(table_uri, made_by, len(job.fields()) - 2, summary)
+
+
+def specs_fingerprint(config: ExtractConfig) -> str:
+    """Names what makes the rows of a table: specs and code; where it runs and on which images does not matter."""
+    specs = config.model_dump(mode="json", include={"preprocess", "features", "without_mask"})
+    return fingerprint([specs, config.masks is not None, version("medray")])
+
+
+def chosen_rows(catalog: Catalog, snapshot: int, where: str | None) -> pa.Table:
+    """``uri``, ``etag``, ``size_bytes`` and ``sop_uid`` of the images that a condition chooses, sorted by URI.
+
+    Raises:
+        ConfigError: QUERY_INVALID, EXTRACT_NOTHING.
+    """
+    sql = f"SELECT uri, etag, size_bytes, sop_uid FROM catalog WHERE state = '{IMAGE}'" + (f" AND ({where})" if where else "")
+    rows = query(sql, {"catalog": catalog.dataset(snapshot)})
+    if not len(rows):
+        chosen = f"where {where}" if where else "that is usable"
+        raise ConfigError("EXTRACT_NOTHING", f"the catalog {catalog.uri} has no image {chosen}", "see `medray catalog summary`")
+    return rows.sort_by("uri")
+
+
+def with_masks(rows: pa.Table, masks_uri: str) -> pa.Table:
+    """The rows with ``mask`` and ``mask_etag``, "" where the table of masks has none.
+
+    Raises:
+        LabelError: MASKS_NO_MATCH, or as :func:`medray.data.masks.read_masks`; StoreError.
+    """
+    masks = read_masks(masks_uri)
+    at = pc.index_in(rows["sop_uid"], value_set=masks["sop_uid"].combine_chunks())
+    found = pc.fill_null(masks["mask"].take(at), "")
+    uris = pc.unique(found.filter(pc.not_equal(found, ""))).to_pylist()
+    if not uris:
+        raise LabelError("MASKS_NO_MATCH", f"{masks_uri} has a mask for none of {len(rows)} images", "check SOPInstanceUID")
+    etags = _etags(uris)
+    etag = pa.array([etags.get(uri, "") for uri in found.to_pylist()], pa.string())
+    return rows.append_column("mask", found).append_column("mask_etag", etag)
+
+
+def _etags(uris: list[str]) -> dict[str, str]:
+    """Etag of each object, by one listing of what they have in common."""
+    first, last = min(uris), max(uris)
+    common = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    folder = first[:common].rpartition("/")[0] if first != last else first
+    return {info.uri: info.etag for info in store.list_objects(folder)}
+
+
+def _remove_outdated(table_uri: str, catalog: Catalog, snapshot: int, rows: pa.Table) -> None:
+    """Take out what was measured of objects that are no longer images of the catalog, or were others or had other masks."""
+    keys = [name for name in KEYS if name in rows.column_names]
+    known = tables.read_table(table_uri, columns=keys)
+    images = query(f"SELECT uri, etag FROM catalog WHERE state = '{IMAGE}'", {"catalog": catalog.dataset(snapshot)})
+    rows = rows.select(keys)
+    sql = f"""SELECT * FROM known ANTI JOIN images USING (uri, etag) UNION ALL
+        SELECT known.* FROM known SEMI JOIN rows USING (uri, etag) ANTI JOIN rows AS same USING ({", ".join(keys)})"""
+    outdated = query(sql, {"known": known, "images": images, "rows": rows})
+    if len(outdated):
+        tables.remove(table_uri, outdated)
