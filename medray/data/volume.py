@@ -66,8 +66,13 @@ class Volume:
         return tuple(header.sop_uid for header in self.headers)
 
     def image(self) -> Image:
-        """The voxels as one image of three dimensions, with the header of the first slice."""
-        return Image(self.voxels, self.valid, self.headers[0], slice_spacing_mm=self.spacing_mm[0])
+        """The voxels as one image of three dimensions, with the header of the first slice and the flags of the volume.
+
+        Slices that are not evenly spaced (VOLUME_GAP) have no slice spacing.
+        """
+        first = self.headers[0]
+        header = replace(first, flags=tuple(sorted({*first.flags, *self.flags})))
+        return Image(self.voxels, self.valid, header, slice_spacing_mm=None if "VOLUME_GAP" in self.flags else self.spacing_mm[0])
 
     @property
     def affine_ras(self) -> Float64:

@@ -157,15 +157,6 @@ def test_image_without_valid_pixels_is_quarantined() -> None:
         ops.percentile(masked(np.ones((2, 2)), np.zeros((2, 2), bool)), ops.Percentile())
 
 
-def test_crop_takes_the_largest_component() -> None:
-    pixels = np.zeros((40, 50))
-    pixels[10:20, 5:25] = 1
-    pixels[30:33, 40:43] = 5
-    cropped = ops.foreground_crop(Image(pixels.astype(np.float32)), ops.ForegroundCrop(threshold=0.1, margin=2))
-    assert cropped.pixels.shape == (14, 24)
-    assert cropped.pixels.sum() == 200
-
-
 def test_median_removes_a_lone_spike_and_gaussian_does_not_see_padding() -> None:
     pixels = np.ones((9, 9))
     pixels[4, 4] = 100
@@ -179,48 +170,6 @@ def test_clahe_spreads_a_dull_image() -> None:
     image = ops.window(ct(), ops.Window(centre=0, width=4000))
     mild, strong = (ops.clahe(image, ops.Clahe(clip_limit=limit)).pixels.std() for limit in (2, 20))
     assert image.pixels.std() < mild < 0.7 * strong
-
-
-def test_shrinking_does_not_alias_and_spacing_follows() -> None:
-    checkers = np.indices((64, 64)).sum(0) % 2
-    image = replace(Image(checkers.astype(np.float32)), header=Header(spacing_mm=(0.5, 0.25)))
-    small = ops.resize(image, ops.Resize(rows=16, columns=32))
-    np.testing.assert_allclose(small.pixels, 0.5)
-    assert small.header.spacing_mm == (2.0, 0.5)
-
-
-def test_resize_shrinks_one_axis_and_enlarges_the_other() -> None:
-    ramp = np.repeat(np.arange(8.0)[:, None], 4, axis=1)
-    result = ops.resize(Image(ramp.astype(np.float32)), ops.Resize(rows=4, columns=16)).pixels
-    np.testing.assert_allclose(result, np.repeat([[0.5], [2.5], [4.5], [6.5]], 16, axis=1))
-
-
-def test_resize_gives_padding_no_weight() -> None:
-    pixels = np.array([[1.0, 1.0, 1.0, 900.0, 900.0, 900.0, 900.0, 900.0]])
-    small = ops.resize(masked(pixels, pixels < 2), ops.Resize(rows=1, columns=4))
-    assert small.valid is not None
-    np.testing.assert_array_equal(small.valid, [[True, True, False, False]])
-    np.testing.assert_allclose(small.pixels[small.valid], 1)
-
-
-@pytest.mark.parametrize(("shape", "expected"), [((100, 50), (64, 32)), ((50, 100), (32, 64)), ((1, 500), (1, 64))])
-def test_keep_aspect_fits_inside(shape: tuple[int, int], expected: tuple[int, int]) -> None:
-    spec = ops.Resize(rows=64, columns=64, keep_aspect=True)
-    assert ops.resize(Image(np.ones(shape, np.float32)), spec).pixels.shape == expected
-
-
-def test_pad_centres_and_marks_padding_invalid() -> None:
-    padded = ops.pad(Image(np.ones((2, 3), np.float32)), ops.Pad(rows=4, columns=7, value=-5))
-    assert padded.valid is not None
-    assert padded.valid[1:3, 2:5].all()
-    assert padded.valid.sum() == 6
-    np.testing.assert_array_equal(padded.pixels == 1, padded.valid)
-    assert (padded.pixels[~padded.valid] == -5).all()
-
-
-def test_pad_refuses_a_larger_image() -> None:
-    with pytest.raises(Excluded, match="IMAGE_LARGER_THAN_PAD"):
-        ops.pad(Image(np.ones((2, 8), np.float32)), ops.Pad(rows=4, columns=7))
 
 
 @pytest.mark.parametrize(
