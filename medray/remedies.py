@@ -36,6 +36,7 @@ REMEDIES = {
     "VOLUME_MOSAIC": "convert it to one slice a file or to enhanced multi-frame first",
     "VOLUME_SHEARED": "correct the gantry tilt first, or leave the volume in its own orientation",
     "VOLUME_SEVERAL_STACKS": "choose a stack: echoes, time points or image types share the series",
+    "WINDOW_MODALITY": "list the modality under by_modality of the window op, or keep its images out of the job",
     # failed: could not be read
     "OBJECT_CHANGED": "run `medray ingest` again: it was replaced while it was read",
     "OBJECT_GONE": "nothing, if it was meant to go; else bring it back and run `medray ingest` again",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from medray.imaging.ops.anisotropic_diffusion import AnisotropicDiffusion, anisotropic_diffusion
 from medray.imaging.ops.bias_field import BiasField, bias_field
+from medray.imaging.ops.bilateral import Bilateral, bilateral
 from medray.imaging.ops.body_crop import BodyCrop, body_crop
 from medray.imaging.ops.box_crop import BoxCrop, box_crop
 from medray.imaging.ops.breast_crop import BreastCrop, breast_crop
@@ -15,16 +17,25 @@ from medray.imaging.ops.clahe import Clahe, clahe
 from medray.imaging.ops.collimator import Collimator, collimator
 from medray.imaging.ops.fill import Fill, fill
 from medray.imaging.ops.foreground_crop import ForegroundCrop, foreground_crop
+from medray.imaging.ops.frost import Frost, frost
+from medray.imaging.ops.gamma import Gamma, gamma
 from medray.imaging.ops.gaussian import Gaussian, gaussian
+from medray.imaging.ops.histogram_match import HistogramMatch, histogram_match
+from medray.imaging.ops.lee import Lee, lee
 from medray.imaging.ops.lung_crop import LungCrop, lung_crop
 from medray.imaging.ops.median import Median, median
+from medray.imaging.ops.minmax import Minmax, minmax
+from medray.imaging.ops.non_local_means import NonLocalMeans, non_local_means
 from medray.imaging.ops.orient import Orient, orient
 from medray.imaging.ops.pad import Pad, pad
 from medray.imaging.ops.percentile import Percentile, percentile
 from medray.imaging.ops.resample import Resample, resample
 from medray.imaging.ops.resize import Resize, resize
 from medray.imaging.ops.text_mask import TextMask, text_mask
+from medray.imaging.ops.unsharp import Unsharp, unsharp
+from medray.imaging.ops.wavelet_denoise import WaveletDenoise, wavelet_denoise
 from medray.imaging.ops.window import Window, window
+from medray.imaging.ops.zscore import Zscore, zscore
 from medray.types import Image
 
 Op = (
@@ -48,6 +59,17 @@ Op = (
     | Orient
     | Resample
     | TextMask
+    | AnisotropicDiffusion
+    | Bilateral
+    | Frost
+    | Gamma
+    | HistogramMatch
+    | Lee
+    | Minmax
+    | NonLocalMeans
+    | Unsharp
+    | WaveletDenoise
+    | Zscore
 )  # fmt: skip
 
 OPS: Mapping[str, Callable[[Image, Any], Image]] = {
@@ -71,4 +93,15 @@ OPS: Mapping[str, Callable[[Image, Any], Image]] = {
     "orient": orient,
     "resample": resample,
     "text_mask": text_mask,
+    "anisotropic_diffusion": anisotropic_diffusion,
+    "bilateral": bilateral,
+    "frost": frost,
+    "gamma": gamma,
+    "histogram_match": histogram_match,
+    "lee": lee,
+    "minmax": minmax,
+    "non_local_means": non_local_means,
+    "unsharp": unsharp,
+    "wavelet_denoise": wavelet_denoise,
+    "zscore": zscore,
 }

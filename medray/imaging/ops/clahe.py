@@ -6,10 +6,12 @@ from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from medray.imaging.op import OpSpec, float32
-from medray.types import Image
+from medray.kernels import kernel
+from medray.types import Float32, Image
 
 
 class Clahe(OpSpec):
@@ -22,11 +24,21 @@ class Clahe(OpSpec):
 
 
 def clahe(image: Image, spec: Clahe) -> Image:
-    """CLAHE (Zuiderveld, Graphics Gems IV, 1994) over 256 grey levels; pixels outside [0, 1] are clipped.
+    """CLAHE (Zuiderveld, Graphics Gems IV, 1994) over 256 grey levels; pixels outside [0, 1] are clipped, invalid ones count.
 
     OpenCV's 65,536-level variant has fewer pixels than levels in any usual tile and rounds its clip limit to whole
     counts, so the limit asked for would mean nothing there.
     """
-    levels = np.rint(np.clip(image.pixels, 0, 1) * 255).astype(np.uint8)
+    levels = np.empty(image.pixels.shape, np.uint8)
+    _quantise(np.ascontiguousarray(image.pixels).ravel(), levels.ravel())
     equalised = cv2.createCLAHE(spec.clip_limit, (spec.tiles, spec.tiles)).apply(levels)
-    return image.with_pixels(float32(equalised) / np.float32(255))
+    return image.with_pixels(float32(cv2.LUT(equalised, np.arange(256, dtype=np.float32) / np.float32(255))))
+
+
+@kernel
+def _quantise(pixels: Float32, levels: NDArray[np.uint8]) -> None:
+    black, white = np.float32(0), np.float32(1)
+    for i in range(pixels.size):
+        value = pixels[i] if pixels[i] > black else black
+        value = value if value < white else white
+        levels[i] = np.int32(value * np.float32(255) + np.float32(0.5))

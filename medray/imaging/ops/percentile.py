@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from medray.imaging.op import OpSpec, stretch, unitless, valid_pixels
+from medray.imaging.quantiles import quantiles
 from medray.types import Image
 
 
 class Percentile(OpSpec):
     """Map the range between two percentiles of the valid pixels to [0, 1]."""
 
+    source: ClassVar[str] = "Hyndman & Fan 1996, The American Statistician 50, definition 7"
+    dimensions: ClassVar[tuple[int, ...]] = (2, 3)
     op: Literal["percentile"] = "percentile"
     low: float = Field(0.5, ge=0, le=100, description="percentile that becomes 0")
     high: float = Field(99.5, ge=0, le=100, description="percentile that becomes 1")
@@ -26,6 +28,10 @@ class Percentile(OpSpec):
 
 
 def percentile(image: Image, spec: Percentile) -> Image:
-    """Stretch and clip to [0, 1]; equal percentiles give a step just above them, so a constant image gives zeros."""
-    low, high = np.percentile(valid_pixels(image), [spec.low, spec.high])
-    return unitless(image, stretch(image.pixels, float(low), float(high)))
+    """Stretch and clip to [0, 1]; equal percentiles give a step just above them, so a constant image gives zeros.
+
+    Raises:
+        Quarantined: IMAGE_NO_VALID_PIXELS.
+    """
+    low, high = quantiles(valid_pixels(image), (spec.low / 100, spec.high / 100)).tolist()
+    return unitless(image, stretch(image.pixels, low, high))
