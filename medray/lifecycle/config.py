@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
@@ -20,6 +19,7 @@ from medray.distributed.tune import TuneSpec
 from medray.errors import ConfigError
 from medray.features.table import FeatureSpec
 from medray.imaging.preprocess import PreprocessSpec
+from medray.lifecycle.explain import explain
 from medray.metrics import ThresholdPolicy
 from medray.models.table import FAMILIES
 from medray.spec import Spec
@@ -202,31 +202,3 @@ def _index(node: list[Any], key: str, override: str) -> int:
     if not key.isdigit() or int(key) >= len(node):
         raise ConfigError("CONFIG_OVERRIDE", f"--set {override!r}: {key} is no index of a list of {len(node)}")
     return int(key)
-
-
-def explain(error: ValidationError, kind: type[Spec], prefix: str = "") -> str:
-    """The first problem in one line: where (after a prefix), what, and what was probably meant."""
-    first = error.errors()[0]
-    where = prefix + ".".join(str(part) for part in first["loc"]) or "the file"
-    if first["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(first["loc"][-1]), _names(kind), n=1)
-        return f"unknown setting {where}" + (f", did you mean {close[0]}?" if close else "")
-    if first["type"] == "missing":
-        return f"{where} is missing"
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{where}: {first['msg'].removeprefix('Value error, ')}{more}"
-
-
-def _names(kind: type[Spec]) -> set[str]:
-    """Names of the settings of a model and of the models inside it."""
-    return {name for spec in _specs(kind) for name in spec.model_fields}
-
-
-def _specs(annotation: Any) -> Iterator[type[Spec]]:
-    """Every model that a type annotation reaches."""
-    if isinstance(annotation, type) and issubclass(annotation, Spec):
-        yield annotation
-        for field in annotation.model_fields.values():
-            yield from _specs(field.annotation)
-    for inner in get_args(annotation):
-        yield from _specs(inner)

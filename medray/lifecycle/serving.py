@@ -13,7 +13,7 @@ from medray.data import store
 from medray.distributed import session
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError
-from medray.lifecycle.config import explain
+from medray.lifecycle.explain import explain
 
 
 def serve_until_stopped(
