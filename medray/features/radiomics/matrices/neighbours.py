@@ -5,6 +5,7 @@ neighbouring grey level dependence matrix (Sun and Wee, 1983; IBSI REK0; GLDM in
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 import numpy as np
 
 from medray.kernels import kernel

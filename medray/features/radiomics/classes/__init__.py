@@ -1,0 +1,1 @@
+"""The feature classes of pyradiomics, one file a class."""

@@ -1,0 +1,155 @@
+"""First-order statistics of the grey levels."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from medray.features.family import Extracted, Reason, explained, joined
+from medray.features.radiomics.classes.definition import FeatureClass, defined
+from medray.features.radiomics.measured import Measured
+from medray.features.radiomics.region import Region
+from medray.kernels import kernel
+from medray.types import Bool, Float64, Int64
+
+GREY, SQUARE = "grey level", "grey level²"
+
+FEATURES = defined(
+    "3.3",
+    (
+        ("10Percentile", "10th percentile, interpolated", "QG58", GREY),
+        ("90Percentile", "90th percentile, interpolated", "8DWT", GREY),
+        ("Energy", "sum of the squares of the values plus array_shift", "N8CA", SQUARE),
+    ),
+) + defined("3.4", (("Entropy", "entropy in bits of the discretised levels", "TLU2", ""),)) + defined(
+    "3.3",
+    (
+        ("InterquartileRange", "75th less 25th percentile", "SALO", GREY),
+        ("Kurtosis", "fourth central moment by the squared variance; 3 for a normal distribution, IBSI's is 3 less", "IPH6", ""),
+        ("Maximum", "largest value", "84IY", GREY),
+        ("MeanAbsoluteDeviation", "mean distance to the mean", "4FUA", GREY),
+        ("Mean", "mean", "Q4LE", GREY),
+        ("Median", "median", "Y12H", GREY),
+        ("Minimum", "smallest value", "1GSF", GREY),
+        ("Range", "largest less smallest value", "2OJQ", GREY),
+        ("RobustMeanAbsoluteDeviation", "mean absolute deviation between the 10th and 90th percentiles", "1128", GREY),
+        ("RootMeanSquared", "root of the mean square of the values plus array_shift", "5ZWQ", GREY),
+        ("Skewness", "third central moment by the cubed standard deviation", "KE2A", ""),
+        ("TotalEnergy", "energy times the size of a voxel in mm³, or of a pixel of a plane in mm²", "", "grey level² mm³"),
+    ),
+) + defined("3.4", (("Uniformity", "sum of the squared shares of the discretised levels", "BJ5W", ""),)) + defined(
+    "3.3", (("Variance", "mean squared distance to the mean", "ECT3", SQUARE),)
+)  # fmt: skip
+
+MOST_DISTINCT = 1 << 16
+
+
+def extract(measured: Measured) -> Extracted:
+    """The features; skewness and kurtosis of a constant region are not defined (pyradiomics answers 0)."""
+    region, levels = measured.region, measured.discretised
+    value, count = distinct(region)
+    found = statistics(value, count, measured.params.array_shift)
+    share = np.full(1, np.nan) if levels is None else levels.histogram[levels.histogram > 0] / levels.histogram.sum()
+    found["Entropy"], found["Uniformity"] = float(-np.sum(share * np.log2(share)) + 0.0), float(share @ share)
+    voxel = float("nan") if region.spacing_mm is None else math.prod(region.spacing_mm)
+    found["TotalEnergy"] = found["Energy"] * voxel
+    return joined([explained([found[feature.name]], _reason(feature.name)) for feature in FEATURES])
+
+
+def _reason(name: str) -> Reason:
+    """Why a feature is NaN where it is."""
+    if name == "TotalEnergy":
+        return Reason.NO_SPACING
+    if name == "RobustMeanAbsoluteDeviation":
+        return Reason.TOO_SMALL
+    return Reason.TOO_MANY_LEVELS if name in ("Entropy", "Uniformity") else Reason.CONSTANT
+
+
+def statistics(value: Float64, count: Float64, shift: float) -> dict[str, float]:
+    """The features that need nothing but the values.
+
+    Args:
+        value: float64 (n,), ascending.
+        count: float64 (n,); how often each occurs.
+        shift: added to the values for the energy.
+    """
+    below = np.cumsum(count)
+    total = below[-1]
+    p10, p25, median, p75, p90 = (_percentile(value, below, share) for share in (0.1, 0.25, 0.5, 0.75, 0.9))
+    mean = value @ count / total
+    middle = count * ((value >= p10) & (value <= p90))
+    middle_mean = value @ middle / middle.sum()
+    deviation, second, third, fourth, energy, robust = _moments(value, count, middle, mean, middle_mean, shift)
+    variance = second / total if value[0] < value[-1] else 0.0
+    spread = np.sqrt(variance) if variance > 0 else np.nan
+    return {
+        "10Percentile": p10,
+        "90Percentile": p90,
+        "Energy": energy,
+        "InterquartileRange": p75 - p25,
+        "Kurtosis": fourth / total / spread**4,
+        "Maximum": value[-1],
+        "MeanAbsoluteDeviation": deviation / total,
+        "Mean": mean,
+        "Median": median,
+        "Minimum": value[0],
+        "Range": value[-1] - value[0],
+        "RobustMeanAbsoluteDeviation": robust / middle.sum(),
+        "RootMeanSquared": np.sqrt(energy / total),
+        "Skewness": third / total / spread**3,
+        "Variance": variance,
+    }
+
+
+def distinct(region: Region) -> tuple[Float64, Float64]:
+    """The values of a region in ascending order and how often each occurs: whole numbers through a histogram, others sorted."""
+    low, high = float(region.values.min()), float(region.values.max())
+    if high - low < MOST_DISTINCT and low == np.floor(low):
+        histogram = _histogram(region.values, region.mask, low, int(high - low) + 1)
+        if len(histogram):
+            occurring = np.flatnonzero(histogram)
+            return np.asarray(occurring + low, dtype=np.float64), histogram[occurring].astype(np.float64)
+    value = np.sort(region.values[region.mask])
+    return value, np.ones(len(value))
+
+
+def _percentile(value: Float64, below: Float64, share: float) -> float:
+    """Linear interpolation between order statistics, rounded as :func:`numpy.percentile` does."""
+    place = share * (below[-1] - 1)
+    first = np.floor(place)
+    low, high = value[np.searchsorted(below, (first, min(first + 1, below[-1] - 1)), side="right")]
+    part = place - first
+    return float(high - (high - low) * (1 - part) if part >= 0.5 else low + (high - low) * part)
+
+
+@kernel
+def _histogram(values: Float64, mask: Bool, low: float, size: int) -> Int64:
+    """How often ``low``, ``low + 1`` … occur, int64 (size,); empty where a value is no whole number."""
+    counts = np.zeros(size, np.int64)
+    inside = mask.ravel()
+    for place, value in enumerate(values.ravel()):
+        index = int(value - low)
+        if index + low != value:
+            return np.zeros(0, np.int64)
+        counts[index] += inside[place]
+    return counts
+
+
+@kernel
+def _moments(value: Float64, count: Float64, middle: Float64, mean: float, middle_mean: float, shift: float) -> Float64:
+    """Sums over the values: |v - mean|, its square, (v - mean)³, its fourth power, (v + shift)², |v - middle mean|."""
+    found = np.zeros(6)
+    for n in range(len(value)):
+        away = value[n] - mean
+        square = away * away
+        found[0] += count[n] * abs(away)
+        found[1] += count[n] * square
+        found[2] += count[n] * square * away
+        found[3] += count[n] * square * square
+        found[4] += count[n] * (value[n] + shift) ** 2
+        found[5] += middle[n] * abs(value[n] - middle_mean)
+    return found
+
+
+FIRSTORDER = FeatureClass(FEATURES, extract)
