@@ -1,91 +1,115 @@
-"""Edges: size and direction of the grey-level gradient."""
+"""Edges: size and direction of the grey-level gradient, and the lines that Canny's detector finds."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import cv2
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from medray.features.family import Extracted, Feature, Reason, explained, undefined
+from medray.features.family import Extracted, Feature, Reason, explained, joined, undefined
+from medray.features.gradient import Gradient, gradient, normalised, orientation_histograms, sobel
+from medray.features.region import GREY, eroded, percentiles, region_of
 from medray.spec import Spec
-from medray.types import Float32, Float64, Image, Int64
+from medray.types import Bool, Float32, Float64, Image
 
-MAGNITUDE = ("mean", "deviation", "median", "percentile90", "percentile99", "strong_share", "laplacian_deviation")
+_SLOPE = f"{GREY} / pixel"
+_SOBEL = "Sobel and Feldman 1968; scaled by 1/8"
+_CANNY = "Canny 1986, IEEE TPAMI 8(6)"
+_TENSOR = "Bigün and Granlund 1987, ICCV"
+_FULL_SCALE = 1 << 14
+"""Integer that stands for a gradient of one grey level per pixel in Canny's detector."""
+_STEEPEST = 23170
+"""Largest integer whose square, twice, is an int32."""
+
+MAGNITUDE = (
+    Feature("edges_magnitude_mean", "mean of the gradient magnitude", _SOBEL, _SLOPE),
+    Feature("edges_magnitude_deviation", "standard deviation of the gradient magnitude", _SOBEL, _SLOPE),
+    Feature("edges_magnitude_median", "median of the gradient magnitude", _SOBEL, _SLOPE),
+    Feature("edges_magnitude_percentile90", "90th percentile of the gradient magnitude", _SOBEL, _SLOPE),
+    Feature("edges_magnitude_percentile99", "99th percentile of the gradient magnitude", _SOBEL, _SLOPE),
+    Feature("edges_magnitude_strong_share", "share of the pixels whose gradient magnitude is above `strong`", _SOBEL),
+    Feature(
+        "edges_magnitude_laplacian_deviation",
+        "standard deviation of the Laplacian (4 neighbours)",
+        "Pech-Pacheco et al. 2000, ICPR",
+        f"{GREY} / pixel²",
+    ),
+    Feature(
+        "edges_coherence", "(λ₁ - λ₂) / (λ₁ + λ₂) of the structure tensor: 0 for no direction, 1 for parallel edges", _TENSOR
+    ),
+)
+CANNY = (
+    Feature("edges_canny_density", "share of the pixels that lie on an edge", _CANNY),
+    Feature("edges_canny_strength", "mean gradient magnitude of the smoothed image on the edges", _CANNY, _SLOPE),
+    Feature("edges_canny_strength_deviation", "standard deviation of the same", _CANNY, _SLOPE),
+    Feature(
+        "edges_canny_length", "mean pixels of an edge (8-connected), over the square root of the pixels of the region", _CANNY
+    ),
+)
 
 
-class EdgeParams(Spec):
+class EdgesParams(Spec):
     """What to measure."""
 
     family: Literal["edges"] = "edges"
     strong: float = Field(default=0.1, gt=0, le=2, description="gradient of a strong edge, in grey levels (0 to 1) per pixel")
     orientations: int = Field(default=8, ge=2, le=36, description="bins over 180 degrees")
-    grid: int = Field(default=4, ge=0, le=16, description="cells along each side with their own histogram; 0 for none")
+    canny: bool = Field(default=True, description="whether to find lines by Canny's detector")
+    low: float = Field(default=0.02, gt=0, le=1, description="gradient down to which an edge of Canny's goes on")
+    high: float = Field(default=0.05, gt=0, le=1, description="gradient that starts an edge of Canny's")
+    sigma: float = Field(default=1.4, gt=0, le=16, description="standard deviation of the Gaussian before Canny's, in pixels")
+
+    @model_validator(mode="after")
+    def _low_below_high(self) -> Self:
+        if self.low > self.high:
+            raise ValueError("low must not be above high")
+        return self
 
 
 class Edges:
-    """Statistics of the Sobel gradient, its histogram of orientations, and the same histogram of each cell of a grid.
+    """Statistics of the Sobel gradient, its histogram of orientations, and the lines of Canny's detector.
 
-    Orientations are unsigned and weighted by magnitude with linear interpolation between bins; the histogram of the image
-    sums to 1, those of all cells together have L2 norm 1 (HOG, Dalal and Triggs 2005, one block). ``coherence`` is the
-    anisotropy of the structure tensor, 0 for no preferred direction, 1 for parallel edges. The Sobel kernels are scaled
-    to grey levels per pixel; pixels beside an invalid one do not count.
+    Orientations are unsigned and weighted by magnitude with linear interpolation between bins. Pixels with one beside them
+    that does not belong to the region do not count; for Canny's lines, none within reach of the smoothing.
     """
 
     name = "edges"
-    params: type[Spec] = EdgeParams
-
+    params: type[Spec] = EdgesParams
     dimensions: ClassVar[tuple[int, ...]] = (2,)
 
-    def features(self, params: EdgeParams) -> tuple[Feature, ...]:
-        """The features (see the class)."""
-        return tuple(Feature(name, "", "") for name in self.columns(params))
+    def features(self, params: EdgesParams) -> tuple[Feature, ...]:
+        """Magnitudes, orientations, then Canny's lines."""
+        orientations = (
+            Feature(
+                f"edges_orientation_{n}",
+                f"share of the gradient of orientation {n * 180 / params.orientations:g}° to the columns' axis; the sum is 1",
+                "Dalal and Triggs 2005, CVPR",
+            )
+            for n in range(params.orientations)
+        )
+        return (*MAGNITUDE, *orientations, *(CANNY if params.canny else ()))
 
-    def columns(self, params: EdgeParams) -> tuple[str, ...]:
-        """Names of the features."""
-        bins = range(params.orientations)
-        names = [f"magnitude_{name}" for name in MAGNITUDE] + ["coherence"] + [f"orientation_{n}" for n in bins]
-        cells = [f"{row}_{column}" for row in range(params.grid) for column in range(params.grid)]
-        return tuple(f"edges_{name}" for name in [*names, *(f"hog_{cell}_{n}" for cell in cells for n in bins)])
-
-    def extract(self, image: Image, params: EdgeParams) -> Extracted:
-        """The features of an image in [0, 1], float32 (len(columns),); NaN where one is undefined."""
-        pixels, valid = image.pixels, np.ones(image.pixels.shape, bool) if image.region is None else image.region
-        counted = cv2.erode(valid.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
-        if not counted.any():
-            return undefined(len(self.columns(params)), Reason.TOO_SMALL)
-        down, right = (cv2.Sobel(pixels, cv2.CV_32F, dx, 1 - dx, scale=1 / 8)[counted] for dx in (0, 1))
-        magnitude = np.hypot(down, right).astype(np.float64)
-        laplacian = cv2.Laplacian(pixels, cv2.CV_32F)[counted]
-        orientation = np.arctan2(down, right).astype(np.float64) / np.pi * params.orientations
-        cell = _cells(pixels.shape, max(params.grid, 1))[counted]
-        histograms = _histograms(orientation, magnitude, cell, max(params.grid, 1) ** 2, params.orientations)
-        total = histograms.sum(0)
-        hog = histograms.ravel() if params.grid else np.empty(0)
-        row = [
-            *(magnitude.mean(), magnitude.std(), *np.percentile(magnitude, [50, 90, 99])),
-            *(np.mean(magnitude > params.strong), laplacian.std(), _coherence(down, right)),
-            *_divide(total, total.sum()),
-            *_divide(hog, float(np.linalg.norm(hog))),
-        ]
-        return explained(row, Reason.CONSTANT)
+    def extract(self, image: Image, params: EdgesParams) -> Extracted:
+        """See the class; NaN without a pixel whose neighbours count, and of directions without any gradient."""
+        found = gradient(image)
+        if not found.counted.any():
+            return undefined(len(self.features(params)), Reason.TOO_SMALL)
+        total = orientation_histograms(found, 1, params.orientations)[0]
+        sizes = explained([*_magnitude(image, found, params.strong), *normalised(total, total.sum())], Reason.CONSTANT)
+        return joined([sizes, _lines(image, params)] if params.canny else [sizes])
 
 
-def _cells(shape: tuple[int, ...], grid: int) -> Int64:
-    rows, columns = (np.arange(side) * grid // side for side in shape)
-    return rows[:, None] * grid + columns
-
-
-def _histograms(orientation: Float64, magnitude: Float64, cell: Int64, cells: int, bins: int) -> Float64:
-    """Histograms of orientation, float64 (cells, bins); ``orientation`` in bins, any multiple of ``bins`` apart is equal."""
-    lower = np.floor(orientation)
-    upper_share = orientation - lower
-    first = lower.astype(np.int64) % bins
-    result = np.zeros(cells * bins)
-    for shift, share in ((0, 1 - upper_share), (1, upper_share)):
-        result += np.bincount(cell * bins + (first + shift) % bins, share * magnitude, cells * bins)
-    return result.reshape(cells, bins)
+def _magnitude(image: Image, found: Gradient, strong: float) -> list[float]:
+    """MAGNITUDE."""
+    chosen = found.magnitude[found.counted]
+    values = chosen.astype(np.float64)
+    laplacian = cv2.Laplacian(image.pixels, cv2.CV_32F)[found.counted]
+    return [
+        *(values.mean(), values.std(), *percentiles(chosen, (50, 90, 99))),
+        *(np.mean(values > strong), laplacian.std(), _coherence(found.down[found.counted], found.right[found.counted])),
+    ]
 
 
 def _coherence(down: Float32, right: Float32) -> float:
@@ -94,8 +118,27 @@ def _coherence(down: Float32, right: Float32) -> float:
     return float(np.hypot(rr - cc, 2 * rc) / (rr + cc)) if rr + cc > 1e-12 else float("nan")
 
 
-def _divide(values: Float64, by: float) -> Float64:
-    return values / by if by > 1e-12 else np.full(values.shape, np.nan)
+def _lines(image: Image, params: EdgesParams) -> Extracted:
+    """CANNY; strength and length are NaN where no edge is found."""
+    radius = int(np.ceil(3 * params.sigma))
+    counted = eroded(region_of(image), radius + 1, border=True)
+    if not counted.any():
+        return undefined(len(CANNY), Reason.TOO_SMALL)
+    smooth = np.asarray(cv2.GaussianBlur(image.pixels, (2 * radius + 1, 2 * radius + 1), params.sigma), dtype=np.float32)
+    down, right = sobel(smooth)
+    lines = _canny(down, right, params) & counted
+    pixels, total = np.count_nonzero(lines), np.count_nonzero(counted)
+    if not pixels:
+        return joined([explained([0.0]), undefined(len(CANNY) - 1, Reason.UNDEFINED)])
+    strength: Float64 = np.hypot(down[lines], right[lines]).astype(np.float64)
+    count = cv2.connectedComponents(lines.astype(np.uint8), connectivity=8)[0] - 1
+    return explained([pixels / total, strength.mean(), strength.std(), pixels / count / np.sqrt(total)])
+
+
+def _canny(down: Float32, right: Float32, params: EdgesParams) -> Bool:
+    across, along = (np.clip(part * _FULL_SCALE, -_STEEPEST, _STEEPEST).astype(np.int16) for part in (right, down))
+    found = cv2.Canny(across, along, params.low * _FULL_SCALE, params.high * _FULL_SCALE, L2gradient=True)
+    return np.asarray(found > 0, dtype=np.bool_)
 
 
 EDGES = Edges()

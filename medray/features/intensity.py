@@ -8,26 +8,34 @@ import numpy as np
 from pydantic import Field
 
 from medray.features.family import Extracted, Feature, Reason, explained
+from medray.features.region import GREY, region_of
 from medray.spec import Spec
 from medray.types import Bool, Float32, Float64, Image
 
+_IBSI = "IBSI, Zwanenburg et al. 2020 (Radiology 295)"
+_OWN = "medray's own"
+
 STATISTICS = (
-    "mean",
-    "variance",
-    "skewness",
-    "kurtosis",
-    "minimum",
-    "percentile10",
-    "percentile25",
-    "median",
-    "percentile75",
-    "percentile90",
-    "maximum",
-    "interquartile_range",
-    "mean_absolute_deviation",
-    "root_mean_squared",
-    "entropy",
-    "uniformity",
+    Feature("intensity_mean", "mean", f"{_IBSI}, Q4LE", GREY),
+    Feature("intensity_variance", "variance σ², over n", f"{_IBSI}, ECT2", f"{GREY}²"),
+    Feature("intensity_skewness", "third central moment / σ³", f"{_IBSI}, KE2A"),
+    Feature("intensity_kurtosis", "fourth central moment / σ⁴: 3 for a normal distribution", f"{_IBSI}, IPH6 (there less 3)"),
+    Feature("intensity_minimum", "minimum", f"{_IBSI}, 1GSF", GREY),
+    Feature("intensity_percentile10", "10th percentile", f"{_IBSI}, QG58", GREY),
+    Feature("intensity_percentile25", "25th percentile", f"{_IBSI}, SALO", GREY),
+    Feature("intensity_median", "median", f"{_IBSI}, Y12H", GREY),
+    Feature("intensity_percentile75", "75th percentile", f"{_IBSI}, SALO", GREY),
+    Feature("intensity_percentile90", "90th percentile", f"{_IBSI}, 8DWT", GREY),
+    Feature("intensity_maximum", "maximum", f"{_IBSI}, 84IY", GREY),
+    Feature("intensity_interquartile_range", "75th less 25th percentile", f"{_IBSI}, SALO", GREY),
+    Feature("intensity_mean_absolute_deviation", "mean distance from the mean", f"{_IBSI}, 4FUA", GREY),
+    Feature("intensity_root_mean_squared", "root of the mean square", f"{_IBSI}, 5ZWQ", GREY),
+    Feature("intensity_entropy", "entropy of the histogram over [0, 1]", f"{_IBSI}, TLU2", "bit"),
+    Feature("intensity_uniformity", "sum of the squared shares of the histogram over [0, 1]", f"{_IBSI}, BJ5W"),
+)
+CENTRE = (
+    Feature("intensity_centre_difference", "mean of the central half of the rows and columns less that of the rest", _OWN, GREY),
+    Feature("intensity_centre_deviation_ratio", "standard deviation in the centre / that of the rest", _OWN),
 )
 
 
@@ -50,24 +58,21 @@ class Intensity:
 
     name = "intensity"
     params: type[Spec] = IntensityParams
-
     dimensions: ClassVar[tuple[int, ...]] = (2,)
 
     def features(self, params: IntensityParams) -> tuple[Feature, ...]:
-        """The features (see the class)."""
-        return tuple(Feature(name, "", "") for name in self.columns(params))
-
-    def columns(self, params: IntensityParams) -> tuple[str, ...]:
-        """Names of the features."""
-        names = list(STATISTICS)
-        cells = [f"{row}_{column}" for row in range(params.grid) for column in range(params.grid)]
-        names += [f"cell_{statistic}_{cell}" for statistic in ("mean", "deviation") for cell in cells]
-        names += ["centre_difference", "centre_deviation_ratio"] * params.centre
-        return tuple(f"intensity_{name}" for name in names)
+        """The whole image, then the means and the deviations of the cells row by row, then the centre."""
+        cells = [(row, column) for row in range(params.grid) for column in range(params.grid)]
+        grid = (
+            Feature(f"intensity_cell_{name}_{row}_{column}", f"{text} in the cell of grid row {row}, column {column}", _OWN, GREY)
+            for name, text in (("mean", "mean"), ("deviation", "standard deviation"))
+            for row, column in cells
+        )
+        return (*STATISTICS, *grid, *(CENTRE if params.centre else ()))
 
     def extract(self, image: Image, params: IntensityParams) -> Extracted:
-        """The features of an image in [0, 1], float32 (len(columns),); NaN where one is undefined."""
-        pixels, valid = image.pixels, np.ones(image.pixels.shape, bool) if image.region is None else image.region
+        """The features of an image in [0, 1]; NaN for the moments of one grey level and for cells without a pixel that counts."""
+        pixels, valid = image.pixels, region_of(image)
         values = pixels[valid].astype(np.float64)
         parts = [first_order(values, params.bins), *_grid(pixels, valid, params.grid)]
         if params.centre:

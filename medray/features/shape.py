@@ -9,36 +9,46 @@ import numpy as np
 from pydantic import Field
 
 from medray.features.family import Extracted, Feature, Reason, explained, undefined
+from medray.features.region import GREY, region_of
 from medray.features.segment import RIM, SIDE, Polarity, Region, find_region
 from medray.spec import Spec
 from medray.types import Bool, Float32, Float64, Image
 
+_IBSI = "IBSI, Zwanenburg et al. 2020, in two dimensions"
+_RADII = "Kilday, Palmieri and Fox 1993, IEEE TMI 12(4)"
+_OWN = "medray's own"
+
 OUTLINE = (
-    "area_fraction",
-    "extent",
-    "solidity",
-    "eccentricity",
-    "height_to_width",
-    "compactness",
-    "perimeter_ratio",
-    "centroid_row",
-    "centroid_column",
-    "orientation",
-    "radius_deviation",
-    "radius_entropy",
-    "radius_roughness",
-    *(f"hu_{n}" for n in range(1, 8)),
+    Feature("shape_area_fraction", "area of the region / area of the frame", _OWN),
+    Feature("shape_extent", "area / area of the upright bounding box", "Gonzalez and Woods, Digital Image Processing, 11.3"),
+    Feature("shape_solidity", "area / area of the convex hull", f"{_IBSI}, R3ER"),
+    Feature("shape_eccentricity", "of the ellipse with the same second moments", "Jain 1989, Digital Image Processing, 9.7"),
+    Feature("shape_height_to_width", "height / width of the upright bounding box", "Stavros et al. 1995, Radiology 196(1)"),
+    Feature("shape_compactness", "4πA / P²", "Cox 1927, J. Paleontology 1(3)"),
+    Feature("shape_perimeter_ratio", "perimeter of the convex hull / perimeter", "convexity: ISO 9276-6"),
+    Feature("shape_centroid_row", "row of the centroid: 0 at the top of the frame, 1 at its bottom", _OWN),
+    Feature("shape_centroid_column", "column of the centroid: 0 at the left of the frame, 1 at its right", _OWN),
+    Feature("shape_orientation", "absolute sine of the angle of the long axis to the rows", "Jain 1989, 9.7"),
+    Feature("shape_radius_deviation", "standard deviation of the radii to the outline, divided by their mean", _RADII),
+    Feature("shape_radius_entropy", "entropy of the normalised radii, 16 bins over [0, 2]", _RADII, "bit"),
+    Feature("shape_radius_roughness", "mean absolute step of the normalised radii along the outline", _RADII),
+    *(Feature(f"shape_hu_{n}", f"invariant h{n} of the region, as -sign(h) log₁₀(|h| + 1e-12)", "Hu 1962") for n in range(1, 8)),
 )
 SURROUNDINGS = (
-    "inside_mean",
-    "inside_deviation",
-    "inside_entropy",
-    "rim_mean",
-    "rim_deviation",
-    "contrast",
-    "margin_gradient",
-    "margin_gradient_deviation",
-    "posterior_difference",
+    Feature("shape_inside_mean", "mean inside the region", _OWN, GREY),
+    Feature("shape_inside_deviation", "standard deviation inside", _OWN, GREY),
+    Feature("shape_inside_entropy", "entropy of the histogram inside, 32 bins over [0, 1]", f"{_IBSI}, TLU2", "bit"),
+    Feature("shape_rim_mean", "mean of the rim around the region", _OWN, GREY),
+    Feature("shape_rim_deviation", "standard deviation of the rim", _OWN, GREY),
+    Feature("shape_contrast", "mean of the rim less mean inside", _OWN, GREY),
+    Feature("shape_margin_gradient", "mean gradient magnitude along the outline", _OWN, f"{GREY} / frame pixel"),
+    Feature("shape_margin_gradient_deviation", "standard deviation of the same", _OWN, f"{GREY} / frame pixel"),
+    Feature(
+        "shape_posterior_difference",
+        "tissue below the region less that beside it at the same depth: positive for enhancement, negative for a shadow",
+        "Stavros et al. 1995, Radiology 196(1)",
+        GREY,
+    ),
 )
 
 
@@ -52,31 +62,20 @@ class ShapeParams(Spec):
 class Shape:
     """Descriptors of the region that :func:`medray.features.segment.find_region` finds; all NaN where it finds none.
 
-    The region lies in a square frame, so nothing tells of the size of the image. ``compactness`` is 4πA / P²,
-    ``perimeter_ratio`` that of the convex hull to the outline, ``orientation`` the absolute sine of the long axis to the
-    rows. The radii from the centroid to the outline are normalised by their mean (Kilday et al., 1993): deviation,
-    entropy (bits, 16 bins) and mean absolute step. The Hu moments are signed log10. ``margin_gradient`` is taken along
-    the outline, per frame pixel; ``posterior_difference`` compares the tissue below the region with that beside it at
-    the same depth, positive for enhancement and negative for a shadow.
+    The region lies in a square frame, so nothing tells of the size of the image.
     """
 
     name = "shape"
     params: type[Spec] = ShapeParams
-
     dimensions: ClassVar[tuple[int, ...]] = (2,)
 
     def features(self, params: ShapeParams) -> tuple[Feature, ...]:
-        """The features (see the class)."""
-        return tuple(Feature(name, "", "") for name in self.columns(params))
-
-    def columns(self, params: ShapeParams) -> tuple[str, ...]:
-        """Names of the features."""
-        return tuple(f"shape_{name}" for name in OUTLINE + SURROUNDINGS)
+        """The same for all parameters."""
+        return OUTLINE + SURROUNDINGS
 
     def extract(self, image: Image, params: ShapeParams) -> Extracted:
-        """The features of an image in [0, 1], float32 (len(columns),); NaN where one is undefined."""
-        pixels, valid = image.pixels, np.ones(image.pixels.shape, bool) if image.region is None else image.region
-        region = find_region(pixels, valid, params.foreground)
+        """The features of an image in [0, 1]; NaN where no region stands out."""
+        region = find_region(image.pixels, region_of(image), params.foreground)
         if region is None:
             return undefined(len(OUTLINE) + len(SURROUNDINGS), Reason.NO_REGION)
         return explained([*outline(region.mask), *surroundings(region)])

@@ -11,26 +11,47 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from medray.errors import Excluded
-from medray.features.edges import EDGES, EdgeParams
+from medray.features.edges import EDGES, EdgesParams
 from medray.features.family import Extracted, Feature, FeatureFamily, Reason, joined, undefined
+from medray.features.fourier import FOURIER, FourierParams
+from medray.features.fractal import FRACTAL, FractalParams
+from medray.features.gabor import GABOR, GaborParams
+from medray.features.haralick import HARALICK, NAMES, HaralickParams
+from medray.features.hog import HOG, HogParams
 from medray.features.intensity import INTENSITY, IntensityParams
+from medray.features.lbp import LBP, LbpParams
+from medray.features.moments import MOMENTS, MomentsParams
 from medray.features.shape import SHAPE, ShapeParams
-from medray.features.texture import TEXTURE, TextureParams
+from medray.features.symmetry import SYMMETRY, SymmetryParams
 from medray.spec import Spec
 from medray.types import Image
 
 FamilyParams = (
     IntensityParams
-    | TextureParams
-    | EdgeParams
+    | HaralickParams
+    | LbpParams
+    | EdgesParams
+    | HogParams
     | ShapeParams
+    | GaborParams
+    | FourierParams
+    | FractalParams
+    | MomentsParams
+    | SymmetryParams
 )  # fmt: skip
 
 FAMILIES: Mapping[str, FeatureFamily] = {
     "intensity": INTENSITY,
-    "texture": TEXTURE,
+    "haralick": HARALICK,
+    "lbp": LBP,
     "edges": EDGES,
+    "hog": HOG,
     "shape": SHAPE,
+    "gabor": GABOR,
+    "fourier": FOURIER,
+    "fractal": FRACTAL,
+    "moments": MOMENTS,
+    "symmetry": SYMMETRY,
 }
 
 MAX_PIXELS = 1 << 28
@@ -42,8 +63,10 @@ class FeatureSpec(Spec):
 
     families: tuple[Annotated[FamilyParams, Field(discriminator="family")], ...] = (
         IntensityParams(),
-        TextureParams(),
-        EdgeParams(),
+        HaralickParams(features=NAMES[:9]),
+        LbpParams(),
+        EdgesParams(canny=False),
+        HogParams(),
         ShapeParams(),
     )
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from measured import measured
 
 from medray.features.intensity import INTENSITY, IntensityParams
-from medray.types import Image
 
 PARAMS = IntensityParams(grid=0, centre=False)
 
 
 def features(pixels: np.ndarray, valid: np.ndarray | None = None, params: IntensityParams = PARAMS) -> dict[str, float]:
-    valid = np.ones(pixels.shape, bool) if valid is None else valid
-    values = INTENSITY.extract(Image(pixels.astype(np.float32), valid), params).values.tolist()
-    return dict(zip(INTENSITY.columns(params), values, strict=True))
+    return measured(INTENSITY, pixels, valid, params)
 
 
 def test_two_grey_levels_in_closed_form() -> None:

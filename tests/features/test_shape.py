@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from measured import measured
 from pydicom import dcmread
 
 from medray.features.segment import SIDE, find_region
@@ -29,9 +30,7 @@ def lesion(axes: tuple[int, int], angle: float = 0, side: int = 256, inside: flo
 
 
 def features(pixels: np.ndarray, polarity: str = "dark") -> dict[str, float]:
-    params = ShapeParams(foreground=polarity)
-    values = SHAPE.extract(Image(pixels), params).values.tolist()
-    return dict(zip(SHAPE.columns(params), values, strict=True))
+    return measured(SHAPE, pixels, params=ShapeParams.model_validate({"foreground": polarity}))
 
 
 def test_a_disc_is_round_and_an_ellipse_is_not() -> None:
