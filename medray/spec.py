@@ -78,7 +78,11 @@ def _type(annotation: Any) -> str:
 def _bounds(metadata: Iterable[Any]) -> str:
     """Constraints in words: "≥ 0, < 1"."""
     known = ((sign, getattr(one, attribute, None)) for one in metadata for attribute, sign in _SIGNS.items())
-    return ", ".join(f"{sign} {bound}" for sign, bound in known if bound is not None)
+    return ", ".join(f"{sign} {_plain(bound)}" for sign, bound in known if bound is not None)
+
+
+def _plain(bound: Any) -> str:
+    return f"{bound:.4g}" if isinstance(bound, float) else str(bound)
 
 
 def _bounds_inside(annotation: Any) -> list[str]:

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from medray.cli import catalog, jobs, quarantine
+from medray.cli import catalog, jobs, ops, quarantine
 from medray.console import printable
 from medray.errors import MedrayError
 
@@ -29,6 +29,7 @@ def application() -> typer.Typer:
     app.add_typer(jobs.app)
     app.add_typer(catalog.app, name="catalog")
     app.add_typer(quarantine.app, name="quarantine")
+    app.add_typer(ops.app, name="ops")
     return app
 
 

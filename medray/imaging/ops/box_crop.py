@@ -18,6 +18,7 @@ class BoxCrop(OpSpec):
     Excluded as IMAGE_SMALLER_THAN_CROP where the box does not lie inside the image.
     """
 
+    source: ClassVar[str] = "DICOM PS3.3 C.7.6.2.1.1 (position of the first pixel)"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
     op: Literal["box_crop"] = "box_crop"
     top: int = Field(0, ge=0, le=16383, description="first row of the box")

@@ -18,6 +18,7 @@ class CentreCrop(OpSpec):
     Excluded as IMAGE_SMALLER_THAN_CROP where the image is smaller; a pad before makes it fit.
     """
 
+    source: ClassVar[str] = "DICOM PS3.3 C.7.6.2.1.1 (position of the first pixel)"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
     op: Literal["centre_crop"] = "centre_crop"
     rows: Pixels = Field(description="height in pixels")

@@ -20,6 +20,7 @@ class Check(OpSpec):
     many pixels are at the ends.
     """
 
+    source: ClassVar[str] = "defined here"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
     op: Literal["check"] = "check"
     brightest: float = Field(0.2, ge=0, le=1, description="largest share of the valid pixels that may have the largest value")

@@ -21,6 +21,7 @@ class Fill(OpSpec):
     An image to which something was filled in has the flag ATTRIBUTE_FILLED. Nothing is guessed from pixels.
     """
 
+    source: ClassVar[str] = "DICOM PS3.3 C.7.3.1, C.7.6.2 (attributes)"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
     op: Literal["fill"] = "fill"
     spacing_mm: tuple[Millimetres, Millimetres] | None = Field(None, description="distance of rows and of columns in mm")

@@ -18,6 +18,7 @@ class Pad(OpSpec):
     Excluded as IMAGE_LARGER_THAN_PAD where the image does not fit; a resize with ``keep_aspect`` before makes it fit.
     """
 
+    source: ClassVar[str] = "DICOM PS3.3 C.7.6.2.1.1 (position of the first pixel)"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
     op: Literal["pad"] = "pad"
     rows: Pixels = Field(description="height in pixels")
