@@ -21,6 +21,8 @@ from medray.features.hog import HOG, HogParams
 from medray.features.intensity import INTENSITY, IntensityParams
 from medray.features.lbp import LBP, LbpParams
 from medray.features.moments import MOMENTS, MomentsParams
+from medray.features.radiomics.family import RADIOMICS
+from medray.features.radiomics.params import RadiomicsParams
 from medray.features.shape import SHAPE, ShapeParams
 from medray.features.symmetry import SYMMETRY, SymmetryParams
 from medray.spec import Spec
@@ -38,6 +40,7 @@ FamilyParams = (
     | FractalParams
     | MomentsParams
     | SymmetryParams
+    | RadiomicsParams
 )  # fmt: skip
 
 FAMILIES: Mapping[str, FeatureFamily] = {
@@ -52,6 +55,7 @@ FAMILIES: Mapping[str, FeatureFamily] = {
     "fractal": FRACTAL,
     "moments": MOMENTS,
     "symmetry": SYMMETRY,
+    "radiomics": RADIOMICS,
 }
 
 MAX_PIXELS = 1 << 28

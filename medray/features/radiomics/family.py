@@ -42,12 +42,9 @@ class Radiomics:
         """The features of an image."""
         if image.pixels.ndim < params.dimensions:
             return undefined(len(self.features(params)), Reason.DIMENSIONS)
-        image = _resegmented(image, params.resegment)
-        if image.region is not None and not image.region.any():
-            return undefined(len(self.features(params)), Reason.EMPTY)
         (_, shapes), *textures = _table(params)
-        original = Measured(region(image), params, image.pixels.ndim)
-        parts = [CLASSES[name].extract(original) for name in shapes]
+        parts = _measured(image, image.pixels.astype(np.float64), shapes, params) if shapes else []
+        image = _resegmented(image, params.resegment)
         for (_, names), pixels in zip(textures, _images(image, params), strict=True):
             parts += _measured(image, pixels, names, params)
         return joined(parts)
@@ -76,12 +73,15 @@ def _images(image: Image, params: RadiomicsParams) -> Iterator[Float64 | None]:
 
 def _measured(image: Image, pixels: Float64 | None, names: list[ClassName], params: RadiomicsParams) -> list[Extracted]:
     """The classes of features of one filtered image, None where it needs the spacing."""
-    reason = Reason.NO_SPACING
-    if pixels is not None:
-        measured = Measured(region(image, pixels), params, pixels.ndim)
-        if np.isfinite(measured.region.values).all():
-            return [CLASSES[name].extract(measured) for name in names]
+    if image.region is not None and not image.region.any():
+        reason = Reason.EMPTY
+    elif pixels is None:
+        reason = Reason.NO_SPACING
+    elif not np.isfinite(pixels).all():
         reason = Reason.UNDEFINED
+    else:
+        measured = Measured(region(image, pixels), params, pixels.ndim)
+        return [CLASSES[name].extract(measured) for name in names]
     return [undefined(len(CLASSES[name].features), reason) for name in names]
 
 

@@ -42,7 +42,7 @@ class RadiomicsParams(Spec):
     gldm_alpha: int = Field(default=0, ge=0, le=1023, description="largest difference in level of a dependent neighbour")
     array_shift: float = Field(default=0, ge=-1e6, le=1e6, description="added to the pixels for energy and root mean square")
     resegment: tuple[float, float] | None = Field(
-        default=None, description="lowest and highest value of the pixels of the original image that count"
+        default=None, description="lowest and highest original value of the pixels that count, but for shape"
     )
     sigmas: tuple[Annotated[float, Field(gt=0, le=64)], ...] = Field(default=(1, 3), description="of the filter log")
     length_unit: Literal["mm", "px"] = Field(default="mm", description="unit of sigmas, and per which the gradient is taken")

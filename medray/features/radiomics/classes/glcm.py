@@ -46,6 +46,8 @@ FEATURES = defined(
     ),
 )
 MCC = 19
+TINY = 2.220446049250313e-16
+"""What pyradiomics adds where 0 could divide or be taken the logarithm of."""
 
 
 def extract(measured: Measured) -> Extracted:
@@ -77,14 +79,19 @@ def maximal_correlation(counts: Int64) -> float:
     """The maximal correlation coefficient of a symmetric matrix of counts; NaN for a single level.
 
     With D the diagonal of the row sums, its matrix D⁻¹ P D⁻¹ Pᵀ has the squared eigenvalues of the symmetric D^-½ P D^-½.
+    pyradiomics adds 2.2e-16 to the products p(i) p(k), which shows where levels are rare: that is followed to first order.
     """
     total = counts.sum(1)
     occurring = np.flatnonzero(total)
     if len(occurring) < 2:
         return float("nan")
-    root = np.sqrt(total[occurring])
-    values = np.linalg.eigvalsh(counts[np.ix_(occurring, occurring)] / (root[:, None] * root))
-    return float(np.sort(np.abs(values))[-2])
+    share = total[occurring] / total.sum()
+    root = np.sqrt(share)
+    symmetric = counts[np.ix_(occurring, occurring)] / total.sum() / (root[:, None] * root)
+    values, vectors = np.linalg.eigh(symmetric)
+    second = np.argsort(np.abs(values))[-2]
+    rare = vectors[:, second] / share
+    return float(np.sqrt(max(values[second] ** 2 - TINY * values[second] * (rare @ symmetric @ rare), 0)))
 
 
 @kernel
@@ -112,8 +119,7 @@ def _statistics(counts: Int64) -> Float64:
 
 @kernel
 def _of_pairs(found: Float64, counts: Int64, total: float, one: Float64, mean: float) -> None:
-    """What needs both levels of a pair; ``one`` the shares of one level. The tiny addend is that of pyradiomics."""
-    tiny = 2.220446049250313e-16
+    """What needs both levels of a pair; ``one`` the shares of one level."""
     covariance, variance, joint, single, product_joint, product = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(len(one)):
         if one[i] == 0:
@@ -123,7 +129,7 @@ def _of_pairs(found: Float64, counts: Int64, total: float, one: Float64, mean: f
         for j in range(len(one)):
             if one[j] == 0:
                 continue
-            independent = np.log2(one[i] * one[j] + tiny)
+            independent = np.log2(one[i] * one[j] + TINY)
             product -= one[i] * one[j] * independent
             if counts[i, j] > 0:
                 p = counts[i, j] / total
