@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -118,17 +118,33 @@ def _connect(address: str, spec: ClusterSpec) -> None:
 
 
 def _init(address: str, spec: ClusterSpec) -> None:
+    """Workers of a local session inherit their environment: those that Ray starts ahead are then used, not replaced."""
     import ray
 
     local = address == "local"
-    ray.init(
-        address=address,
-        num_cpus=spec.cpus if local else None,
-        include_dashboard=spec.dashboard if local else None,
-        runtime_env={"env_vars": _WORKER_ENV},
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
+    with _environment(_WORKER_ENV if local else {}):
+        ray.init(
+            address=address,
+            num_cpus=spec.cpus if local else None,
+            include_dashboard=spec.dashboard if local else None,
+            runtime_env=None if local else {"env_vars": _WORKER_ENV},
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextmanager
