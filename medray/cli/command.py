@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from medray.cli import catalog, jobs, ops, quarantine
+from medray.cli import catalog, features, jobs, ops, preview, quarantine
 from medray.console import printable
 from medray.errors import MedrayError
 
@@ -27,9 +27,11 @@ def application() -> typer.Typer:
     )
     app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=about)
     app.add_typer(jobs.app)
+    app.add_typer(preview.app)
     app.add_typer(catalog.app, name="catalog")
     app.add_typer(quarantine.app, name="quarantine")
     app.add_typer(ops.app, name="ops")
+    app.add_typer(features.app, name="features")
     return app
 
 

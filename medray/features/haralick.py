@@ -63,7 +63,7 @@ class HaralickParams(Spec):
     levels: int = Field(default=32, ge=2, le=256, description="grey levels over [0, 1]")
     distances: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field(default=(1, 3, 6), description="pixels between a pair")
     features: tuple[Name, ...] = Field(default=NAMES, description="which features, in order")
-    range: bool = Field(default=False, description="for each feature also its range over the directions")
+    ranges: bool = Field(default=False, description="for each feature also its range over the directions")
 
 
 class Haralick:
@@ -79,11 +79,11 @@ class Haralick:
 
     def features(self, params: HaralickParams) -> tuple[Feature, ...]:
         """The features at each distance, then their ranges."""
-        statistics = {"": "mean"} | ({"_range": "range"} if params.range else {})
+        statistics = {"": "mean"} | ({"_range": "range"} if params.ranges else {})
         return tuple(
             Feature(
                 f"haralick_{name}_d{distance}{suffix}",
-                f"{DEFINITIONS[name][0]}; {statistic} over four directions, pairs {distance} pixels apart",
+                f"{DEFINITIONS[name][0]}; {statistic} over four directions, at a distance of {distance}",
                 f"Haralick et al. 1973 (IEEE SMC 3), {DEFINITIONS[name][1]}",
             )
             for distance in params.distances
@@ -101,9 +101,9 @@ class Haralick:
 def _over_directions(matrices: Float64, params: HaralickParams) -> Extracted:
     """Mean (and range) of the features of each direction."""
     if not len(matrices):
-        return undefined(len(params.features) * (1 + params.range), Reason.TOO_SMALL)
+        return undefined(len(params.features) * (1 + params.ranges), Reason.TOO_SMALL)
     values = haralick(matrices)[[NAMES.index(name) for name in params.features]]
-    return explained([*values.mean(axis=1), *(np.ptp(values, axis=1) if params.range else ())], Reason.CONSTANT)
+    return explained([*values.mean(axis=1), *(np.ptp(values, axis=1) if params.ranges else ())], Reason.CONSTANT)
 
 
 def haralick(matrices: Float64) -> Float64:

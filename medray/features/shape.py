@@ -60,9 +60,9 @@ class ShapeParams(Spec):
 
 
 class Shape:
-    """Descriptors of the region that :func:`medray.features.segment.find_region` finds; all NaN where it finds none.
+    """Outline and surroundings of the one region that is darker (or brighter) than what lies around it; NaN where there is none.
 
-    The region lies in a square frame, so nothing tells of the size of the image.
+    The region is found by :mod:`medray.features.segment`, in a square frame, so nothing tells of the size of the image.
     """
 
     name = "shape"

@@ -92,7 +92,7 @@ def test_the_numbered_features_equal_mahotas(distance: int) -> None:
 
 def test_checkers_in_closed_form() -> None:
     pixels = (np.indices((16, 16)).sum(0) % 2) * 0.99
-    found = measured(HARALICK, pixels, params=HaralickParams(levels=2, distances=(1, 2), range=True))
+    found = measured(HARALICK, pixels, params=HaralickParams(levels=2, distances=(1, 2), ranges=True))
     assert found["haralick_contrast_d1"] == pytest.approx(0.5)
     assert found["haralick_contrast_d1_range"] == pytest.approx(1)
     assert found["haralick_contrast_d2"] == found["haralick_contrast_d2_range"] == 0
