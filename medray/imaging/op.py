@@ -97,11 +97,13 @@ def stretch(pixels: Float32, low: float, high: float) -> Float32:
         return (pixels > low).astype(np.float32)
     if not (abs(low) < 1e30 and 1e-30 < high - low < 1e30):
         return float32(np.clip((pixels - np.float64(low)) / (high - low), 0, 1))
-    near = np.float32(low)
-    factor = np.nextafter(np.float32(1 / (high - low)), np.float32(np.inf))  # rounded up, so that high becomes 1 and no less
+    near, factor = np.float32(low), np.float32(1 / (high - low))
+    rest = np.float32(low - float(near))
+    if (np.float32(high) - near - rest) * factor < 1:
+        factor = np.nextafter(factor, np.float32(np.inf))
     flat = np.ascontiguousarray(pixels, np.float32).ravel()
     result = np.empty(pixels.shape, np.float32)
-    _stretch(flat, result.ravel(), near, np.float32(low - float(near)), factor)
+    _stretch(flat, result.ravel(), near, rest, factor)
     return result
 
 

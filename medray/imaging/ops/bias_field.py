@@ -9,7 +9,7 @@ from pydantic import Field
 
 from medray.errors import ConfigError, Excluded
 from medray.imaging.crop import above, otsu
-from medray.imaging.op import OpSpec, float32, valid_pixels
+from medray.imaging.op import OpSpec, finite, float32, valid_pixels
 from medray.types import Bool, Float32, Image
 
 SMALLEST = 8
@@ -44,8 +44,8 @@ def bias_field(image: Image, spec: BiasField) -> Image:
     tissue = above(image, max(otsu(valid_pixels(image)), 0.0))
     if not tissue.any():
         return image
-    flat = float32(image.pixels / np.exp(_log_field(image, tissue, spec)))
-    return image.with_pixels(flat * np.float32(image.pixels[tissue].mean(dtype=np.float64) / flat[tissue].mean(dtype=np.float64)))
+    flat = image.pixels / np.exp(np.clip(_log_field(image, tissue, spec), -80, 80, dtype=np.float64))
+    return image.with_pixels(finite(flat * (image.pixels[tissue].mean(dtype=np.float64) / flat[tissue].mean())))
 
 
 def _log_field(image: Image, tissue: Bool, spec: BiasField) -> Float32:

@@ -45,10 +45,10 @@ def wavelet_denoise(image: Image, spec: WaveletDenoise) -> Image:
     import pywt
 
     levels = min(spec.levels, pywt.dwtn_max_level(image.pixels.shape, spec.wavelet))
-    if levels == 0:
-        return image
 
     def smooth(pixels: Float32) -> Float32:
+        if levels == 0:
+            return pixels
         coarse, *bands = pywt.wavedecn(pixels.astype(np.float64), spec.wavelet, level=levels)
         noise = _noise(bands[-1]["d" * pixels.ndim]) if spec.noise is None else spec.noise
         shrunk = [{key: _shrunk(band, noise, pixels.size, spec) for key, band in level.items()} for level in bands]
