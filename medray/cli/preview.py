@@ -1,0 +1,32 @@
+"""``medray preview``: what each preprocessing step does to some images."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from medray.cli.output import AsJson, finish, show
+
+app = typer.Typer()
+
+
+@app.command()
+def preview(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="DICOM images: a file or a prefix", show_default=False)],
+    spec: Annotated[str, typer.Option(help="YAML with `steps:`, a path or URI", show_default=False)],
+    out: Annotated[str, typer.Option(help="picture to write: .png")] = "preview.png",
+    images: Annotated[int, typer.Option(min=1, max=64, help="draw at most so many images, a row each")] = 4,
+    frame: Annotated[int | None, typer.Option(min=0, help="of multi-frame images, counted from 0")] = None,
+    volume: Annotated[bool, typer.Option("--volume", help="take everything under SRC as one volume")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Draw what each step of a preprocessing spec makes of some images."""
+    from medray.imaging.preprocess import PreprocessSpec
+    from medray.lifecycle.config import load_config
+    from medray.lifecycle.preview import preview as run
+
+    found = run(source, load_config(spec, PreprocessSpec), out, images, frame, volume=volume)
+    show(asdict(found), as_json, "Preview")
+    finish(sum(found.reasons.values()), found.reasons)
