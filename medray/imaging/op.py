@@ -31,6 +31,10 @@ MAX_PIXELS = 1 << 28
 """Of one image or volume that is processed: 16,384 x 16,384."""
 
 
+LARGEST = 3.4028234663852886e38
+"""Of float32."""
+
+
 class OpSpec(Spec):
     """Base of the specs of ops; the first paragraph of the docstring of each says what the op does."""
 
@@ -56,15 +60,13 @@ def float32(array: Any) -> Float32:
 
 def finite(array: Any) -> Float32:
     """The array as float32, cut to its range where a value lies beyond."""
-    bound = np.finfo(np.float32).max
-    return float32(np.clip(array, -bound, bound))
+    return float32(np.clip(array, -LARGEST, LARGEST))
 
 
 def unitless(image: Image, pixels: Float32) -> Image:
     """The image with pixels in other units, to which its VOI window and LUT do not apply."""
-    if image.header.voi_window is None and image.voi_lut is None:
-        return image.with_pixels(pixels)
-    return replace(image.with_pixels(pixels), header=replace(image.header, voi_window=None), voi_lut=None)
+    header = image.header if image.header.voi_window is None else replace(image.header, voi_window=None)
+    return replace(image, pixels=np.ascontiguousarray(pixels, np.float32), header=header, voi_lut=None)
 
 
 def flagged(image: Image, flag: str) -> Image:
@@ -147,15 +149,12 @@ def bordered(pixels: Float32, width: int) -> Float32:
     return float32(cv2.copyMakeBorder(pixels, width, width, width, width, cv2.BORDER_REPLICATE))
 
 
-LARGE = 1e36
-
-
 def valid_mean(image: Image, smooth: Callable[[Float32], Float32]) -> tuple[Float32, Float32 | None]:
     """A linear filter over the valid pixels alone, and their weight (normalised convolution: Knutsson, CVPR 1993).
 
     Where no valid pixel reaches, the plain filter stands.
     """
-    if image.pixels.max() > LARGE or image.pixels.min() < -LARGE:
+    if image.pixels.max() > LARGEST / 1024 or image.pixels.min() < -LARGEST / 1024:
         pixels, weight = valid_mean(image.with_pixels(float32(image.pixels / 1024)), smooth)
         return finite(pixels * np.float64(1024)), weight
     if image.valid is None:

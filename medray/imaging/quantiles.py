@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from medray.kernels import kernel
@@ -28,29 +27,30 @@ def quantiles(values: Float32, fractions: Sequence[float] | Float64) -> Float64:
         float64 (len(fractions),).
     """
     places = np.array(fractions, np.float64) * (values.size - 1)
-    low, high = cv2.minMaxLoc(values.reshape(1, -1))[:2]
+    low = values.min()
     upto = np.empty(BINS, np.int64)
-    if low.is_integer() and high - low < BINS and _histogram(values, np.float32(low), np.float32(1), True, upto):
-        neighbours: Float64 = _whole_numbers(upto, low, places)
+    if low.is_integer() and _histogram(values, low, np.float32(1), True, upto):
+        neighbours: Float64 = _whole_numbers(upto, float(low), places)
     else:
-        neighbours = _order_statistics(values, low, high - low, places, upto)
+        neighbours = _order_statistics(values, low, places, upto)
     found: Float64 = _interpolated(neighbours, places)
     return found
 
 
-def _order_statistics(values: Float32, low: float, span: float, places: Float64, upto: Int64) -> Float64:
+def _order_statistics(values: Float32, low: np.float32, places: Float64, upto: Int64) -> Float64:
     """The values at the whole ranks below and above each place, float64 (2 * places,), below and above by turns."""
     below = places.astype(np.int64)
     ranks = np.stack([below, np.minimum(below + 1, values.size - 1)], axis=1).ravel()
+    span = float(values.max()) - float(low)
     if values.size < BINS or not 1e-30 < span < 1e30:
         return np.asarray(np.sort(values)[ranks], np.float64)
     scale = np.float32(BINS / span)
-    _histogram(values, np.float32(low), scale, False, upto)
+    _histogram(values, low, scale, False, upto)
     bins = np.searchsorted(upto, ranks, side="right")
     wanted = np.zeros(BINS, bool)
     wanted[bins] = True
     counts = np.diff(upto, prepend=0)
-    members = np.sort(_members(values, np.float32(low), scale, wanted, int(counts[wanted].sum())))
+    members = np.sort(_members(values, low, scale, wanted, int(counts[wanted].sum())))
     return np.asarray(members[ranks - np.cumsum(np.where(wanted, 0, counts))[bins]], np.float64)
 
 
@@ -58,14 +58,14 @@ def _order_statistics(values: Float32, low: float, span: float, places: Float64,
 def _histogram(values: Float32, low: np.float32, scale: np.float32, whole: bool, upto: Int64) -> bool:
     """Fill ``upto`` with how many values lie in each bin or below; False where all should be ``low`` plus a bin and are not."""
     first, second, third, fourth = np.zeros((4, BINS), np.uint32)  # by turns: equal values in a row would wait for each other
-    one, top = np.uint32(1), np.int32(BINS - 1)
+    one, top = np.uint32(1), np.float32(BINS - 1)
     block = np.empty(BLOCK, np.uint16)
     blocks = values.size // BLOCK * BLOCK
     for start in range(0, blocks, BLOCK):
         part = values[start : start + BLOCK]
         odd = np.uint32(0)
         for i in range(BLOCK):
-            found = min(np.int32((part[i] - low) * scale), top)
+            found = np.int32(min((part[i] - low) * scale, top))
             block[i] = found
             odd |= np.uint32(np.float32(found) + low != part[i])
         if whole and odd:
@@ -76,7 +76,7 @@ def _histogram(values: Float32, low: np.float32, scale: np.float32, whole: bool,
             third[block[i + 2]] += one
             fourth[block[i + 3]] += one
     for i in range(blocks, values.size):
-        found = min(np.int32((values[i] - low) * scale), top)
+        found = np.int32(min((values[i] - low) * scale, top))
         if whole and np.float32(found) + low != values[i]:
             return False
         first[found] += one
@@ -102,11 +102,11 @@ def _whole_numbers(upto: Int64, low: float, places: Float64) -> Float64:
 @kernel
 def _members(values: Float32, low: np.float32, scale: np.float32, wanted: Bool, count: int) -> Float32:
     """The values, ``count`` of them, in the bins wanted."""
+    top, size = np.float32(BINS - 1), 0
     found = np.empty(count + 1, np.float32)
-    size = 0
     for i in range(values.size):
         found[size] = values[i]  # without a branch, which nobody could foresee
-        size += wanted[min(np.int32((values[i] - low) * scale), np.int32(BINS - 1))]
+        size += wanted[np.int32(min((values[i] - low) * scale, top))]
     return found[:count]
 
 

@@ -73,5 +73,5 @@ def _flow(centre: Float32, near: Float32, result: Float32, steepness: np.float32
         for i in range(centre.size):
             difference = near[i] - centre[i]
             relative = difference * steepness
-            conduction = np.float32(1) / (np.float32(1) + relative * relative)
+            conduction = np.reciprocal(np.float32(1) + relative * relative)
             result[i] += step * conduction * difference if conduction > 0 else np.float32(0)

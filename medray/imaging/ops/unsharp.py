@@ -7,9 +7,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from medray.imaging.op import OpSpec, finite, valid_mean
+from medray.imaging.op import LARGEST, OpSpec, valid_mean
 from medray.imaging.ops.gaussian import blurred
-from medray.types import Image
+from medray.kernels import kernel
+from medray.types import Float32, Image
 
 
 class Unsharp(OpSpec):
@@ -25,4 +26,15 @@ class Unsharp(OpSpec):
 def unsharp(image: Image, spec: Unsharp) -> Image:
     """The sharpened image, which may leave its range; invalid pixels are left out of the Gaussian's mean."""
     smooth, _ = valid_mean(image, lambda array: blurred(array, spec.sigma))
-    return image.with_pixels(finite(image.pixels + spec.amount * (image.pixels - smooth.astype(np.float64))))
+    result = np.empty(image.pixels.shape, np.float32)
+    _sharpen(np.ascontiguousarray(image.pixels).ravel(), smooth.ravel(), spec.amount, result.ravel())
+    return image.with_pixels(result)
+
+
+@kernel
+def _sharpen(pixels: Float32, smooth: Float32, amount: float, result: Float32) -> None:
+    """Values beyond the largest float32 are cut to it."""
+    for i in range(pixels.size):
+        value = pixels[i] + amount * (np.float64(pixels[i]) - smooth[i])
+        value = value if value < LARGEST else LARGEST
+        result[i] = value if value > -LARGEST else -LARGEST

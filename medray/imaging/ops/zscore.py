@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from medray.imaging.op import OpSpec, unitless, valid_pixels
+from medray.imaging.op import LARGEST, OpSpec, unitless, valid_pixels
 from medray.kernels import kernel
 from medray.types import Float32, Image
 
@@ -54,8 +54,7 @@ def _power_sum(values: Float32, centre: float, power: int) -> float:
 @kernel
 def _shift_and_scale(pixels: Float32, mean: float, factor: float, result: Float32) -> None:
     """Values beyond the largest float32, which only invalid pixels can reach, are cut to it."""
-    bound = 3.4028234663852886e38
     for i in range(pixels.size):
         value = (pixels[i] - mean) * factor
-        value = value if value < bound else bound
-        result[i] = value if value > -bound else -bound
+        value = value if value < LARGEST else LARGEST
+        result[i] = value if value > -LARGEST else -LARGEST
