@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -71,16 +72,11 @@ def statistics(value: Float64, count: Float64, shift: float) -> dict[str, float]
 
     Args:
         value: float64 (n,), ascending.
-        count: float64 (n,); how often each occurs.
+        count: float64 (n,); how often each occurs. Or (1,), for all of them.
         shift: added to the values for the energy.
     """
-    below = np.cumsum(count)
-    total = below[-1]
-    p10, p25, median, p75, p90 = (_percentile(value, below, share) for share in (0.1, 0.25, 0.5, 0.75, 0.9))
-    mean = value @ count / total
-    middle = count * ((value >= p10) & (value <= p90))
-    middle_mean = value @ middle / middle.sum()
-    deviation, second, third, fourth, energy, robust = _moments(value, count, middle, mean, middle_mean, shift)
+    p10, p25, median, p75, p90 = _percentiles(value, count, (0.1, 0.25, 0.5, 0.75, 0.9))
+    total, mean, deviation, second, third, fourth, energy, middle, robust = _moments(value, count, p10, p90, shift)
     variance = second / total if value[0] < value[-1] else 0.0
     spread = np.sqrt(variance) if variance > 0 else np.nan
     return {
@@ -95,7 +91,7 @@ def statistics(value: Float64, count: Float64, shift: float) -> dict[str, float]
         "Median": median,
         "Minimum": value[0],
         "Range": value[-1] - value[0],
-        "RobustMeanAbsoluteDeviation": robust / middle.sum(),
+        "RobustMeanAbsoluteDeviation": robust / middle if middle > 0 else np.nan,
         "RootMeanSquared": np.sqrt(energy / total),
         "Skewness": third / total / spread**3,
         "Variance": variance,
@@ -110,17 +106,22 @@ def distinct(region: Region) -> tuple[Float64, Float64]:
         if len(histogram):
             occurring = np.flatnonzero(histogram)
             return np.asarray(occurring + low, dtype=np.float64), histogram[occurring].astype(np.float64)
-    value = np.sort(region.values[region.mask])
-    return value, np.ones(len(value))
+    return np.sort(region.values[region.mask]), np.ones(1)
 
 
-def _percentile(value: Float64, below: Float64, share: float) -> float:
+def _percentiles(value: Float64, count: Float64, shares: Sequence[float]) -> list[float]:
     """Linear interpolation between order statistics, rounded as :func:`numpy.percentile` does."""
-    place = share * (below[-1] - 1)
+    below = np.cumsum(count)
+    last = (below[-1] if len(count) == len(value) else len(value)) - 1
+    place = np.array(shares) * last
     first = np.floor(place)
-    low, high = value[np.searchsorted(below, (first, min(first + 1, below[-1] - 1)), side="right")]
+    orders = np.array([first, np.minimum(first + 1, last)])
+    if len(count) == len(value):
+        orders = np.searchsorted(below, orders, side="right")
+    low, high = value[orders.astype(np.int64)]
     part = place - first
-    return float(high - (high - low) * (1 - part) if part >= 0.5 else low + (high - low) * part)
+    found = np.where(part >= 0.5, high - (high - low) * (1 - part), low + (high - low) * part)
+    return [float(percentile) for percentile in found]
 
 
 @kernel
@@ -137,18 +138,33 @@ def _histogram(values: Float64, mask: Bool, low: float, size: int) -> Int64:
 
 
 @kernel
-def _moments(value: Float64, count: Float64, middle: Float64, mean: float, middle_mean: float, shift: float) -> Float64:
-    """Sums over the values: |v - mean|, its square, (v - mean)³, its fourth power, (v + shift)², |v - middle mean|."""
-    found = np.zeros(6)
+def _moments(value: Float64, count: Float64, p10: float, p90: float, shift: float) -> Float64:
+    """How many values, their mean, and sums over them: |v - mean|, its square, (v - mean)³, its fourth power, (v + shift)²;
+    of those from p10 to p90 how many, and the sum of their |v - their mean|.
+    """
+    found = np.zeros(9)
+    step = np.uint64(len(count) > 1)
+    total, sum_, middle, middle_sum = 0.0, 0.0, 0.0, 0.0
     for n in range(len(value)):
+        weight = count[n * step]
+        within = weight if p10 <= value[n] <= p90 else 0.0
+        total += weight
+        sum_ += weight * value[n]
+        middle += within
+        middle_sum += within * value[n]
+    mean, middle_mean = sum_ / total, middle_sum / max(middle, 1.0)
+    for n in range(len(value)):
+        weight = count[n * step]
         away = value[n] - mean
         square = away * away
-        found[0] += count[n] * abs(away)
-        found[1] += count[n] * square
-        found[2] += count[n] * square * away
-        found[3] += count[n] * square * square
-        found[4] += count[n] * (value[n] + shift) ** 2
-        found[5] += middle[n] * abs(value[n] - middle_mean)
+        found[2] += weight * abs(away)
+        found[3] += weight * square
+        found[4] += weight * square * away
+        found[5] += weight * square * square
+        found[6] += weight * (value[n] + shift) ** 2
+        if p10 <= value[n] <= p90:
+            found[8] += weight * abs(value[n] - middle_mean)
+    found[0], found[1], found[7] = total, mean, middle
     return found
 
 

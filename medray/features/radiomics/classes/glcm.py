@@ -63,13 +63,13 @@ def extract(measured: Measured) -> Extracted:
     counts = glcm(levels.levels, levels.count, measured.offsets(measured.params.distances))
     counts = counts + counts.transpose(0, 2, 1)
     counts = counts[counts.any((1, 2))]
-    found = _statistics(counts)
+    found = statistics(counts)
     for values, matrix in zip(found, counts, strict=True):
         values[MCC] = maximal_correlation(matrix)
-    return texture(_mean_where_defined(found), levels)
+    return texture(mean_where_defined(found), levels)
 
 
-def _mean_where_defined(found: Float64) -> Float64:
+def mean_where_defined(found: Float64) -> Float64:
     """Mean of each column over the rows where it is no NaN; NaN where there is none."""
     defined_in = np.count_nonzero(~np.isnan(found), axis=0)
     return np.where(defined_in > 0, np.nansum(found, axis=0) / np.maximum(defined_in, 1), np.nan)
@@ -95,7 +95,7 @@ def maximal_correlation(counts: Int64) -> float:
 
 
 @kernel
-def _statistics(counts: Int64) -> Float64:
+def statistics(counts: Int64) -> Float64:
     """Every feature but MCC of symmetric matrices of counts (n, count, count), none empty: float64 (n, 24)."""
     found = np.zeros((len(counts), 24))
     count = counts.shape[1]

@@ -74,10 +74,15 @@ def cubes(mask: Bool, spacing_mm: tuple[float, float, float]) -> tuple[float, fl
 
 def diameter(mask: Bool, spacing_mm: Sequence[float]) -> float:
     """Largest distance of two points of the outline or surface, in a plane or a volume."""
+    return _largest_distance(outermost(mask), spacing_mm)
+
+
+def outermost(mask: Bool) -> Int64:
+    """Points of the outline or surface, with all corners of its convex hull: int64 (n, axes) in half pixels."""
     ends = _line_ends(mask)
     planes = [ends] if mask.ndim == 2 else _groups(ends, 0)
     hulls = [plane[cv2.convexHull(plane[:, -2:].astype(np.int32), returnPoints=False).ravel()] for plane in planes]
-    return _largest_distance(np.concatenate(hulls), spacing_mm)
+    return np.concatenate(hulls)
 
 
 def plane_diameters(mask: Bool, spacing_mm: Sequence[float]) -> tuple[float, float, float]:
