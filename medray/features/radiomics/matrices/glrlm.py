@@ -54,4 +54,4 @@ def _places(levels: UInt16, place: Int32, s: int, r: int, ds: int, dr: int, dc: 
         own, place_own = levels[s, r, first:end], place[s, r, first:end]
         last, place_last = levels[s - ds, r - dr, first - dc : end - dc], place[s - ds, r - dr, first - dc : end - dc]
         for c in range(len(own)):
-            place_own[c] = place_last[c] + np.int32(1) if last[c] == own[c] else np.int32(0)
+            place_own[c] = (place_last[c] + np.int32(1)) * np.int32(last[c] == own[c])

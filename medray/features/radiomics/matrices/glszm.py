@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medray.kernels import kernel
 from medray.types import Int32, Int64, UInt16
@@ -47,7 +48,7 @@ def glszm(levels: UInt16, count: int, *, in_plane: bool = False) -> tuple[Int64,
 
 @kernel
 def _merged(levels: UInt16, in_plane: bool) -> Any:
-    """Union-find of the pixels, row by row.
+    """Union-find of the pixels, row by row, almost without branches: the next free label is written at every pixel.
 
     Returns:
         labels: int32 (slices, rows, columns), provisional ones.
@@ -57,32 +58,24 @@ def _merged(levels: UInt16, in_plane: bool) -> Any:
     """
     slices, rows, columns = levels.shape
     labels = np.empty((slices, rows, columns), np.int32)
-    parents = np.empty(levels.size, np.int32)
-    sizes = np.zeros(levels.size, np.int32)
-    level = np.empty(levels.size, np.uint16)
-    count = 0
+    flat = labels.ravel()
+    parents, level = np.empty(levels.size + 1, np.int32), np.empty(levels.size + 1, np.uint16)
+    sizes = np.zeros(levels.size + 1, np.int32)
+    equal = np.empty(columns, np.uint8)
+    nearest = _nearest(columns)
+    count, place = 0, 0
     for s in range(slices):
         for r in range(rows):
+            _mark_equal(levels, s, r, equal)
             for c in range(columns):
-                own = levels[s, r, c]
-                label = -1
-                if r > 0 and levels[s, r - 1, c] == own:
-                    label = labels[s, r - 1, c]
-                else:
-                    if c > 0 and levels[s, r, c - 1] == own:
-                        label = labels[s, r, c - 1]
-                    elif r > 0 and c > 0 and levels[s, r - 1, c - 1] == own:
-                        label = labels[s, r - 1, c - 1]
-                    if r > 0 and c + 1 < columns and levels[s, r - 1, c + 1] == own:
-                        other = labels[s, r - 1, c + 1]
-                        label = other if label < 0 else _joined(parents, label, other)
-                if label < 0:
-                    label = count
-                    parents[label] = label
-                    level[label] = own
-                    count += 1
-                labels[s, r, c] = label
+                flat[place], parents[count], level[count] = count, count, levels[s, r, c]
+                label = flat[np.uint32(place + nearest[equal[c]])]
+                count += equal[c] == 0
+                if (equal[c] & 9) == 8 and equal[c] & 6:
+                    label = np.int32(_joined(parents, label, flat[place - columns + 1]))
+                flat[place] = label
                 sizes[label] += 1
+                place += 1
             if s > 0 and not in_plane:
                 _join_slice(levels, labels, parents, s, r)
     for label in range(count):
@@ -92,6 +85,44 @@ def _merged(levels: UInt16, in_plane: bool) -> Any:
             sizes[root] += sizes[label]
             sizes[label] = 0
     return labels, parents[:count], sizes[:count], level[:count]
+
+
+@kernel
+def _mark_equal(levels: UInt16, s: int, r: int, equal: NDArray[np.uint8]) -> None:
+    """Which neighbours of each pixel of a row have its level: 1 above, 2 on the left, 4 above on the left, 8 on the right."""
+    row = levels[s, r]
+    equal[:] = 0
+    _mark(row[1:], row[:-1], equal[1:], 1)
+    if r > 0:
+        above = levels[s, r - 1]
+        _mark(row, above, equal, 0)
+        _mark(row[1:], above[:-1], equal[1:], 2)
+        _mark(row[:-1], above[1:], equal[:-1], 3)
+
+
+@kernel
+def _mark(own: UInt16, other: UInt16, equal: NDArray[np.uint8], bit: int) -> None:
+    for c in range(len(own)):
+        equal[c] |= np.uint8(own[c] == other[c]) << np.uint8(bit)
+
+
+@kernel
+def _nearest(columns: int) -> Int64:
+    """Where to look for the label of a pixel, by the neighbours that have its level, int64 (16,); 0 for the pixel itself.
+
+    The pixel above touches the other three, so that where it is equal all of them have one label already.
+    """
+    step = np.zeros(16, np.int64)
+    for equal in range(16):
+        if equal & 1:
+            step[equal] = -columns
+        elif equal & 2:
+            step[equal] = -1
+        elif equal & 4:
+            step[equal] = -columns - 1
+        elif equal & 8:
+            step[equal] = -columns + 1
+    return step
 
 
 @kernel
