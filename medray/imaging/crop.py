@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-import cv2
 import numpy as np
 from pydantic import Field
 
@@ -15,7 +14,8 @@ from medray.imaging.op import OpSpec, Shape
 from medray.imaging.place import cut
 from medray.types import Bool, Float32, Image
 
-_LEVELS = 255
+LEVELS = 1024
+TOLERANCE = 0.5  # levels
 
 
 class RegionCrop(OpSpec):
@@ -63,8 +63,10 @@ def above(image: Image, threshold: float) -> Bool:
     return bright
 
 
-def otsu(values: Float32) -> float:
-    """The threshold that best parts values in two classes (Otsu, IEEE SMC 9:62, 1979), over 256 levels of their range.
+def li(values: Float32) -> float:
+    """The threshold of least cross-entropy (Li and Tam, Pattern Recognition Letters 19:771, 1998), over 1,024 levels.
+
+    It parts a dark background from what is brighter also where the brighter part spreads widely.
 
     Args:
         values: float32 (n,), at least one.
@@ -72,7 +74,14 @@ def otsu(values: Float32) -> float:
     low, high = float(values.min()), float(values.max())
     if high <= low:
         return high
-    step = (high - low) / _LEVELS
-    levels = np.rint((values - np.float32(low)) / np.float32(step)).astype(np.uint8)
-    level, _ = cv2.threshold(levels.reshape(-1, 1), 0, _LEVELS, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    return low + (float(level) + 0.5) * step
+    step = (high - low) / (LEVELS - 1)
+    counts = np.bincount(np.rint(np.subtract(values, low, dtype=np.float64) / step).astype(np.intp), minlength=LEVELS)
+    numbers, sums = np.cumsum(counts), np.cumsum(counts * np.arange(LEVELS))
+    threshold, last = sums[-1] / numbers[-1], -1.0
+    while abs(threshold - last) > TOLERANCE:
+        at = int(threshold)
+        dark, bright = sums[at] / numbers[at], (sums[-1] - sums[at]) / (numbers[-1] - numbers[at])
+        if dark == 0:
+            break
+        last, threshold = threshold, (bright - dark) / np.log(bright / dark)
+    return low + float(threshold) * step

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 from numpy.typing import NDArray
 
 from medray.errors import InputError
@@ -24,7 +25,8 @@ _INK, _ALARM, _MASK = "#1b2a33", "#a83232", (60, 170, 90)
 _INVALID = (200, 60, 60)
 _TINT = 0.45
 _LONGEST_SIDE = 512
-_WIDTH, _COLUMN_IN, _ROW_IN, _LINE_IN = 30, 2.5, 2.5, 0.16
+_WIDTH, _COLUMN_IN, _LINE_IN, _GAP_IN, _LEFT_IN = 32, 2.4, 0.155, 0.15, 0.35
+_LEGEND = "Shown from the 1st to the 99th percentile, of a volume the middle slice. Red: not valid. Green: region of interest."
 _STYLE: Any = {"font.size": 8, "text.parse_math": False, "text.color": _INK, "axes.edgecolor": "#c3ccd1", "axes.linewidth": 0.5}
 
 
@@ -50,45 +52,62 @@ def contact_sheet(steps: Sequence[tuple[str, str]], rows: Sequence[Row]) -> byte
         steps: name and parameters of each.
         rows: the inputs.
     """
-    columns = [("input", ""), *steps]
-    headings = [_wrapped(parameters) for _, parameters in columns]
-    heads = _LINE_IN * (2 + max(text.count("\n") for text in headings))
-    size = (_COLUMN_IN * len(columns) + 0.4, heads + (_ROW_IN + 5 * _LINE_IN) * len(rows) + 0.4)
+    headings = [f"{name}\n{_wrapped(parameters)}".rstrip() for name, parameters in [("input", ""), *steps]]
+    heights = [_lines(headings) + _GAP_IN, *(part for row in rows for part in _heights(row)), 2 * _LINE_IN]
+    width, height = _COLUMN_IN * len(headings) + _LEFT_IN, sum(heights)
     with rc_context(_STYLE):
-        figure = Figure(figsize=size, layout="constrained", dpi=100)
-        grid = figure.subplots(len(rows), len(columns), squeeze=False)
-        for axes, (name, _), heading in zip(grid[0], columns, headings, strict=True):
-            axes.set_title(f"{name}\n{heading}".rstrip(), fontsize=8, loc="left", color=_INK)
-        for line, row in zip(grid, rows, strict=True):
-            line[0].set_ylabel(row.label, fontsize=9, color=_INK)
-            for axes in line[len(row.images) + (row.error is not None) :]:
-                axes.set_axis_off()
-            for axes in line:
-                axes.set(xticks=[], yticks=[], anchor="NW")
-            for axes, image in zip(line, row.images, strict=False):
-                _draw(axes, image)
-            if row.error is not None:
-                _say(line[min(len(row.images), len(steps))], row.error)
-        figure.supxlabel(
-            "shown from the 1st to the 99th percentile; a volume by its middle slice; red: not valid; green: region of interest",
-            fontsize=8,
-        )
+        figure = Figure(figsize=(width, height), dpi=100)
+        grid = figure.add_gridspec(len(heights), len(headings), height_ratios=heights)
+        grid.update(left=_LEFT_IN / width, right=1, bottom=0, top=1, wspace=0.04, hspace=0)
+        for column, heading in enumerate(headings):
+            _write(figure.add_subplot(grid[0, column]), heading, bottom=True)
+        for number, row in enumerate(rows):
+            _draw_row(figure, grid, 1 + 2 * number, row)
+        _write(figure.add_subplot(grid[-1, :]), _LEGEND)
         picture = io.BytesIO()
         figure.savefig(picture, format="png", metadata={"Software": None})
     return picture.getvalue()
 
 
-def _draw(axes: Axes, image: Image) -> None:
+def _heights(row: Row) -> tuple[float, float]:
+    """Of the images and of their captions, in inches."""
+    tallest = max((_aspect(image) for image in row.images), default=0.0)
+    images = _COLUMN_IN * min(max(tallest, 0.5), 1.0)
+    return images, _lines(["\n".join(_caption(image)) for image in row.images]) + _GAP_IN
+
+
+def _lines(texts: Sequence[str]) -> float:
+    return _LINE_IN * (1 + max((text.count("\n") for text in texts), default=0))
+
+
+def _aspect(image: Image) -> float:
+    """Height over width as it lies in the patient."""
     rows, columns = image.header.spacing_mm or (1.0, 1.0)
-    axes.imshow(_tinted(image), aspect=rows / columns, interpolation="nearest")
-    axes.set_xlabel("\n".join(_caption(image)), fontsize=7, loc="left", color=_INK)
+    return float(image.pixels.shape[-2] * rows / (image.pixels.shape[-1] * columns))
+
+
+def _draw_row(figure: Figure, grid: GridSpec, line: int, row: Row) -> None:
+    for column, image in enumerate(row.images):
+        axes = figure.add_subplot(grid[line, column], xticks=[], yticks=[], anchor="SW")
+        pixels = _tinted(image)
+        axes.imshow(pixels, aspect=_aspect(image) * pixels.shape[1] / pixels.shape[0], interpolation="auto")
+        if column == 0:
+            axes.set_ylabel(row.label, fontsize=9)
+        _write(figure.add_subplot(grid[line + 1, column]), "\n".join(_caption(image)))
+    if row.error is not None:
+        _say(figure.add_subplot(grid[line, min(len(row.images), grid.ncols - 1)], xticks=[], yticks=[]), row.error)
+
+
+def _write(axes: Axes, text: str, *, bottom: bool = False) -> None:
+    axes.set_axis_off()
+    at, side = (0, "bottom") if bottom else (1, "top")
+    axes.annotate(text, (0, at), (0, 8 * (0.5 - at)), "axes fraction", "offset points", va=side)
 
 
 def _say(axes: Axes, error: InputError) -> None:
     """The code in the place of the image."""
-    axes.text(
-        0.04, 0.95, f"{error.code}\n\n{_wrapped(error.message)}", va="top", fontsize=8, color=_ALARM, transform=axes.transAxes
-    )
+    text = f"{error.code}\n\n{_wrapped(error.message)}"
+    axes.text(0.04, 0.95, text, va="top", color=_ALARM, transform=axes.transAxes)
 
 
 def _caption(image: Image) -> list[str]:

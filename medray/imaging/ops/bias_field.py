@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from medray.errors import ConfigError, Excluded
-from medray.imaging.crop import above, otsu
+from medray.imaging.crop import above, li
 from medray.imaging.op import OpSpec, finite, float32, valid_pixels
 from medray.types import Bool, Float32, Image
 
@@ -17,7 +17,7 @@ SMALLEST = 8
 
 
 class BiasField(OpSpec):
-    """Divide MR by its smooth bias field (N4), which is estimated on a shrunk image from the pixels above Otsu's threshold.
+    """Divide MR by its smooth bias field (N4), which is estimated on a shrunk image from the pixels above Li's threshold.
 
     The mean of those pixels stays. Needs SimpleITK (``pip install 'medray[mr]'``). An axis that would have fewer than 8 pixels is
     shrunk less; an image with fewer is excluded as IMAGE_TOO_SMALL; one without pixels above zero and the threshold (a constant
@@ -41,7 +41,7 @@ def bias_field(image: Image, spec: BiasField) -> Image:
     """
     if min(image.pixels.shape) < SMALLEST:
         raise Excluded("IMAGE_TOO_SMALL", f"{' x '.join(map(str, image.pixels.shape))} pixels show no bias field")
-    tissue = above(image, max(otsu(valid_pixels(image)), 0.0))
+    tissue = above(image, max(li(valid_pixels(image)), 0.0))
     if not tissue.any():
         return image
     flat = image.pixels / np.exp(np.clip(_log_field(image, tissue, spec), -80, 80, dtype=np.float64))

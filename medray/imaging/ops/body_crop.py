@@ -10,7 +10,7 @@ from pydantic import Field
 
 from medray.errors import Excluded
 from medray.imaging.components import components, filled
-from medray.imaging.crop import RegionCrop, above, cropped, otsu
+from medray.imaging.crop import RegionCrop, above, cropped, li
 from medray.imaging.op import valid_pixels
 from medray.types import Bool, Image
 
@@ -18,16 +18,14 @@ from medray.types import Bool, Image
 class BodyCrop(RegionCrop):
     """Crop to the body: the largest component brighter than the air around it, with its cavities filled slice by slice.
 
-    An opening first parts the body from a table or a label that touches it. For CT a threshold of -300 HU is apt; Otsu's is for
-    MR and radiographs. Excluded as REGION_NOT_FOUND where nothing is brighter than the threshold.
+    An opening first parts the body from a table or a label that touches it. For CT a threshold of -300 HU is apt; Li's, of
+    least cross-entropy, is for MR and radiographs. Excluded as REGION_NOT_FOUND where nothing is brighter than the threshold.
     """
 
-    source: ClassVar[str] = "Otsu 1979, IEEE SMC 9:62"
+    source: ClassVar[str] = "Li and Tam 1998, Pattern Recognition Letters 19:771 (threshold)"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
     op: Literal["body_crop"] = "body_crop"
-    threshold: float | None = Field(
-        None, description="in the units of the pixels, for example -300 HU; null for Otsu's threshold"
-    )
+    threshold: float | None = Field(None, description="in the units of the pixels, for example -300 HU; null for Li's threshold")
     opening: int = Field(2, ge=0, le=100, description="radius of the opening in pixels; 0 for none")
 
 
@@ -38,7 +36,7 @@ def body_crop(image: Image, spec: BodyCrop) -> Image:
         Excluded: REGION_NOT_FOUND; Quarantined: IMAGE_NO_VALID_PIXELS.
     """
     values = valid_pixels(image)
-    bright = above(image, otsu(values) if spec.threshold is None else spec.threshold)
+    bright = above(image, li(values) if spec.threshold is None else spec.threshold)
     found = components(_opened(bright, spec.opening))
     if not len(found):
         raise Excluded("REGION_NOT_FOUND", "body_crop: nothing is brighter than the air around it")

@@ -24,15 +24,15 @@ class TextMask(OpSpec):
 
     Found are bright, thin and small components whose sides fall off within two columns, as drawn strokes do and echoes, which are
     blurred sideways, do not. Not found is text that is grey, dark, thicker than 4 or lower than 5 pixels, that touches brighter
-    tissue, or that was smoothed; dotted lines between calipers; body
-    marks, scales and colour bars. It is no de-identification.
+    tissue, or that was smoothed; dotted lines between calipers; body marks, scales and colour
+    bars. Taken for text are Doppler colours with hard edges too. It is no de-identification.
     """
 
     source: ClassVar[str] = (
         "Meyer 1979, J. Histochem. Cytochem. 27:128 (top hat); Telea 2004, J. Graphics Tools 9:23 (inpainting)"
     )
     op: Literal["text_mask"] = "text_mask"
-    level: float = Field(0.8, gt=0, lt=1, description="part of the range of the valid pixels; brighter is text")
+    level: float = Field(0.7, gt=0, lt=1, description="part of the range of the valid pixels; brighter is text")
     contrast: float = Field(0.4, gt=0, lt=1, description="part of the range by which text is brighter than what is around it")
     sharpness: float = Field(0.2, gt=0, lt=1, description="part of the range by which the sides of strokes fall off, on average")
     lowest: int = Field(5, ge=2, le=1000, description="smallest height of a letter in pixels")

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from placed import placed, same_place
 from pydicom.data import get_testdata_file
-from skimage.filters import threshold_otsu
+from skimage.filters import threshold_li
 
 from medray.data.dicom import decode
 from medray.errors import Excluded
-from medray.imaging.crop import otsu
+from medray.imaging.crop import li
 from medray.imaging.table import BodyCrop, body_crop
 
 Y, X = np.mgrid[:120, :160]
@@ -53,11 +53,11 @@ def test_the_body_keeps_its_place() -> None:
     same_place(image, body_crop(image, BodyCrop(opening=0)))
 
 
-def test_otsus_threshold_is_that_of_scikit_image() -> None:
-    for name in ("CT_small.dcm", "MR_small.dcm"):
+def test_lis_threshold_is_that_of_scikit_image() -> None:
+    for name in ("CT_small.dcm", "MR_small.dcm", "examples_overlay.dcm"):
         values = decode(get_testdata_file(name)).pixels.ravel()
-        step = float(values.max() - values.min()) / 255
-        assert otsu(values) == pytest.approx(threshold_otsu(values), abs=1.5 * step)
+        step = float(values.max() - values.min()) / 1023
+        assert li(values) == pytest.approx(threshold_li(values), abs=1.5 * step)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (30, 20), (2, 9, 9)])
