@@ -117,11 +117,19 @@ class Bundle:
         Raises:
             Excluded: MODEL_SCOPE, the image is of a modality that the model was not trained on.
         """
+        self.check_scope(image)
+        probabilities: Float64 = self.model.predict_proba(self.manifest.input.apply(image)[None])
+        return float(probabilities[0, POSITIVE])
+
+    def check_scope(self, image: Image) -> None:
+        """Nothing for an image of a modality that the model was trained on, or that says none.
+
+        Raises:
+            Excluded: MODEL_SCOPE.
+        """
         scope = self.manifest.modalities
         if scope and image.header.modality and image.header.modality not in scope:
             raise Excluded("MODEL_SCOPE", f"modality {image.header.modality}; the model knows {', '.join(scope)}")
-        probabilities: Float64 = self.model.predict_proba(self.manifest.input.apply(image)[None])
-        return float(probabilities[0, POSITIVE])
 
     def predict(self, items: Sequence[Input]) -> list[Prediction]:
         """Score DICOM files (bytes, paths, URIs), arrays (2-D, in the units of the modality LUT) or decoded images, in order.

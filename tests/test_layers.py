@@ -23,6 +23,7 @@ RANK = {
     "bootstrap": 5,
     "metrics": 6,
     "bundle": 7,
+    "embedding": 8,
     "registry": 8,
     "distributed": 9,
     "report": 10,

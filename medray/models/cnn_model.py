@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from medray.errors import BundleError, ModelError
+from medray.models.activations import BATCH, activations, last_layers, padded_batches
 from medray.models.cnn import CnnParams
 from medray.models.cnn_network import CnnNetwork, as_batch, build_network, torch_threads
 from medray.spec import canonical_json
@@ -22,7 +23,6 @@ from medray.types import Float32, Float64
 
 _WEIGHTS = "cnn.safetensors"
 _CONFIG = "cnn.json"
-_BATCH = {"cpu": 8, "cuda": 64}
 
 
 class CnnModel:
@@ -34,6 +34,7 @@ class CnnModel:
         self._network = build_network(params)
         self._network.load_state_dict(weights)
         self._network.eval()
+        self.embedding_size = sum(layer.in_features for layer in last_layers(self._network).values())
 
     def predict_proba(self, x: Float32) -> Float64:
         """Probability of each class, float64 (n, 2), for float32 (n, rows, columns) images.
@@ -41,7 +42,15 @@ class CnnModel:
         A row is bitwise the same in every batch. Raises ModelError MODEL_INPUT_SHAPE for images of another size.
         """
         self._check(x.shape[1:])
-        return probabilities(self._network, x)
+        return probabilities(self._network.to("cpu"), x)
+
+    def embed(self, x: Float32, device: str = "cpu") -> Float64:
+        """The activations before the last layer, float64 (n, members · features), member by member.
+
+        Takes what :meth:`predict_proba` takes. A row is bitwise the same in every batch on one device.
+        """
+        self._check(x.shape[1:])
+        return activations(self._network.to(device), x)
 
     def saliency(self, x: Float32) -> Float32:
         """Where the network sees the positive class: float32 (rows, columns) in [0, 1], mean over the members.
@@ -51,7 +60,7 @@ class CnnModel:
         """
         self._check(x.shape)
         with torch_threads(1):
-            prepared = self._network.prepare(as_batch(x[None], torch.device("cpu")))
+            prepared = self._network.to("cpu").prepare(as_batch(x[None], torch.device("cpu")))
             maps = [_grad_cam(member, self._network.cam_layer, prepared) for member in self._network.members]
         mean = np.mean(maps, axis=0, dtype=np.float64)
         return np.asarray(mean / max(mean.max(), 1e-12), dtype=np.float32).clip(0, 1)
@@ -84,19 +93,17 @@ def probabilities(network: CnnNetwork, x: Float32) -> Float64:
     Images pass in padded batches of one size and on one thread, because kernels are chosen by the batch size and by the
     number of threads, and differ in the last bits.
     """
-    size = _BATCH[next(network.parameters()).device.type]
+    size = BATCH[next(network.parameters()).device.type]
     network.eval()
     with torch_threads(1):
-        batches = [_batch_probabilities(network, x[start : start + size], size) for start in range(0, len(x), size)]
+        batches = [_batch_probabilities(network, batch)[:count] for batch, count in padded_batches(x, size)]
     return np.concatenate(batches) if batches else np.empty((0, 2), dtype=np.float64)
 
 
 @torch.inference_mode()
-def _batch_probabilities(network: CnnNetwork, x: Float32, size: int) -> Float64:
-    padded = np.zeros((size, *x.shape[1:]), dtype=np.float32)
-    padded[: len(x)] = x
-    logits = network(as_batch(padded, next(network.parameters()).device))
-    return np.asarray(logits.double().softmax(dim=2).mean(dim=1).cpu().numpy()[: len(x)], dtype=np.float64)
+def _batch_probabilities(network: CnnNetwork, x: Float32) -> Float64:
+    logits = network(as_batch(x, next(network.parameters()).device))
+    return np.asarray(logits.double().softmax(dim=2).mean(dim=1).cpu().numpy(), dtype=np.float64)
 
 
 def _grad_cam(member: nn.Module, layer: str, prepared: Tensor) -> Float64:

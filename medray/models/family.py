@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from medray.spec import Spec
 from medray.types import Float32, Float64, Int64
@@ -79,6 +79,23 @@ class Model(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write the model's files (no pickle) into an existing empty folder."""
+        ...
+
+
+@runtime_checkable
+class EmbeddingModel(Protocol):
+    """A model whose network also gives the activations before its last layer.
+
+    Attributes:
+        shape: rows and columns of the images.
+        embedding_size: activations of an image.
+    """
+
+    shape: tuple[int, int]
+    embedding_size: int
+
+    def embed(self, x: Float32, device: str = "cpu") -> Float64:
+        """float64 (n, embedding_size) for float32 (n, rows, columns); rows do not depend on their neighbours in the batch."""
         ...
 
 

@@ -1,0 +1,67 @@
+"""What a network knows before its last layer says what it thinks. Imports torch: import this file lazily."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from medray.models.cnn_network import as_batch, torch_threads
+from medray.types import Float32, Float64
+
+BATCH = {"cpu": 8, "cuda": 64}
+"""Images that pass at once, by the kind of device."""
+
+
+def padded_batches(x: Float32, size: int) -> Iterator[tuple[Float32, int]]:
+    """The images in batches of one size, the last filled up with zeros, and how many of each are images.
+
+    Kernels are chosen by the batch size, and differ in the last bits.
+    """
+    for start in range(0, len(x), size):
+        part = x[start : start + size]
+        padded = np.zeros((size, *x.shape[1:]), dtype=np.float32)
+        padded[: len(part)] = part
+        yield padded, len(part)
+
+
+def last_layers(network: nn.Module) -> dict[str, nn.Linear]:
+    """The fully connected layers by name: the last layer of each network in it."""
+    return {name: module for name, module in network.named_modules() if isinstance(module, nn.Linear)}
+
+
+def activations(network: nn.Module, x: Float32) -> Float64:
+    """What goes into the last layer, of several networks side by side one after the other.
+
+    A row is bitwise the same in every batch on one device: batches have one size, the CPU uses one thread, and CUDA its
+    deterministic kernels in full float32.
+
+    Args:
+        network: in evaluation mode; takes float32 (n, 1, rows, columns).
+        x: float32 (n, rows, columns).
+
+    Returns:
+        float64 (n, features).
+    """
+    device = next(network.parameters()).device
+    layers = last_layers(network).values()
+    empty = np.empty((0, sum(layer.in_features for layer in layers)))
+    with torch_threads(1), torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        batches = [
+            _inputs(network, layers, as_batch(part, device))[:count] for part, count in padded_batches(x, BATCH[device.type])
+        ]
+    return np.concatenate([empty, *batches])
+
+
+def _inputs(network: nn.Module, layers: Any, batch: Tensor) -> Float64:
+    """One forward pass; what each layer was given, float64 (n, features)."""
+    seen: list[Tensor] = []
+    with ExitStack() as hooks:
+        for layer in layers:
+            hooks.callback(layer.register_forward_pre_hook(lambda _, given: seen.append(given[0])).remove)
+        network(batch)
+    return np.asarray(torch.cat(seen, dim=1).double().cpu().numpy(), dtype=np.float64)
