@@ -13,11 +13,12 @@ from medray.imaging.components import at_border, components
 from medray.imaging.crop import above
 from medray.imaging.op import OpSpec, Shape, valid_pixels
 from medray.imaging.place import cut
+from medray.imaging.quantiles import quantiles
 from medray.types import Bool, Float32, Image
 
 Corners = Float32
-PERCENTILES = (0.5, 99.5)
-"""Of the valid pixels: the range in which levels are measured, so that a burned-in label does not set it."""
+RANGE = (0.005, 0.995)
+"""Quantiles of the valid pixels: the range in which levels are measured, so that a burned-in label does not set it."""
 WHOLE = 0.99
 """Part of the image from which the area counts as the whole image."""
 
@@ -50,7 +51,7 @@ def collimator(image: Image, spec: Collimator) -> Image:
     Raises:
         Quarantined: IMAGE_NO_VALID_PIXELS.
     """
-    low, high = np.percentile(valid_pixels(image), PERCENTILES)
+    low, high = quantiles(valid_pixels(image), RANGE).tolist()
     level = spec.level * (high - low)
     if level == 0:
         return image
