@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -62,10 +62,11 @@ class Reporter:
 
 @contextmanager
 def reporting() -> Iterator[Reporter]:
-    """A reporter for the length of a command."""
+    """A reporter for the length of a command; what Ray prints of workers that died goes to stderr as well."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Reporter(None)
+        with redirect_stdout(sys.stderr):
+            yield Reporter(None)
         return
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -74,5 +75,5 @@ def reporting() -> Iterator[Reporter]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as bars:
+    with redirect_stdout(sys.stderr), Progress(*columns, console=console) as bars:
         yield Reporter(bars)

@@ -189,7 +189,8 @@ def read_many(
         except StoreError as error:
             return error
 
-    items = list(zip(uris, ranges or [None] * len(uris), etags or [None] * len(uris), strict=True))
+    nothing: list[None] = [None] * len(uris)
+    items = list(zip(uris, ranges or nothing, etags or nothing, strict=True))
     found: list[bytes | StoreError] = []
     started = time.monotonic()
     while getter is local.get and len(found) < len(items) and time.monotonic() - started < AT_ONCE_S * (len(found) + 1):

@@ -1,0 +1,159 @@
+"""Masks: the table that names them, and SEG and PNG against pydicom and imagecodecs."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pydicom
+import pytest
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.pixels import pack_bits
+from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage, generate_uid
+
+from medray.data.dicom import decode
+from medray.data.masks import decode_mask, read_masks
+from medray.errors import LabelError, Quarantined
+from medray.types import Bool, Header, Image
+
+ROWS, COLUMNS = 7, 9  # frames do not end with a byte
+
+
+def image(sop_uid: str = "1.2.3", rows: int = ROWS, columns: int = COLUMNS) -> Image:
+    return Image(np.zeros((rows, columns), np.float32), header=Header(sop_uid=sop_uid))
+
+
+def frames(count: int, seed: int = 0) -> Bool:
+    return np.random.default_rng(seed).random((count, ROWS, COLUMNS)) < 0.3
+
+
+def segmentation(planes: Bool, references: list[str] | None = None, kind: str = "BINARY") -> bytes:
+    """A SEG object of some frames, each of which may refer to an image."""
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    found = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
+    found.SOPClassUID = meta.MediaStorageSOPClassUID = SegmentationStorage
+    found.SOPInstanceUID = meta.MediaStorageSOPInstanceUID = generate_uid()
+    found.StudyInstanceUID, found.SeriesInstanceUID, found.Modality = generate_uid(), generate_uid(), "SEG"
+    found.NumberOfFrames, found.Rows, found.Columns = planes.shape
+    found.SamplesPerPixel, found.PhotometricInterpretation, found.PixelRepresentation = 1, "MONOCHROME2", 0
+    found.SegmentationType = kind
+    if kind == "BINARY":
+        found.BitsAllocated, found.BitsStored, found.HighBit = 1, 1, 0
+        found.PixelData = pack_bits(planes.astype(np.uint8))
+    else:
+        found.BitsAllocated, found.BitsStored, found.HighBit = 8, 8, 7
+        found.PixelData = (planes * np.uint8(255)).tobytes() + bytes(planes.size % 2)
+    found["PixelData"].VR = "OB"
+    if references is not None:
+        found.PerFrameFunctionalGroupsSequence = [groups(uid) for uid in references]
+    buffer = io.BytesIO()
+    found.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def groups(sop_uid: str) -> Dataset:
+    source, derivation, item = Dataset(), Dataset(), Dataset()
+    source.ReferencedSOPInstanceUID = sop_uid
+    derivation.SourceImageSequence = [source]
+    item.DerivationImageSequence = [derivation]
+    return item
+
+
+def png(values: NDArray[np.uint8]) -> bytes:
+    return bytes(imagecodecs.png_encode(values))
+
+
+def test_every_mask_of_busi_is_what_pydicom_reads(busi: Path) -> None:
+    masks = read_masks(str(busi / "labels.csv")).to_pylist()
+    assert len(masks) == len(list((busi / "masks").iterdir()))
+    for row in masks[:40]:
+        expected = pydicom.dcmread(row["mask"]).pixel_array
+        found = decode_mask(Path(row["mask"]).read_bytes(), decode(busi / "images" / f"{row['sop_uid']}.dcm"))
+        assert np.array_equal(found, expected.reshape(-1, *found.shape).any(0))
+        assert found.any()
+
+
+def test_frames_of_a_segmentation_are_united() -> None:
+    planes = frames(3)
+    data = segmentation(planes)
+    assert np.array_equal(pydicom.dcmread(io.BytesIO(data)).pixel_array > 0, planes)
+    assert np.array_equal(decode_mask(data, image()), planes.any(0))
+
+
+def test_only_the_frames_of_the_image_count() -> None:
+    planes = frames(3)
+    data = segmentation(planes, ["1.2.3", "1.2.4", "1.2.3"])
+    assert np.array_equal(decode_mask(data, image("1.2.3")), planes[0] | planes[2])
+    assert np.array_equal(decode_mask(data, image("1.2.4")), planes[1])
+    assert not decode_mask(data, image("1.2.5")).any(), "a plane without the segment has no frame"
+
+
+def test_png_masks() -> None:
+    marked = frames(1)[0]
+    for values in (marked * np.uint8(255), marked.astype(np.uint8), np.dstack([marked * np.uint8(9)] * 3)):
+        assert np.array_equal(decode_mask(png(values), image()), marked)
+    opaque = np.full(marked.shape, 255, np.uint8)
+    assert np.array_equal(decode_mask(png(np.dstack([marked * np.uint8(9)] * 3 + [opaque])), image()), marked)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (segmentation(frames(1)), "MASK_SIZE"),
+        (png(np.zeros((ROWS, COLUMNS), np.uint8)), "MASK_SIZE"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 4, "MASK_SIZE"),
+    ],
+)
+def test_a_mask_of_another_size_is_refused(data: bytes, code: str) -> None:
+    with pytest.raises(Quarantined) as caught:
+        decode_mask(data, image(rows=ROWS + 1))
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"not a mask",
+        segmentation(frames(1))[:-4],
+        segmentation(frames(1))[:400],
+        segmentation(frames(1), kind="FRACTIONAL"),
+        png(np.zeros((ROWS, COLUMNS), np.uint8))[:-30],
+    ],
+)
+def test_an_unreadable_mask_is_quarantined(data: bytes) -> None:
+    with pytest.raises(Quarantined) as caught:
+        decode_mask(data, image())
+    assert caught.value.code == "MASK_UNREADABLE"
+
+
+def test_an_image_is_no_mask(archive: Path) -> None:
+    data = next((archive / "images").rglob("*.dcm")).read_bytes()
+    with pytest.raises(Quarantined, match="neither a DICOM segmentation nor a PNG"):
+        decode_mask(data, decode(data))
+
+
+def test_places_of_masks_are_relative_to_their_table(tmp_path: Path) -> None:
+    (tmp_path / "masks.csv").write_text("SOPInstanceUID,mask\n1,a/b.png\n2,s3://x/c.png\n3,/d.png\n4,\n1,a/b.png\n")
+    masks = read_masks(str(tmp_path / "masks.csv"))
+    assert masks.to_pydict() == {"sop_uid": ["1", "2", "3"], "mask": [f"{tmp_path}/a/b.png", "s3://x/c.png", "/d.png"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("SOPInstanceUID,mask\n1,a.png\n1,b.png\n", "MASKS_CONFLICT"),
+        ("SOPInstanceUID,finding\n1,a.png\n", "MASKS_COLUMNS"),
+        ("StudyInstanceUID,mask\n1,a.png\n", "MASKS_COLUMNS"),
+        ("mask\na.png\n", "LABELS_NO_KEY"),
+    ],
+)
+def test_a_table_that_names_no_masks_is_refused(tmp_path: Path, text: str, code: str) -> None:
+    (tmp_path / "masks.csv").write_text(text)
+    with pytest.raises(LabelError) as caught:
+        read_masks(str(tmp_path / "masks.csv"))
+    assert caught.value.code == code
