@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,12 @@ def test_what_is_not_there(tmp_path: Path, draw: Callable[..., Drawn]) -> None:
     code, _, said = draw(tmp_path / "nothing")
     assert code == 1
     assert "STORE_NOT_FOUND" in said
+
+
+def test_members_of_a_shard(folder: Path, tmp_path: Path, draw: Callable[..., Drawn]) -> None:
+    with tarfile.open(tmp_path / "shard.tar", "w") as shard:
+        shard.add(folder, "images")
+    assert draw(tmp_path / "shard.tar")[:2] == (0, {"out": str(tmp_path / "preview.png"), "images": 2, "reasons": {}})
 
 
 def test_a_series_as_a_volume(draw: Callable[..., Drawn]) -> None:
