@@ -10,7 +10,8 @@ from medray.kernels import kernel
 from medray.types import Bool, Float32, Float64, Int64
 
 BINS = 4096
-BLOCK = 256
+BLOCK = 128
+TABLES = 8
 
 
 def quantiles(values: Float32, fractions: Sequence[float] | Float64) -> Float64:
@@ -56,8 +57,12 @@ def _order_statistics(values: Float32, low: np.float32, places: Float64, upto: I
 
 @kernel
 def _histogram(values: Float32, low: np.float32, scale: np.float32, whole: bool, upto: Int64) -> bool:
-    """Fill ``upto`` with how many values lie in each bin or below; False where all should be ``low`` plus a bin and are not."""
-    first, second, third, fourth = np.zeros((4, BINS), np.uint32)  # by turns: equal values in a row would wait for each other
+    """Fill ``upto`` with how many values lie in each bin or below; False where all should be ``low`` plus a bin and are not.
+
+    Neighbours are counted in tables of their own, and these lie apart by no multiple of 4 KiB: else each count would wait for
+    the one before.
+    """
+    tables = np.zeros((TABLES, BINS + 32), np.uint32)
     one, top = np.uint32(1), np.float32(BINS - 1)
     block = np.empty(BLOCK, np.uint16)
     blocks = values.size // BLOCK * BLOCK
@@ -70,19 +75,18 @@ def _histogram(values: Float32, low: np.float32, scale: np.float32, whole: bool,
             odd |= np.uint32(np.float32(found) + low != part[i])
         if whole and odd:
             return False
-        for i in range(0, BLOCK, 4):
-            first[block[i]] += one
-            second[block[i + 1]] += one
-            third[block[i + 2]] += one
-            fourth[block[i + 3]] += one
+        for i in range(0, BLOCK, TABLES):
+            for table in range(TABLES):
+                tables[table, block[i + table]] += one
     for i in range(blocks, values.size):
         found = np.int32(min((values[i] - low) * scale, top))
         if whole and np.float32(found) + low != values[i]:
             return False
-        first[found] += one
+        tables[0, found] += one
     total = np.int64(0)
     for i in range(BINS):
-        total += np.int64(first[i] + second[i] + third[i] + fourth[i])
+        for table in range(TABLES):
+            total += np.int64(tables[table, i])
         upto[i] = total
     return True
 
