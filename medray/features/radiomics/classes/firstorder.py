@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medray.features.family import Extracted, Reason, explained, joined
+from medray.features.family import Extracted, Reason, explained
 from medray.features.radiomics.classes.definition import FeatureClass, defined
 from medray.features.radiomics.measured import Measured
 from medray.features.radiomics.region import Region
@@ -55,7 +55,8 @@ def extract(measured: Measured) -> Extracted:
     found["Entropy"], found["Uniformity"] = float(-np.sum(share * np.log2(share)) + 0.0), float(share @ share)
     voxel = float("nan") if region.spacing_mm is None else math.prod(region.spacing_mm)
     found["TotalEnergy"] = found["Energy"] * voxel
-    return joined([explained([found[feature.name]], _reason(feature.name)) for feature in FEATURES])
+    extracted = explained(found[feature.name] for feature in FEATURES)
+    return Extracted(extracted.values, {index: _reason(FEATURES[index].name) for index in extracted.reasons})
 
 
 def _reason(name: str) -> Reason:
@@ -75,7 +76,7 @@ def statistics(value: Float64, count: Float64, shift: float) -> dict[str, float]
         count: float64 (n,); how often each occurs. Or (1,), for all of them.
         shift: added to the values for the energy.
     """
-    p10, p25, median, p75, p90 = _percentiles(value, count, (0.1, 0.25, 0.5, 0.75, 0.9))
+    p10, p25, median, p75, p90 = percentiles(value, count, (0.1, 0.25, 0.5, 0.75, 0.9))
     total, mean, deviation, second, third, fourth, energy, middle, robust = _moments(value, count, p10, p90, shift)
     variance = second / total if value[0] < value[-1] else 0.0
     spread = np.sqrt(variance) if variance > 0 else np.nan
@@ -109,7 +110,7 @@ def distinct(region: Region) -> tuple[Float64, Float64]:
     return np.sort(region.values[region.mask]), np.ones(1)
 
 
-def _percentiles(value: Float64, count: Float64, shares: Sequence[float]) -> list[float]:
+def percentiles(value: Float64, count: Float64, shares: Sequence[float]) -> list[float]:
     """Linear interpolation between order statistics, rounded as :func:`numpy.percentile` does."""
     below = np.cumsum(count)
     last = (below[-1] if len(count) == len(value) else len(value)) - 1
@@ -127,14 +128,20 @@ def _percentiles(value: Float64, count: Float64, shares: Sequence[float]) -> lis
 @kernel
 def _histogram(values: Float64, mask: Bool, low: float, size: int) -> Int64:
     """How often ``low``, ``low + 1`` … occur, int64 (size,); empty where a value is no whole number."""
-    counts = np.zeros(size, np.int64)
-    inside = mask.ravel()
-    for place, value in enumerate(values.ravel()):
-        index = int(value - low)
-        if index + low != value:
-            return np.zeros(0, np.int64)
-        counts[index] += inside[place]
-    return counts
+    counts = np.zeros(size + 1, np.int64)
+    place = np.empty(values.shape[2], np.int32)
+    for s in range(values.shape[0]):
+        for r in range(values.shape[1]):
+            row, inside, whole = values[s, r], mask[s, r], 0
+            for c in range(len(row)):
+                above = np.int32(row[c] - low)
+                whole += np.int32(above + low == row[c])
+                place[c] = above + np.int32(1) if inside[c] else np.int32(0)
+            if whole < len(row):
+                return np.zeros(0, np.int64)
+            for c in range(len(row)):
+                counts[np.uint32(place[c])] += 1
+    return counts[1:]
 
 
 @kernel
