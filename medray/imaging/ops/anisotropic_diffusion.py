@@ -36,7 +36,7 @@ def anisotropic_diffusion(image: Image, spec: AnisotropicDiffusion) -> Image:
     steepness, step = np.float32(1 / spec.edge), np.float32(spec.step)
 
     def smooth(pixels: Float32) -> Float32:
-        before = np.array(pixels, ndmin=3)
+        before = np.array(pixels, ndmin=3, order="C")
         after = np.empty_like(before)
         for _ in range(spec.iterations):
             _diffuse(before, after, steepness, step, spec.conduction == "exponential")

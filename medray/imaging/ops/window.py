@@ -48,7 +48,9 @@ class Window(OpSpec):
     centre: Centre | None = Field(None, description="window centre in the units of the pixels, for all images")
     width: Width | None = Field(None, description="window width in the units of the pixels, at least 1")
     by_modality: Mapping[str, Preset | Literal["own"] | Span] = Field(
-        {}, description="modality → a preset of CT by its name, {centre, width}, or own; images of other modalities are excluded"
+        {},
+        description="modality → its window: {centre, width}, or own for the images' own, or for CT a preset by name "
+        "(abdomen, bone, brain, liver, lung, mediastinum, spine, stroke, subdural, temporal_bone); other modalities are excluded",
     )
 
     @model_validator(mode="after")
