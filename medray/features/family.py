@@ -23,6 +23,7 @@ class Reason(StrEnum):
     NO_SPACING = "NO_SPACING"  #: the size of a pixel is unknown
     DIMENSIONS = "DIMENSIONS"  #: a plane where a volume is needed, or the other way round
     TOO_MANY_LEVELS = "TOO_MANY_LEVELS"  #: more grey levels than the matrices may have; take wider bins
+    TOO_LARGE = "TOO_LARGE"  #: more pixels than the feature is computed of
     UNDEFINED = "UNDEFINED"  #: the formula divides by zero on this image
 
 

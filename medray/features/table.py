@@ -18,6 +18,8 @@ from medray.features.fractal import FRACTAL, FractalParams
 from medray.features.gabor import GABOR, GaborParams
 from medray.features.haralick import HARALICK, NAMES, HaralickParams
 from medray.features.hog import HOG, HogParams
+from medray.features.ibsi.family import IBSI
+from medray.features.ibsi.params import IbsiParams
 from medray.features.intensity import INTENSITY, IntensityParams
 from medray.features.lbp import LBP, LbpParams
 from medray.features.moments import MOMENTS, MomentsParams
@@ -41,6 +43,7 @@ FamilyParams = (
     | MomentsParams
     | SymmetryParams
     | RadiomicsParams
+    | IbsiParams
 )  # fmt: skip
 
 FAMILIES: Mapping[str, FeatureFamily] = {
@@ -56,6 +59,7 @@ FAMILIES: Mapping[str, FeatureFamily] = {
     "moments": MOMENTS,
     "symmetry": SYMMETRY,
     "radiomics": RADIOMICS,
+    "ibsi": IBSI,
 }
 
 MAX_PIXELS = 1 << 28
