@@ -48,19 +48,20 @@ def non_local_means(image: Image, spec: NonLocalMeans) -> Image:
 def _non_local_means(padded: Float32, result: Float32, patch: int, search: int, steepness: np.float32) -> None:
     rows, columns = result.shape
     border, width = patch + search, columns + 2 * patch
+    squares, distance = np.empty(width, np.float32), np.empty(columns, np.float32)
     for row in range(rows):
         centre = padded[row + border, border : border + columns]
         change, total = np.zeros(columns, np.float32), np.zeros(columns, np.float32)
         for down in range(2 * search + 1):
             for right in range(2 * search + 1):
-                squares = np.zeros(width, np.float32)  # of each column of the patches
+                squares[:] = 0  # of each column of the patches
                 for step in range(2 * patch + 1):
                     here = padded[row + search + step, search : search + width]
                     there = padded[row + down + step, right : right + width]
                     for column in range(width):
                         difference = there[column] - here[column]
                         squares[column] += difference * difference
-                distance = np.zeros(columns, np.float32)
+                distance[:] = 0
                 for step in range(2 * patch + 1):
                     for column in range(columns):
                         distance[column] += squares[column + step]
