@@ -10,24 +10,7 @@ from medray.features.radiomics.matrices.glszm import zones
 from medray.types import Bool, Float64, Int64, UInt16
 
 ROWS = rows(
-    [
-        "0GBI",
-        "MB4I",
-        "S1RA",
-        "K26C",
-        "RUVG",
-        "DKNJ",
-        "A7WM",
-        "KLTH",
-        "VFT7",
-        "7HP3",
-        "V294",
-        "IATH",
-        "VIWW",
-        "QK93",
-        "7WT1",
-        "GBDU",
-    ],
+    "0GBI MB4I S1RA K26C RUVG DKNJ A7WM KLTH VFT7 7HP3 V294 IATH VIWW QK93 7WT1 GBDU",
     "zones of level i and distance j, the least of their pixels to the border (1 for a pixel at it)",
     small="small_distance",
     large="large_distance",

@@ -10,24 +10,7 @@ from medray.features.radiomics.matrices.glrlm import glrlm
 from medray.types import Float64, Int64
 
 ROWS = rows(
-    [
-        "22OV",
-        "W4KF",
-        "V3SW",
-        "G3QZ",
-        "HTZT",
-        "GD3A",
-        "IVPO",
-        "3KUM",
-        "R5YN",
-        "OVBL",
-        "W92Y",
-        "IC23",
-        "9ZK5",
-        "8CE5",
-        "SXLW",
-        "HJ9O",
-    ],
+    "22OV W4KF V3SW G3QZ HTZT GD3A IVPO 3KUM R5YN OVBL W92Y IC23 9ZK5 8CE5 SXLW HJ9O",
     "runs of level i and length j",
     small="short_runs",
     large="long_runs",

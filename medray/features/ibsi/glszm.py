@@ -8,24 +8,7 @@ from medray.features.radiomics.matrices.glszm import glszm
 from medray.types import Float64
 
 ROWS = rows(
-    [
-        "5QRC",
-        "48P8",
-        "XMSY",
-        "5GN9",
-        "5RAI",
-        "HW1V",
-        "YH51",
-        "J17V",
-        "JNSA",
-        "Y1RO",
-        "4JP3",
-        "VB3A",
-        "P30P",
-        "BYLV",
-        "3NSA",
-        "GU8N",
-    ],
+    "5QRC 48P8 XMSY 5GN9 5RAI HW1V YH51 J17V JNSA Y1RO 4JP3 VB3A P30P BYLV 3NSA GU8N",
     "zones of level i and j pixels",
     small="small_zone",
     large="large_zone",

@@ -9,26 +9,10 @@ from medray.features.ibsi.textures import Slab, undirected
 from medray.features.radiomics.matrices.neighbours import neighbours
 from medray.types import Float64
 
+COUNTED = "pixels of level i with j - 1 neighbours of the same level"
 ROWS = rows(
-    [
-        "SODN",
-        "IMOQ",
-        "TL9H",
-        "OAE7",
-        "EQ3F",
-        "JA6D",
-        "NBZI",
-        "9QMG",
-        "FP8K",
-        "5SPA",
-        "Z87G",
-        "OKJI",
-        "6XV8",
-        "1PFV",
-        "DNX2",
-        "FCBV",
-    ],
-    "pixels of level i with j - 1 neighbours of the same level",
+    "SODN IMOQ TL9H OAE7 EQ3F JA6D NBZI 9QMG FP8K 5SPA Z87G OKJI 6XV8 1PFV DNX2 FCBV",
+    COUNTED,
     small="low_dependence",
     large="high_dependence",
     short="low_dependence",
@@ -38,11 +22,7 @@ ROWS = rows(
     percentage="dependence_count",
     entropy="dependence_count",
 )
-ENERGY = (
-    "CAS9",
-    "dependence_count_energy",
-    "Σ p²; p(i, j) the share of pixels of level i with j - 1 neighbours of the same level",
-)
+ENERGY = ("CAS9", "dependence_count_energy", f"Σ p²; p(i, j) the share of {COUNTED}")
 PERCENTAGE = 12
 
 

@@ -55,7 +55,7 @@ def intensity_peaks(values: Float32, valid: Bool, centres: Bool, spacing_mm: tup
         spacing_mm: distance of pixel centres along each axis.
     """
     box = _around(centres, spacing_mm)
-    values, valid, centres = (np.ascontiguousarray(array[box]) for array in (values, valid, centres))
+    values, valid, centres = values[box], np.ascontiguousarray(valid[box]), np.ascontiguousarray(centres[box])
     means = _means(np.where(valid, values, 0).astype(np.float64), valid, centres, _lines(spacing_mm, values.shape))
     return float(means[centres & (values == values[centres].max())].max()), float(means[centres].max())
 
