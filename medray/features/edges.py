@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import cv2
 import numpy as np
@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from medray.features.family import Extracted, Feature, Reason, explained, joined, undefined
 from medray.features.gradient import Gradient, gradient, normalised, orientation_histograms, sobel
 from medray.features.region import GREY, eroded, percentiles, region_of
+from medray.kernels import kernel
 from medray.spec import Spec
 from medray.types import Bool, Float32, Float64, Image
 
@@ -20,8 +21,6 @@ _CANNY = "Canny 1986, IEEE TPAMI 8(6)"
 _TENSOR = "Bigün and Granlund 1987, ICCV"
 _FULL_SCALE = 1 << 14
 """Integer that stands for a gradient of one grey level per pixel in Canny's detector."""
-_STEEPEST = 23170
-"""Largest integer whose square, twice, is an int32."""
 
 MAGNITUDE = (
     Feature("edges_magnitude_mean", "mean of the gradient magnitude", _SOBEL, _SLOPE),
@@ -102,20 +101,36 @@ class Edges:
 
 
 def _magnitude(image: Image, found: Gradient, strong: float) -> list[float]:
-    """MAGNITUDE."""
-    chosen = found.magnitude[found.counted]
-    values = chosen.astype(np.float64)
-    laplacian = cv2.Laplacian(image.pixels, cv2.CV_32F)[found.counted]
+    """MAGNITUDE; the coherence is NaN without any gradient."""
+    laplacian = np.asarray(cv2.Laplacian(image.pixels, cv2.CV_32F), dtype=np.float32)
+    mean, square, share, flat, flat_square, dd, rr, dr = _means(
+        found.down, found.right, found.magnitude, laplacian, found.counted, strong
+    )
     return [
-        *(values.mean(), values.std(), *percentiles(chosen, (50, 90, 99))),
-        *(np.mean(values > strong), laplacian.std(), _coherence(found.down[found.counted], found.right[found.counted])),
+        *(mean, np.sqrt(max(square - mean**2, 0)), *percentiles(found.magnitude[found.counted], (50, 90, 99))),
+        *(share, np.sqrt(max(flat_square - flat**2, 0)), np.hypot(dd - rr, 2 * dr) / (dd + rr) if dd + rr > 1e-12 else np.nan),
     ]
 
 
-def _coherence(down: Float32, right: Float32) -> float:
-    """(λ₁ - λ₂) / (λ₁ + λ₂) of the structure tensor; NaN without any gradient."""
-    rr, cc, rc = (float(np.mean(a.astype(np.float64) * b)) for a, b in ((down, down), (right, right), (down, right)))
-    return float(np.hypot(rr - cc, 2 * rc) / (rr + cc)) if rr + cc > 1e-12 else float("nan")
+@kernel
+def _means(down: Any, right: Any, magnitude: Any, laplacian: Any, counted: Any, strong: float) -> Any:
+    """Means over the pixels that count: magnitude m, m², m > strong, Laplacian l, l², and the three products of derivatives."""
+    sums, count = np.zeros(8), 0
+    for row in range(down.shape[0]):
+        for column in range(down.shape[1]):
+            if counted[row, column]:
+                m, flat = np.float64(magnitude[row, column]), np.float64(laplacian[row, column])
+                d, r = np.float64(down[row, column]), np.float64(right[row, column])
+                count += 1
+                sums[0] += m
+                sums[1] += m * m
+                sums[2] += m > strong
+                sums[3] += flat
+                sums[4] += flat * flat
+                sums[5] += d * d
+                sums[6] += r * r
+                sums[7] += d * r
+    return sums / count
 
 
 def _lines(image: Image, params: EdgesParams) -> Extracted:
@@ -136,7 +151,7 @@ def _lines(image: Image, params: EdgesParams) -> Extracted:
 
 
 def _canny(down: Float32, right: Float32, params: EdgesParams) -> Bool:
-    across, along = (np.clip(part * _FULL_SCALE, -_STEEPEST, _STEEPEST).astype(np.int16) for part in (right, down))
+    across, along = (cv2.addWeighted(part, _FULL_SCALE, part, 0, 0, dtype=cv2.CV_16S) for part in (right, down))
     found = cv2.Canny(across, along, params.low * _FULL_SCALE, params.high * _FULL_SCALE, L2gradient=True)
     return np.asarray(found > 0, dtype=np.bool_)
 

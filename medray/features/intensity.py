@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from medray.features.family import Extracted, Feature, Reason, explained
-from medray.features.region import GREY, region_of
+from medray.features.region import GREY, percentiles, region_of
+from medray.kernels import kernel
 from medray.spec import Spec
-from medray.types import Bool, Float32, Float64, Image
+from medray.types import Bool, Float32, Float64, Image, Int64
 
 _IBSI = "IBSI, Zwanenburg et al. 2020 (Radiology 295)"
 _OWN = "medray's own"
@@ -72,71 +73,91 @@ class Intensity:
 
     def extract(self, image: Image, params: IntensityParams) -> Extracted:
         """The features of an image in [0, 1]; NaN for the moments of one grey level and for cells without a pixel that counts."""
-        pixels, valid = image.pixels, region_of(image)
-        values = pixels[valid].astype(np.float64)
-        parts = [first_order(values, params.bins), *_grid(pixels, valid, params.grid)]
+        region = region_of(image)
+        pixels = np.ascontiguousarray(image.pixels)
+        parts = [first_order(pixels[region], params.bins)]
+        if params.grid:
+            rows, columns = (np.arange(side) * params.grid // side for side in pixels.shape)
+            cells = _by_cell(pixels, region, rows * params.grid, columns, params.grid**2)
+            parts.append(_mean_and_deviation(cells).ravel())
         if params.centre:
-            parts.append(_centre(pixels, valid))
+            parts.append(_centre(pixels, region))
         return explained(np.concatenate(parts), Reason.CONSTANT)
 
 
-def first_order(values: Float64, bins: int) -> Float64:
-    """STATISTICS of float64 (n,) grey levels in [0, 1]; NaN where n = 0, and shape moments NaN where they are constant."""
-    if values.size == 0:
-        return np.full(len(STATISTICS), np.nan)
-    mean = values.mean()
-    centred = values - mean
-    squares = centred * centred
-    variance = squares.mean()
+def first_order(values: Float32, bins: int) -> Float64:
+    """STATISTICS of float32 (n,) grey levels in [0, 1], n > 0; the moments NaN where they are constant."""
+    mean = values.mean(dtype=np.float64)
+    histogram = np.zeros(bins, dtype=np.int64)
+    absolute, variance, third, fourth, square = _moments(values, mean, histogram) / values.size
     spread = np.sqrt(variance) if variance > 1e-12 else np.nan
-    p10, p25, p50, p75, p90 = np.percentile(values, [10, 25, 50, 75, 90])
-    level = np.clip((values * bins).astype(np.int64), 0, bins - 1)
-    share = np.bincount(level, minlength=bins) / values.size
+    low, p10, p25, p50, p75, p90, high = percentiles(values, (0, 10, 25, 50, 75, 90, 100))
+    share = histogram / values.size
     occupied = share[share > 0]
+    entropy = -np.sum(occupied * np.log2(occupied))
     return np.array(
         [
-            mean,
-            variance,
-            np.mean(squares * centred) / spread**3,
-            np.mean(squares * squares) / spread**4,
-            values.min(),
-            p10,
-            p25,
-            p50,
-            p75,
-            p90,
-            values.max(),
-            p75 - p25,
-            np.abs(centred).mean(),
-            np.sqrt(np.mean(values**2)),
-            -np.sum(occupied * np.log2(occupied)),
-            np.sum(share**2),
+            *(mean, variance, third / spread**3, fourth / spread**4, low, p10, p25, p50, p75, p90, high, p75 - p25),
+            *(absolute, np.sqrt(square), entropy, np.sum(share**2)),
         ]
     )
 
 
-def _grid(pixels: Float32, valid: Bool, cells: int) -> list[Float64]:
-    """Means, then standard deviations, of the valid pixels of cells x cells cells, row by row."""
-    if cells == 0:
-        return []
-    rows, columns = (np.arange(side) * cells // side for side in pixels.shape)
-    cell = (rows[:, None] * cells + columns)[valid]
-    values = pixels[valid].astype(np.float64)
-    count, total, squares = (np.bincount(cell, weight, cells * cells) for weight in (None, values, values**2))
+@kernel
+def _moments(values: Any, mean: float, histogram: Any) -> Any:
+    """Sums of |v - mean|, its second, third and fourth power with sign, and v²; counts the histogram over [0, 1]."""
+    found, bins = np.zeros(5), len(histogram)
+    for value in values:
+        level = np.float64(value)
+        away = level - mean
+        square = away * away
+        found[0] += abs(away)
+        found[1] += square
+        found[2] += square * away
+        found[3] += square * square
+        found[4] += level * level
+        histogram[int(min(max(level * bins, 0.0), bins - 1.0))] += 1
+    return found
+
+
+def _by_cell(pixels: Float32, region: Bool, rows: Int64, columns: Int64, cells: int) -> Float64:
+    """Count, sum and sum of squares of the pixels that count in each cell, float64 (3, cells).
+
+    The cell of a pixel is the sum of what ``rows``, int64 (rows,), and ``columns``, int64 (columns,), say.
+    """
+    sums = np.zeros((3, cells))
+    _sums(pixels, region, rows, columns, sums)
+    return sums
+
+
+def _mean_and_deviation(sums: Float64) -> Float64:
+    """Means, then standard deviations, from counts, sums and sums of squares; NaN where nothing counts."""
+    count, total, square = sums
     with np.errstate(invalid="ignore"):
         mean = total / count
-        return [mean, np.sqrt(np.maximum(squares / count - mean**2, 0))]
+        return np.array([mean, np.sqrt(np.maximum(square / count - mean**2, 0))])
 
 
-def _centre(pixels: Float32, valid: Bool) -> Float64:
-    inside = np.zeros(pixels.shape, bool)
-    rows, columns = pixels.shape
-    inside[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4] = True
-    centre, border = pixels[inside & valid].astype(np.float64), pixels[~inside & valid].astype(np.float64)
-    if centre.size == 0 or border.size == 0:
-        return np.full(2, np.nan)
-    deviation = border.std()
-    return np.array([centre.mean() - border.mean(), centre.std() / deviation if deviation > 1e-6 else np.nan])
+@kernel
+def _sums(pixels: Any, region: Any, rows: Any, columns: Any, sums: Any) -> None:
+    """Add each pixel that counts to its cell: 1, v, v²."""
+    for row in range(len(rows)):
+        for column in range(len(columns)):
+            if region[row, column]:
+                cell = rows[row] + columns[column]
+                value = np.float64(pixels[row, column])
+                sums[0, cell] += 1
+                sums[1, cell] += value
+                sums[2, cell] += value * value
+
+
+def _centre(pixels: Float32, region: Bool) -> Float64:
+    """CENTRE; a pixel is in the centre where its row and its column are in their central half."""
+    central = (np.arange(side) for side in pixels.shape)
+    rows, columns = (((at >= len(at) // 4) & (at < len(at) - len(at) // 4)).astype(np.int64) for at in central)
+    neither, one, both = _by_cell(pixels, region, rows, columns, 3).T
+    (border, centre), (around, within) = _mean_and_deviation(np.stack([neither + one, both], axis=1))
+    return np.array([centre - border, within / around if around > 1e-6 else np.nan])
 
 
 INTENSITY = Intensity()
