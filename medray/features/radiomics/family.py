@@ -15,7 +15,7 @@ from medray.features.radiomics.measured import Measured
 from medray.features.radiomics.params import ClassName, RadiomicsParams
 from medray.features.radiomics.region import region
 from medray.spec import Spec
-from medray.types import Float64, Image
+from medray.types import Float32, Float64, Image
 
 
 class Radiomics:
@@ -43,10 +43,14 @@ class Radiomics:
         if image.pixels.ndim < params.dimensions:
             return undefined(len(self.features(params)), Reason.DIMENSIONS)
         (_, shapes), *textures = _table(params)
-        parts = _measured(image, image.pixels.astype(np.float64), shapes, params) if shapes else []
+        original = Measured(region(image), params, image.pixels.ndim)
+        parts = [CLASSES[name].extract(original) for name in shapes]
         image = _resegmented(image, params.resegment)
         for (_, names), pixels in zip(textures, _images(image, params), strict=True):
-            parts += _measured(image, pixels, names, params)
+            if pixels is image.pixels and params.resegment is None:
+                parts += [CLASSES[name].extract(original) for name in names]
+            else:
+                parts += _measured(image, pixels, names, params)
         return joined(parts)
 
 
@@ -65,13 +69,15 @@ def _resegmented(image: Image, limits: tuple[float, float] | None) -> Image:
     return replace(image, mask=within if image.mask is None else within & image.mask)
 
 
-def _images(image: Image, params: RadiomicsParams) -> Iterator[Float64 | None]:
-    pixels = image.pixels.astype(np.float64)
+def _images(image: Image, params: RadiomicsParams) -> Iterator[Float32 | Float64 | None]:
     for name in params.filters:
-        yield from filtered(pixels, image.spacing_mm, name, params)
+        if name == "original":
+            yield image.pixels
+        else:
+            yield from filtered(image.pixels.astype(np.float64), image.spacing_mm, name, params)
 
 
-def _measured(image: Image, pixels: Float64 | None, names: list[ClassName], params: RadiomicsParams) -> list[Extracted]:
+def _measured(image: Image, pixels: Float32 | Float64 | None, names: list[ClassName], params: RadiomicsParams) -> list[Extracted]:
     """The classes of features of one filtered image, None where it needs the spacing."""
     if image.region is not None and not image.region.any():
         reason = Reason.EMPTY

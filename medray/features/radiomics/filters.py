@@ -71,7 +71,6 @@ def _exponential(pixels: Float64) -> Float64:
 
 
 POINTWISE: Mapping[str, Callable[[Float64], Float64]] = {
-    "original": lambda pixels: pixels,
     "square": _square,
     "squareroot": _square_root,
     "logarithm": _logarithm,

@@ -28,12 +28,12 @@ class Region:
         return _cropped(self.values, mask, self.spacing_mm)
 
 
-def region(image: Image, values: Float64 | None = None) -> Region:
+def region(image: Image, values: Float32 | Float64 | None = None) -> Region:
     """The region of interest of an image.
 
     Args:
         image: of at least one pixel that counts.
-        values: the pixels of a filtered image, float64 of the same shape, in place of the image's own.
+        values: the pixels of a filtered image, of the same shape, in place of the image's own.
     """
     pixels = image.pixels if values is None else values
     mask = np.ones(pixels.shape, np.bool_) if image.region is None else image.region

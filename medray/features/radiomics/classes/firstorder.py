@@ -135,7 +135,7 @@ def _histogram(values: Float64, mask: Bool, low: float, size: int) -> Int64:
             row, inside, whole = values[s, r], mask[s, r], 0
             for c in range(len(row)):
                 above = np.int32(row[c] - low)
-                whole += np.int32(above + low == row[c])
+                whole += above + low == row[c]
                 place[c] = above + np.int32(1) if inside[c] else np.int32(0)
             if whole < len(row):
                 return np.zeros(0, np.int64)

@@ -78,11 +78,15 @@ def diameter(mask: Bool, spacing_mm: Sequence[float]) -> float:
 
 
 def outermost(mask: Bool) -> Int64:
-    """Points of the outline or surface, with all corners of its convex hull: int64 (n, axes) in half pixels."""
-    ends = _line_ends(mask)
-    planes = [ends] if mask.ndim == 2 else _groups(ends, 0)
+    """Points of the outline or surface or within, with all corners of its convex hull: int64 (n, axes) in half pixels.
+
+    The hull is that of the pixels, and half a pixel on along each axis: beyond the outermost pixel on a side there is none.
+    """
+    pixels = _ends(mask)
+    planes = [pixels] if mask.ndim == 2 else _groups(pixels, 0)
     hulls = [plane[cv2.convexHull(plane[:, -2:].astype(np.int32), returnPoints=False).ravel()] for plane in planes]
-    return np.concatenate(hulls)
+    half = np.eye(mask.ndim, dtype=np.int64)
+    return np.asarray(2 * np.concatenate(hulls)[:, None] + np.concatenate([half, -half]), dtype=np.int64).reshape(-1, mask.ndim)
 
 
 def plane_diameters(mask: Bool, spacing_mm: Sequence[float]) -> tuple[float, float, float]:
@@ -128,13 +132,38 @@ def _triangles() -> tuple[Float64, Int64, Int64]:
 
 
 @kernel
+def _first_and_last(lines: Bool) -> Int64:
+    """The first and the last place of each line, bool (n, length), that is True: int64 (2, n), -1 where none is."""
+    count, length = lines.shape
+    found = np.full((2, count), -1, np.int64)
+    for n in range(count):
+        first, last = 0, length - 1
+        while first < length and not lines[n, first]:
+            first += 1
+        if first < length:
+            while not lines[n, last]:
+                last -= 1
+            found[0, n], found[1, n] = first, last
+    return found
+
+
+@kernel
 def _square_patterns(mask: Bool) -> Int64:
     """How often each pattern of 2 x 2 pixels occurs, int64 (16,); bits by row, then column."""
     counts = np.zeros(16, np.int64)
+    width = mask.shape[1] - 1
+    pattern = np.empty(width, np.uint8)
     for r in range(mask.shape[0] - 1):
-        upper, lower = mask[r], mask[r + 1]
-        for c in range(mask.shape[1] - 1):
-            counts[np.uint8(upper[c] | upper[c + 1] << 1 | lower[c] << 2 | lower[c + 1] << 3)] += 1
+        upper_left, upper_right, lower_left, lower_right = mask[r, :-1], mask[r, 1:], mask[r + 1, :-1], mask[r + 1, 1:]
+        full = 0
+        for c in range(width):
+            upper = np.uint8(upper_left[c]) | np.uint8(upper_right[c]) << np.uint8(1)
+            pattern[c] = upper | np.uint8(lower_left[c]) << np.uint8(2) | np.uint8(lower_right[c]) << np.uint8(3)
+            full += pattern[c] == 15
+        counts[15] += full
+        for c in range(width):
+            if 0 < pattern[c] < 15:
+                counts[pattern[c]] += 1
     return counts
 
 
@@ -166,13 +195,17 @@ def _line_ends(mask: Bool) -> Int64:
     found = []
     for axis in range(mask.ndim):
         crossing = np.diff(padded, axis=axis)
-        lines = np.argwhere(crossing.any(-1))
-        on_line = crossing[tuple(lines.T)]
-        for column in (on_line.argmax(1), on_line.shape[1] - 1 - on_line[:, ::-1].argmax(1)):
-            points = 2 * np.column_stack([lines, column])
-            points[:, axis] += 1
-            found.append(points)
+        points = 2 * _ends(crossing)
+        points[:, axis] += 1
+        found.append(points)
     return np.concatenate(found)
+
+
+def _ends(array: Bool) -> Int64:
+    """Where each line along the last axis is True first and last: int64 (n, axes)."""
+    ends = _first_and_last(np.ascontiguousarray(array).reshape(-1, array.shape[-1])).reshape(2, *array.shape[:-1])
+    lines = np.argwhere(ends[0] >= 0)
+    return np.concatenate([np.column_stack([lines, end[tuple(lines.T)]]) for end in ends])
 
 
 @kernel
