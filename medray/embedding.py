@@ -41,7 +41,7 @@ Device = Literal["auto", "cpu", "cuda"]
 class WeightsSpec(Spec):
     """A network of MONAI with weights from a safetensors file, and what its images look like."""
 
-    network: Network
+    network: Network = Field(description="as MONAI names it")
     weights: str = Field(description="URI of a safetensors file; the tensors of the last layer may be left out")
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="of the file; checked when it is given")
     preprocess: PreprocessSpec = Field(description="must end in images of one size")
@@ -64,11 +64,11 @@ class WeightsSpec(Spec):
 
 
 class EmbeddingSpec(Spec):
-    """Where the network comes from: a bundle, or weights."""
+    """Where the network comes from: a bundle, or a file of weights."""
 
     name: str = Field("network", pattern="^[a-z0-9][a-z0-9_-]*$", description="part of the names of the columns")
     bundle: str | None = Field(None, description="URI of a bundle of a network; its own preprocessing applies")
-    weights: WeightsSpec | None = Field(None, description="a network of MONAI with given weights")
+    weights: WeightsSpec | None = Field(None, description="in place of a bundle: a network of MONAI and its weights")
     device: Device = Field("auto", description="where the network runs; auto: on a GPU where one is visible")
 
     @model_validator(mode="after")
