@@ -64,8 +64,7 @@ def extract(measured: Measured) -> Extracted:
     counts = counts + counts.transpose(0, 2, 1)
     counts = counts[counts.any((1, 2))]
     found = statistics(counts)
-    for values, matrix in zip(found, counts, strict=True):
-        values[MCC] = maximal_correlation(matrix)
+    found[:, MCC] = maximal_correlation(counts)
     return texture(mean_where_defined(found), levels)
 
 
@@ -75,23 +74,28 @@ def mean_where_defined(found: Float64) -> Float64:
     return np.where(defined_in > 0, np.nansum(found, axis=0) / np.maximum(defined_in, 1), np.nan)
 
 
-def maximal_correlation(counts: Int64) -> float:
-    """The maximal correlation coefficient of a symmetric matrix of counts; NaN for a single level.
+def maximal_correlation(counts: Int64) -> Float64:
+    """The maximal correlation coefficients of symmetric matrices of counts, none empty: (n, count, count) -> float64 (n,).
 
-    With D the diagonal of the row sums, its matrix D⁻¹ P D⁻¹ Pᵀ has the squared eigenvalues of the symmetric D^-½ P D^-½.
-    pyradiomics adds 2.2e-16 to the products p(i) p(k), which shows where levels are rare: that is followed to first order.
+    NaN for a single level. With D the diagonal of the row sums, D⁻¹ P D⁻¹ Pᵀ has the squared eigenvalues of the symmetric
+    D^-½ P D^-½. pyradiomics adds 2.2e-16 to the products p(i) p(k), which shows where levels are rare: that is followed to
+    first order.
     """
-    total = counts.sum(1)
-    occurring = np.flatnonzero(total)
+    occurring = np.flatnonzero(counts.any((0, 1)))
     if len(occurring) < 2:
-        return float("nan")
-    share = total[occurring] / total.sum()
+        return np.full(len(counts), np.nan)
+    matrix = counts[:, occurring[:, None], occurring] / counts.sum((1, 2))[:, None, None]
+    share = matrix.sum(2)
+    several = np.count_nonzero(share, axis=1) > 1
+    share[share == 0] = 1
     root = np.sqrt(share)
-    symmetric = counts[np.ix_(occurring, occurring)] / total.sum() / (root[:, None] * root)
-    values, vectors = np.linalg.eigh(symmetric)
-    second = np.argsort(np.abs(values))[-2]
-    rare = vectors[:, second] / share
-    return float(np.sqrt(max(values[second] ** 2 - TINY * values[second] * (rare @ symmetric @ rare), 0)))
+    matrix /= root[:, :, None] * root[:, None]
+    values, vectors = np.linalg.eigh(matrix)
+    second = np.argsort(np.abs(values), axis=1)[:, -2:][:, :1]
+    value = np.take_along_axis(values, second, 1)[:, 0]
+    rare = np.take_along_axis(vectors, second[:, None], 2)[:, :, 0] / share
+    square = value**2 - TINY * value * np.einsum("di,dij,dj->d", rare, matrix, rare)
+    return np.where(several, np.sqrt(np.maximum(square, 0)), np.nan)
 
 
 @kernel

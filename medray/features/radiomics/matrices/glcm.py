@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from medray.features.radiomics.matrices.flat import BLOCK, flattened
 from medray.kernels import kernel
 from medray.types import Int32, Int64, UInt16
 
@@ -18,25 +19,22 @@ def glcm(levels: UInt16, count: int, offsets: Int64) -> Int64:
         count: number of levels.
         offsets: int64 (n, 3), see :func:`medray.features.radiomics.matrices.offsets.offsets`.
     """
-    pairs = _pairs(levels, count + 1, offsets).sum(1)
+    pairs = _pairs(*flattened(levels, offsets), count + 1, BLOCK).sum(1)
     return np.array(pairs.reshape(len(offsets), count + 1, count + 1)[:, 1:, 1:], dtype=np.int64)
 
 
 @kernel
-def _pairs(levels: UInt16, width: int, offsets: Int64) -> Int32:
+def _pairs(flat: UInt16, shifts: Int64, margin: int, width: int, block: int) -> Int32:
     """Pairs of levels including 0, int32 (n, 2, width * width): of even and of odd places, lest one add waits for the last."""
-    slices, rows, columns = levels.shape
-    pairs = np.zeros((len(offsets), 2, width * width), np.int32)
-    pair = np.empty(columns, np.int32)
-    for s in range(slices):
-        for r in range(rows):
-            for d in range(len(offsets)):
-                other_s, other_r, step = s + offsets[d, 0], r + offsets[d, 1], offsets[d, 2]
-                if 0 <= other_s < slices and 0 <= other_r < rows:
-                    first = levels[s, r, max(-step, 0) : columns - max(step, 0)]
-                    second = levels[other_s, other_r, max(step, 0) : columns - max(-step, 0)]
-                    for c in range(len(first)):
-                        pair[c] = np.int32(first[c]) * np.int32(width) + np.int32(second[c])
-                    for c in range(len(first)):
-                        pairs[d, c & 1, np.uint32(pair[c])] += 1
+    pairs = np.zeros((len(shifts), 2, width * width), np.int32)
+    pair = np.empty(block, np.int32)
+    for start in range(margin, len(flat) - margin, block):
+        end = min(start + block, len(flat) - margin)
+        own = flat[start:end]
+        for d in range(len(shifts)):
+            other = flat[start + shifts[d] : end + shifts[d]]
+            for n in range(len(own)):
+                pair[n] = np.int32(own[n]) * np.int32(width) + np.int32(other[n])
+            for n in range(len(own)):
+                pairs[d, n & 1, np.uint32(pair[n])] += 1
     return pairs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from medray.features.radiomics.matrices.flat import BLOCK, flattened
 from medray.kernels import kernel
 from medray.types import Int32, Int64, UInt16
 
@@ -18,40 +19,32 @@ def glrlm(levels: UInt16, count: int, offsets: Int64) -> Int64:
         count: number of levels.
         offsets: int64 (n, 3), at distance 1.
     """
-    reached = _reached(levels, count, offsets)[:, :, 1:]
+    reached = _reached(*flattened(levels, offsets), count + 1, max(levels.shape) + 1, BLOCK)[:, :, 1:]
     longest = np.count_nonzero(reached.any((0, 2)))
     runs = reached[:, :longest] - reached[:, 1 : longest + 1]
     return np.ascontiguousarray(runs.transpose(0, 2, 1), dtype=np.int64)
 
 
 @kernel
-def _reached(levels: UInt16, count: int, offsets: Int64) -> Int32:
-    """Pixels at each place of their run, int32 (n, place, level): as many runs are at least so long. Level 0 included."""
-    slices, rows, columns = levels.shape
-    width = count + 1
-    reached = np.zeros((len(offsets), max(slices, rows, columns) + 1, width), np.int32)
-    place = np.zeros((slices, rows, columns), np.int32)
-    cell = np.empty(columns, np.int32)
-    for d in range(len(offsets)):
+def _reached(flat: UInt16, shifts: Int64, margin: int, width: int, longest: int, block: int) -> Int32:
+    """Pixels at each place of their run, int32 (n, place, level): as many runs are at least so long. Level 0 included.
+
+    A block is no longer than the shift, so that it never waits for itself; along a row it has to.
+    """
+    reached = np.zeros((len(shifts), longest, width), np.int32)
+    places = np.zeros(len(flat), np.int32)
+    cell = np.empty(block, np.int32)
+    for d in range(len(shifts)):
         counts = reached[d].ravel()
-        for s in range(slices):
-            for r in range(rows):
-                _places(levels, place, s, r, offsets[d, 0], offsets[d, 1], offsets[d, 2])
-                for c in range(columns):
-                    cell[c] = place[s, r, c] * np.int32(width) + np.int32(levels[s, r, c])
-                for c in range(columns):
-                    counts[np.uint32(cell[c])] += 1
+        size = min(block, shifts[d]) if shifts[d] > 1 else block
+        for start in range(margin, len(flat) - margin, size):
+            end = min(start + size, len(flat) - margin)
+            own, last = flat[start:end], flat[start - shifts[d] : end - shifts[d]]
+            place, place_last = places[start:end], places[start - shifts[d] : end - shifts[d]]
+            for n in range(len(own)):
+                place[n] = (place_last[n] + np.int32(1)) * np.int32((own[n] == last[n]) & (own[n] > 0))
+            for n in range(len(own)):
+                cell[n] = place[n] * np.int32(width) + np.int32(own[n])
+            for n in range(len(own)):
+                counts[np.uint32(cell[n])] += 1
     return reached
-
-
-@kernel
-def _places(levels: UInt16, place: Int32, s: int, r: int, ds: int, dr: int, dc: int) -> None:
-    """The place of each pixel of a row in its run along one offset, from 0."""
-    slices, rows, columns = levels.shape
-    place[s, r] = 0
-    if 0 <= s - ds < slices and 0 <= r - dr < rows:
-        first, end = max(dc, 0), columns + min(dc, 0)
-        own, place_own = levels[s, r, first:end], place[s, r, first:end]
-        last, place_last = levels[s - ds, r - dr, first - dc : end - dc], place[s - ds, r - dr, first - dc : end - dc]
-        for c in range(len(own)):
-            place_own[c] = (place_last[c] + np.int32(1)) * np.int32(last[c] == own[c])

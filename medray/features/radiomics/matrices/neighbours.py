@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medray.features.radiomics.matrices.flat import BLOCK, flattened
 from medray.kernels import kernel
 from medray.types import Float64, Int32, Int64, UInt16
 
@@ -36,50 +37,45 @@ def neighbours(levels: UInt16, count: int, offsets: Int64, alpha: int = 0) -> Ne
         offsets: int64 (n, 3); neighbours lie at each and at its opposite.
         alpha: largest difference of a dependent neighbour.
     """
-    dependence, alone, difference = _matrices(levels, count, offsets, alpha)
+    dependence, alone, difference = _matrices(*flattened(levels, offsets), count, alpha, BLOCK)
     shares = difference[:, 1:] / np.arange(1, difference.shape[1])
     return Neighbours(dependence[1:], (dependence.sum(1) - alone)[1:], shares[1:].sum(1))
 
 
 @kernel
-def _matrices(levels: UInt16, count: int, offsets: Int64, alpha: int) -> tuple[Int64, Int64, Int64]:
+def _matrices(flat: UInt16, shifts: Int64, margin: int, count: int, alpha: int, block: int) -> tuple[Int64, Int64, Int64]:
     """Rows of each level from 0: dependence; pixels without neighbours; by number of neighbours, this times the differences."""
-    slices, rows, columns = levels.shape
-    width = 2 * len(offsets) + 1
+    width = 2 * len(shifts) + 1
     dependence = np.zeros((count + 1, width), np.int64)
     difference = np.zeros((count + 1, width), np.int64)
     alone = np.zeros(count + 1, np.int64)
-    total, inside, close = np.empty(columns, np.int32), np.empty(columns, np.int32), np.empty(columns, np.int32)
-    for s in range(slices):
-        for r in range(rows):
-            total[:] = 0
-            inside[:] = 0
-            close[:] = 0
-            for d in range(2 * len(offsets)):
-                sign = 1 - 2 * (d & 1)
-                ds, dr, dc = sign * offsets[d // 2, 0], sign * offsets[d // 2, 1], sign * offsets[d // 2, 2]
-                if 0 <= s + ds < slices and 0 <= r + dr < rows:
-                    first, end = max(-dc, 0), columns - max(dc, 0)
-                    other = levels[s + ds, r + dr, first + dc : end + dc]
-                    _add(levels[s, r, first:end], other, total[first:end], inside[first:end], close[first:end], alpha)
-            own = levels[s, r]
-            for c in range(columns):
-                total[c] = abs(np.int32(own[c]) * inside[c] - total[c])
-            for c in range(columns):
-                dependence[own[c], np.uint32(close[c])] += 1
-                difference[own[c], np.uint32(inside[c])] += total[c]
-                if inside[c] == 0:
-                    alone[own[c]] += 1
+    total, inside, close = np.empty(block, np.int32), np.empty(block, np.int32), np.empty(block, np.int32)
+    for start in range(margin, len(flat) - margin, block):
+        end = min(start + block, len(flat) - margin)
+        own = flat[start:end]
+        total[:] = 0
+        inside[:] = 0
+        close[:] = 0
+        for shift in shifts:
+            _add(own, flat[start + shift : end + shift], total, inside, close, alpha)
+            _add(own, flat[start - shift : end - shift], total, inside, close, alpha)
+        for n in range(len(own)):
+            total[n] = abs(np.int32(own[n]) * inside[n] - total[n])
+        for n in range(len(own)):
+            dependence[own[n], np.uint32(close[n])] += 1
+            difference[own[n], np.uint32(inside[n])] += total[n]
+            if inside[n] == 0:
+                alone[own[n]] += 1
     return dependence, alone, difference
 
 
 @kernel
 def _add(own: UInt16, other: UInt16, total: Int32, inside: Int32, close: Int32, alpha: int) -> None:
-    """Add the neighbours of a row at one offset: their sum, their number, and how many are close in level."""
+    """Add the neighbours at one shift: their sum, their number, and how many are close in level."""
     most = np.int32(alpha)
-    for c in range(len(own)):
-        level = np.int32(other[c])
+    for n in range(len(own)):
+        level = np.int32(other[n])
         present = level > 0
-        total[c] += level
-        inside[c] += np.int32(1) if present else np.int32(0)
-        close[c] += np.int32(1) if present and abs(np.int32(own[c]) - level) <= most else np.int32(0)
+        total[n] += level
+        inside[n] += np.int32(present)
+        close[n] += np.int32(present & (abs(np.int32(own[n]) - level) <= most))
