@@ -132,7 +132,8 @@ def _join_slice(levels: UInt16, labels: Int32, parents: Int32, s: int, r: int) -
     for c in range(columns):
         own = levels[s, r, c]
         if levels[s - 1, r, c] == own:
-            _joined(parents, labels[s, r, c], labels[s - 1, r, c])
+            if c == 0 or levels[s, r, c - 1] != own or levels[s - 1, r, c - 1] != own:  # else joined with the pixel on the left
+                _joined(parents, labels[s, r, c], labels[s - 1, r, c])
             continue
         for other_r in range(max(r - 1, 0), min(r + 2, rows)):
             for other_c in range(max(c - 1, 0), min(c + 2, columns)):
