@@ -121,7 +121,7 @@ def haralick(counts: Int64, names: Sequence[Name] = NAMES) -> Float64:
     """
     found = statistics(counts)
     if "maximal_correlation" in names:
-        found[:, MCC] = [maximal_correlation(matrix) for matrix in counts]
+        found[:, MCC] = maximal_correlation(counts)
     columns = [feature.name for feature in FEATURES]
     return np.asarray(found[:, [columns.index(DEFINITIONS[name][0]) for name in names]], dtype=np.float64)
 
