@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from medray.features.ibsi.sizes import numbered, rows
-from medray.features.ibsi.textures import Slab, undirected
+from medray.features.ibsi.subject import Slab
+from medray.features.ibsi.textures import undirected
 from medray.features.radiomics.matrices.glszm import zones
 from medray.types import Bool, Float64, Int64, UInt16
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from medray.features.ibsi.sizes import rows, statistics
-from medray.features.ibsi.textures import Slab, undirected
+from medray.features.ibsi.subject import Slab
+from medray.features.ibsi.textures import undirected
 from medray.features.radiomics.matrices.glszm import glszm
 from medray.types import Float64
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from medray.features.ibsi.sizes import numbered, rows
-from medray.features.ibsi.textures import Slab, undirected
-from medray.features.radiomics.matrices.neighbours import neighbours
+from medray.features.ibsi.subject import Slab
+from medray.features.ibsi.textures import undirected
 from medray.types import Float64
 
 COUNTED = "pixels of level i with j - 1 neighbours of the same level"
@@ -28,7 +28,7 @@ PERCENTAGE = 12
 
 def _statistics(slab: Slab) -> Float64:
     """Every pixel counts once, so that the percentage is 1 by definition."""
-    counts = neighbours(slab.levels, slab.count, slab.steps).dependence
+    counts = slab.neighbours.dependence
     found = numbered(counts)
     found[PERCENTAGE] = 1
     share = counts / counts.sum()

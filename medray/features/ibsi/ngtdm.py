@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from medray.features.ibsi.textures import Slab, undirected
+from medray.features.ibsi.subject import Slab
+from medray.features.ibsi.textures import undirected
 from medray.features.radiomics.classes.ngtdm import FEATURES, tones
-from medray.features.radiomics.matrices.neighbours import neighbours
 from medray.types import Float64
 
 CODES = {"QCDE": "Coarseness", "65HE": "Contrast", "NQ30": "Busyness", "HDEZ": "Complexity", "1X9X": "Strength"}
@@ -15,7 +15,7 @@ PLACES = {feature.name: (place, feature.definition) for place, feature in enumer
 
 def _statistics(slab: Slab) -> Float64:
     """Only pixels with a neighbour count; NaN where none has."""
-    found = neighbours(slab.levels, slab.count, slab.steps)
+    found = slab.neighbours
     if not found.surrounded.any():
         return np.full(len(CODES), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):

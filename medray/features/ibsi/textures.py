@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from medray.features.family import Extracted, Feature, Reason, joined, undefined
 from medray.features.ibsi.definition import Group, defined
-from medray.features.ibsi.params import Dimension, IbsiParams, Merging
-from medray.features.ibsi.subject import Subject
+from medray.features.ibsi.params import IbsiParams, Merging
+from medray.features.ibsi.subject import Slab, Subject
 from medray.features.radiomics.classes.definition import texture
 from medray.features.radiomics.classes.glcm import mean_where_defined
-from medray.features.radiomics.discretise import Discretised
-from medray.features.radiomics.matrices.offsets import offsets
-from medray.types import Bool, Float64, Int64, UInt16
+from medray.types import Float64, Int64, UInt16
 
 Matrices = Callable[[UInt16, int, Int64], Int64]
 """``matrices(levels, count, steps)``: int64 (steps, count, n)."""
@@ -42,28 +40,6 @@ NAMES = {
     ("3d", "merged"): "3d_merged",
 }
 """As the manual calls them."""
-
-
-@dataclass(frozen=True)
-class Slab:
-    """Slices that are measured together.
-
-    Attributes:
-        levels: uint16 (slices, rows, columns), C order; 1 … count in the intensity mask, 0 outside.
-        count: number of levels in the whole region.
-        mask: bool, as the levels; the morphological mask.
-        in_plane: no neighbours from slice to slice.
-    """
-
-    levels: UInt16
-    count: int
-    mask: Bool
-    in_plane: bool
-
-    @property
-    def steps(self) -> Int64:
-        """One of each pair of opposite steps to a neighbour, int64 (n, 3): 13 in a volume, 4 in a plane."""
-        return offsets((2, 2, 2), in_plane=self.in_plane)
 
 
 def directed(
@@ -132,14 +108,6 @@ def _named(base: tuple[Feature, ...], aggregations: list[tuple[str, str, str]]) 
     )
 
 
-def _slabs(levels: Discretised, mask: Bool, dimension: Dimension) -> list[Slab]:
-    """Each slice with a pixel that counts (2d), or all slices as one."""
-    parts = [slice(None)]
-    if dimension == "2d":
-        parts = [slice(place, place + 1) for place in np.flatnonzero(levels.levels.any(axis=(1, 2)))]
-    return [Slab(levels.levels[part], levels.count, mask[part], dimension != "3d") for part in parts]
-
-
 def _extracted(subject: Subject, count: int, ways: int, measure: Callable[[list[Slab]], list[Float64]]) -> Extracted:
     """The values of ``count`` features, each by all aggregations; those of a volume are not defined in a plane."""
     levels, dimensions = subject.levels, subject.params.dimensions
@@ -150,7 +118,7 @@ def _extracted(subject: Subject, count: int, ways: int, measure: Callable[[list[
         if subject.plane and dimension == "3d":
             parts += [undefined(count, Reason.DIMENSIONS)] * ways
         else:
-            parts += [texture(values, levels) for values in measure(_slabs(levels, subject.region.mask, dimension))]
+            parts += [texture(values, levels) for values in measure(subject.slabs(dimension))]
     return _by_feature(joined(parts), len(parts))
 
 
