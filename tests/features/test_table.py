@@ -11,7 +11,9 @@ from pydantic import ValidationError
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
+from medray.errors import Excluded
 from medray.features.edges import EdgesParams
+from medray.features.family import Reason
 from medray.features.haralick import HaralickParams
 from medray.features.intensity import IntensityParams
 from medray.features.shape import ShapeParams
@@ -48,6 +50,53 @@ def test_any_image_gives_one_value_a_column(image: Image) -> None:
     assert row.shape == (len(columns(EVERY)),)
     assert not np.isinf(row).any()
     np.testing.assert_array_equal(row, extract(image, EVERY).values)
+
+
+ODD = {
+    "one pixel": np.full((1, 1), 0.4),
+    "two pixels": np.array([[0.1, 0.9]]),
+    "a row": np.linspace(0, 1, 300)[None],
+    "a column": np.linspace(0, 1, 300)[:, None],
+    "black": np.zeros((20, 30)),
+    "constant": np.full((20, 30), 0.3),
+    "one bright pixel": np.eye(20) * (np.arange(20) == 9),
+    "Hounsfield units": np.random.default_rng(0).normal(-200, 600, (40, 30)),
+    "huge values": np.random.default_rng(1).normal(0, 1e15, (40, 30)),
+    "tiny values": np.random.default_rng(2).random((40, 30)) * 1e-30,
+}
+
+
+@pytest.mark.parametrize("region", ["none", "one pixel", "two far pixels", "a line"])
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.filterwarnings("error")
+def test_odd_images_and_regions_give_values_or_reasons(name: str, region: str) -> None:
+    spec = FeatureSpec.model_validate({"families": [{"family": name}]})
+    for pixels in ODD.values():
+        mask = np.zeros(pixels.shape, bool)
+        if region == "one pixel":
+            mask[pixels.shape[0] // 2, pixels.shape[1] // 2] = True
+        elif region == "two far pixels":
+            mask[0, 0] = mask[-1, -1] = True
+        elif region == "a line":
+            mask[pixels.shape[0] // 2] = True
+        found = extract(Image(pixels.astype(np.float32), mask=None if region == "none" else mask), spec)
+        assert set(found.reasons) == set(np.flatnonzero(~np.isfinite(found.values)))
+        assert not np.isinf(found.values).any()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_an_empty_mask_is_a_reason(name: str) -> None:
+    spec = FeatureSpec.model_validate({"families": [{"family": name}]})
+    found = extract(Image(np.ones((8, 8), np.float32), mask=np.zeros((8, 8), bool)), spec)
+    assert set(found.reasons.values()) == {Reason.EMPTY}
+    assert len(found.reasons) == len(columns(spec))
+
+
+def test_pixels_that_are_no_numbers_and_too_many_pixels_are_refused() -> None:
+    with pytest.raises(Excluded, match="IMAGE_NOT_FINITE"):
+        extract(Image(np.array([[0, np.nan]], np.float32)), SPEC)
+    with pytest.raises(Excluded, match="IMAGE_TOO_LARGE"):
+        extract(Image(np.broadcast_to(np.float32(0), (20_000, 20_000))), SPEC)
 
 
 def test_a_real_image_has_every_feature() -> None:
