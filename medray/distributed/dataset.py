@@ -138,6 +138,7 @@ def _run(shards: Mapping[str, pa.Table], job: ImageJob, table_uri: str, actors: 
         batch_format="pyarrow",
         compute=pool,
         num_cpus=1,
+        num_gpus=min(1, session.gpus() / pool.max_size) if job.gpu else None,
         memory=session.ACTOR_MEMORY_BYTES,
     )
     try:

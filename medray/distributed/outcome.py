@@ -13,9 +13,9 @@ from medray.data import archive
 from medray.data.catalog import terminal_state
 from medray.data.dicom import decode
 from medray.data.masks import decode_mask
-from medray.distributed.jobs import Work
+from medray.distributed.jobs import Done, Result, Work
 from medray.errors import InputError, StoreError
-from medray.types import State
+from medray.types import Image, State
 
 OUTCOME = [
     pa.field("uri", pa.string()),
@@ -58,8 +58,8 @@ def fetch(rows: Sequence[Row]) -> list[Fetched]:
     return [Fetched(content, masks.get(index)) for index, content in enumerate(answers[: len(rows)])]
 
 
-def outcome(row: Row, fetched: Fetched, work: Work) -> tuple[dict[str, str], Any]:
-    """The outcome columns of one input, and what the job made of it: None unless it is SCORED."""
+def _load(row: Row, fetched: Fetched) -> tuple[dict[str, str], Image | InputError | StoreError]:
+    """The outcome columns of one input as far as they are known, and its image, or why there is none."""
     base = dict.fromkeys(OUTCOME_COLUMNS, "") | {name: row[name] for name in KEYS if name in row}
     try:
         base["content_sha256"] = hashlib.sha256(content := _bytes(fetched.content)).hexdigest()
@@ -67,10 +67,9 @@ def outcome(row: Row, fetched: Fetched, work: Work) -> tuple[dict[str, str], Any
         base |= {name: getattr(image.header, name) for name in ("sop_uid", "series_uid", "study_uid", "patient_key")}
         if fetched.mask is not None:
             image = replace(image, mask=decode_mask(_bytes(fetched.mask), image))
-        done = work.one(image)
     except (InputError, StoreError) as error:
-        return base | {"state": terminal_state(error).value, "code": error.code, "message": error.message}, None
-    return base | {"state": State.SCORED.value, "flags": " ".join(done.flags)}, done.value
+        return base, error
+    return base, image
 
 
 def _bytes(answer: archive.Answer) -> bytes:
@@ -81,7 +80,19 @@ def _bytes(answer: archive.Answer) -> bytes:
 
 def table_of(rows: Sequence[Row], fetched: Sequence[Fetched], work: Work, schema: pa.Schema) -> pa.Table:
     """The outcome rows of a few inputs, in order."""
-    done = [outcome(row, found, work) for row, found in zip(rows, fetched, strict=True)]
+    done = []
+    for start in range(0, len(rows), work.batch):
+        stop = start + work.batch
+        loaded = [_load(row, found) for row, found in zip(rows[start:stop], fetched[start:stop], strict=True)]
+        results = iter(work.results([image for _, image in loaded if isinstance(image, Image)]))
+        done += [_ended(base, next(results) if isinstance(image, Image) else image) for base, image in loaded]
     names = [*OUTCOME_COLUMNS, *(field.name for field in MASK if field.name in schema.names)]
     columns = [pa.array([columns[name] for columns, _ in done], pa.string()) for name in names]
     return pa.Table.from_arrays([*columns, *work.columns([value for _, value in done])], schema=schema)
+
+
+def _ended(base: Mapping[str, str], result: Result | StoreError) -> tuple[dict[str, str], Any]:
+    """The outcome columns with the terminal state, and what the job made of the input: None unless it is SCORED."""
+    if isinstance(result, Done):
+        return {**base, "state": State.SCORED.value, "flags": " ".join(result.flags)}, result.value
+    return {**base, "state": terminal_state(result).value, "code": result.code, "message": result.message}, None

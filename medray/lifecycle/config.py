@@ -12,10 +12,11 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from medray.bundle import InputSpec
 from medray.data import store
 from medray.data.labels import SplitSpec
-from medray.distributed.jobs import WithoutMask
+from medray.distributed.extraction import WithoutMask
 from medray.distributed.session import ClusterSpec
 from medray.distributed.train import Scaling
 from medray.distributed.tune import TuneSpec
+from medray.embedding import EmbeddingSpec
 from medray.errors import ConfigError
 from medray.features.table import FeatureSpec
 from medray.imaging.preprocess import PreprocessSpec
@@ -117,10 +118,18 @@ class ExtractConfig(Spec):
     where: str | None = Field(None, description="SQL condition on the columns of the catalog that chooses among its images")
     preprocess: PreprocessSpec = PreprocessSpec()
     features: FeatureSpec = FeatureSpec()
+    embeddings: tuple[EmbeddingSpec, ...] = Field((), description="networks whose activations are features as well")
     masks: str | None = Field(None, description="CSV or Parquet table with the columns SOPInstanceUID and mask (a path or URI)")
     without_mask: WithoutMask = Field("whole", description="an image without a mask is measured as a whole, or excluded")
     cluster: ClusterSpec = ClusterSpec()
     resources: Resources = Resources()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> ExtractConfig:
+        names = [spec.name for spec in self.embeddings]
+        if len(set(names)) < len(names):
+            raise ValueError("embeddings must differ in their names")
+        return self
 
 
 def load_config(uri: str, kind: type[S], overrides: Sequence[str] = ()) -> S:

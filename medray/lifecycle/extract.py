@@ -14,8 +14,9 @@ from medray.data.masks import read_masks
 from medray.data.query import query
 from medray.distributed import session
 from medray.distributed.dataset import outcomes, process
-from medray.distributed.jobs import ExtractJob
+from medray.distributed.extraction import ExtractJob
 from medray.distributed.outcome import KEYS
+from medray.embedding import EmbeddingSpec, open_embedding
 from medray.errors import ConfigError, LabelError
 from medray.lifecycle.config import ExtractConfig
 from medray.lifecycle.summary import Progress, Summary, named, summarise
@@ -49,9 +50,8 @@ def extract(config: ExtractConfig, progress: Progress | None = None) -> ExtractR
     Raises:
         ConfigError: QUERY_INVALID, EXTRACT_NOTHING; LabelError: the table of masks; StoreError; ClusterError; RunError.
     """
-    made_by = specs_fingerprint(config)
-    table_uri = store.join(config.output, "features", made_by)
-    job = ExtractJob(config.preprocess, config.features, made_by, config.without_mask)
+    job = extract_job(config)
+    table_uri = store.join(config.output, "features", job.fingerprint)
     catalog = open_catalog(config.catalog)
     snapshot = catalog.version()
     rows = chosen_rows(catalog, snapshot, config.where)
@@ -61,13 +61,28 @@ def extract(config: ExtractConfig, progress: Progress | None = None) -> ExtractR
         process(rows, job, table_uri, config.resources.actors, named(progress, "extract"))
     _remove_outdated(table_uri, catalog, snapshot, rows)
     summary = summarise(outcomes(rows, table_uri), len(rows))
-    return ExtractResult(table_uri, made_by, len(job.fields()) - 2, summary)
+    return ExtractResult(table_uri, job.fingerprint, len(job.columns), summary)
 
 
-def specs_fingerprint(config: ExtractConfig) -> str:
-    """Names what makes the rows of a table: specs and code; where it runs and on which images does not matter."""
+def extract_job(config: ExtractConfig) -> ExtractJob:
+    """The job of a configuration. Its fingerprint is of specs, networks and code; where it runs and on which images is not in it.
+
+    Raises:
+        BundleError, ConfigError, StoreError: as :func:`medray.embedding.open_embedding`.
+    """
+    embeddings = tuple(map(_anywhere, config.embeddings))
+    opened = [open_embedding(spec) for spec in embeddings]
     specs = config.model_dump(mode="json", include={"preprocess", "features", "without_mask"})
-    return fingerprint([specs, config.masks is not None, version("medray")])
+    made_by = fingerprint([specs, [one.fingerprint for one in opened], config.masks is not None, version("medray")])
+    names = tuple(name for one in opened for name in one.columns)
+    return ExtractJob(config.preprocess, config.features, made_by, config.without_mask, embeddings, names)
+
+
+def _anywhere(spec: EmbeddingSpec) -> EmbeddingSpec:
+    """The spec with URIs that mean the same in every process."""
+    if spec.weights is None:
+        return spec.model_copy(update={"bundle": store.normalise(str(spec.bundle))})
+    return spec.model_copy(update={"weights": spec.weights.model_copy(update={"weights": store.normalise(spec.weights.weights)})})
 
 
 def chosen_rows(catalog: Catalog, snapshot: int, where: str | None) -> pa.Table:

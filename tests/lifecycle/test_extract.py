@@ -22,17 +22,20 @@ import pyarrow as pa
 import pydicom
 import pytest
 import yaml
+from pydantic import ValidationError
 from pydicom.data import get_testdata_file
 
 from medray.data import tables
 from medray.data.dicom import decode
 from medray.distributed.dataset import process
+from medray.embedding import EmbeddingSpec, open_embedding
 from medray.errors import ClusterError, ConfigError, LabelError
+from medray.features.family import Extracted
 from medray.features.table import columns
 from medray.features.table import extract as extract_features
 from medray.imaging.preprocess import preprocess
 from medray.lifecycle.config import ExtractConfig
-from medray.lifecycle.extract import ExtractResult, extract
+from medray.lifecycle.extract import ExtractResult, extract, extract_job
 from medray.lifecycle.ingest import ingest
 
 Run = Callable[..., "CompletedProcess[str]"]
@@ -40,7 +43,7 @@ SPEC: dict[str, Any] = {
     "preprocess": {"steps": [{"op": "percentile"}]},
     "features": {"families": [{"family": "intensity", "grid": 0, "centre": False}, {"family": "radiomics", "classes": ["glcm"]}]},
 }
-SLOW = {"families": [{"family": "radiomics", "bin_width": 0.02, "filters": ["original", "wavelet", "gradient"]}]}
+SLOW = {"families": [{"family": "radiomics", "bin_width": 0.02}]}
 """Features that keep an actor busy for long enough to be killed on the way."""
 
 
@@ -103,6 +106,23 @@ def test_every_image_has_a_row_with_its_state(files: list[Path], tmp_path: Path,
     undefined = [name for name in names if rows["0.dcm"][name] is None]
     assert "intensity_skewness" in undefined
     assert all(name in rows["0.dcm"]["reasons"].replace(";", "").split() for name in undefined)
+
+
+def test_networks_add_their_features(files: list[Path], tmp_path: Path, trained: Any) -> None:
+    ingested(tmp_path)
+    network = EmbeddingSpec(name="cnn", bundle=trained.bundles["cnn"].uri, device="cpu")
+    settings = config(tmp_path, embeddings=[network.model_dump()])
+    result = extract(settings)
+    rows = rows_of(result)
+    opened = open_embedding(network)
+    expected = opened.extract([decode(path) for path in files])
+    assert result.features == len(columns(settings.features)) + len(opened.columns)
+    for path, found in zip(files, expected, strict=True):
+        assert isinstance(found, Extracted)
+        assert [rows[path.name][name] for name in opened.columns] == pytest.approx(found.values, rel=1e-4, abs=1e-5)
+    assert result.fingerprint != extract_job(config(tmp_path)).fingerprint
+    with pytest.raises(ValidationError, match="embeddings must differ in their names"):
+        config(tmp_path, embeddings=[network.model_dump()] * 2)
 
 
 # --- later runs ----------------------------------------------------------------------------------------------------------------
@@ -307,7 +327,7 @@ def test_a_cluster_that_others_have_taken_is_given_up(tmp_path: Path, ray_sessio
         def ready(self) -> bool:
             return True
 
-    from medray.distributed.jobs import ExtractJob
+    from medray.distributed.extraction import ExtractJob
 
     rows = pa.table({"uri": ["a"], "etag": ["1"]})
     settings = config(tmp_path)

@@ -1,0 +1,119 @@
+"""Images → rows of a feature table: preprocessing, features, and what networks know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+
+from medray.distributed.jobs import Done, Result, Work, each
+from medray.embedding import Embedding, EmbeddingSpec, open_embedding
+from medray.errors import Excluded, InputError
+from medray.features import table as features
+from medray.features.family import Extracted, joined
+from medray.features.table import FeatureSpec
+from medray.imaging.preprocess import PreprocessSpec, preprocess
+from medray.types import Image
+
+WithoutMask = Literal["whole", "exclude"]
+BATCH = 32
+"""Images that a network takes at a time."""
+
+
+@dataclass(frozen=True)
+class ExtractJob:
+    """Image → a column for each feature, and why those are null that are.
+
+    Attributes:
+        preprocess, features: what is done to an image.
+        fingerprint: of what makes the table, kept in each row.
+        without_mask: what happens to an image without a mask: measured as a whole, or EXCLUDED MASK_MISSING.
+        embeddings: networks whose activations are features as well.
+        embedding_columns: the names of those, in order.
+    """
+
+    preprocess: PreprocessSpec
+    features: FeatureSpec
+    fingerprint: str
+    without_mask: WithoutMask = "whole"
+    embeddings: tuple[EmbeddingSpec, ...] = ()
+    embedding_columns: tuple[str, ...] = ()
+
+    @property
+    def gpu(self) -> bool:
+        """Whether a network may run on one."""
+        return any(spec.device != "cpu" for spec in self.embeddings)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the features, in order."""
+        return (*features.columns(self.features), *self.embedding_columns)
+
+    def fields(self) -> list[pa.Field]:
+        """``fingerprint``, a float64 column for each feature, null where it is not defined, and ``reasons``."""
+        measured = [pa.field(name, pa.float64()) for name in self.columns]
+        return [pa.field("fingerprint", pa.string()), *measured, pa.field("reasons", pa.string())]
+
+    def open(self) -> Work:
+        """Load the networks, and have the kernels compiled or loaded on a small image."""
+        with suppress(InputError):
+            features.extract(preprocess(_small_image(), self.preprocess), self.features)
+        return _Extracting(self, tuple(open_embedding(spec) for spec in self.embeddings))
+
+
+@dataclass(frozen=True)
+class _Extracting:
+    job: ExtractJob
+    embeddings: tuple[Embedding, ...]
+
+    @property
+    def batch(self) -> int:
+        return BATCH if self.embeddings else 1
+
+    def results(self, images: Sequence[Image]) -> list[Result]:
+        measured = each(self._measured, images)
+        good = [index for index, result in enumerate(measured) if isinstance(result, Done)]
+        found = zip(*(embedding.extract([images[index] for index in good]) for embedding in self.embeddings), strict=True)
+        for index, parts in zip(good, found, strict=bool(self.embeddings)):
+            measured[index] = _together(measured[index], parts)
+        return measured
+
+    def _measured(self, image: Image) -> Done:
+        if image.mask is None and self.job.without_mask == "exclude":
+            raise Excluded("MASK_MISSING", "the table of masks has none for this image")
+        prepared = preprocess(image, self.job.preprocess)
+        return Done(features.extract(prepared, self.job.features), prepared.header.flags)
+
+    def columns(self, values: Sequence[Extracted | None]) -> Sequence[pa.Array]:
+        """The table of some images; what is not a number becomes null."""
+        names = self.job.columns
+        matrix = np.full((len(names), len(values)), np.nan)
+        for index, value in enumerate(values):
+            if value is not None:
+                matrix[:, index] = value.values
+        reasons = [None if value is None else features.reasons_text(value, names) for value in values]
+        made_by = pa.array([self.job.fingerprint] * len(values), pa.string())
+        return [made_by, *(pa.array(row, from_pandas=True) for row in matrix), pa.array(reasons, pa.string())]
+
+
+def _together(measured: Result, parts: Sequence[Extracted | InputError]) -> Result:
+    """The features of one image with those of the networks; an error of one is that of the image."""
+    if isinstance(measured, InputError):
+        return measured
+    values = [measured.value]
+    for part in parts:
+        if isinstance(part, InputError):
+            return part
+        values.append(part)
+    return Done(joined(values), measured.flags)
+
+
+def _small_image() -> Image:
+    """A blob on a slope, 64 × 64, with a mask: nothing that an op or a feature has to refuse."""
+    row, column = np.mgrid[:64, :64].astype(np.float32)
+    blob = 100 * np.exp(-((row - 30) ** 2 + (column - 34) ** 2) / 200)
+    return Image(np.ascontiguousarray(blob + row % 7 + column / 8, np.float32), mask=blob > 20)
