@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from medray.bundle import Bundle, open_bundle
 from medray.data import store
-from medray.errors import BundleError, Excluded, InputError
+from medray.errors import BundleError, ConfigError, Excluded, InputError
 from medray.features.family import Extracted, Feature, explained
 from medray.imaging.preprocess import PreprocessSpec, preprocess
 from medray.models.family import EmbeddingModel
@@ -94,7 +94,7 @@ class Embedding:
         self.spec = spec
         self.fingerprint = fingerprint([spec.model_dump(mode="json", exclude=dict(_ELSEWHERE)), content])
         self.features = tuple(_feature(spec, k, model) for k in range(model.embedding_size))
-        self._model, self._steps, self._bundle = model, steps, bundle
+        self._model, self._steps, self._bundle, self._device = model, steps, bundle, _device(spec.device)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -104,13 +104,13 @@ class Embedding:
     def extract(self, images: Sequence[Image]) -> list[Extracted | InputError]:
         """The features of decoded images, in order, or why there are none; nothing is raised for an image.
 
-        The row of an image does not depend on the others on one device (bitwise); devices differ by about 1e-5 of its size.
+        The row of an image does not depend on the others on one device (bitwise); devices round in different ways.
         Errors: what the preprocessing raises; IMAGE_NOT_FINITE; MODEL_SCOPE, of a modality that a bundle's network was not
         trained on; MODEL_INPUT_SHAPE, preprocessed to another size than the network's.
         """
         prepared = [self._prepared(image) for image in images]
         arrays = [one for one in prepared if isinstance(one, np.ndarray)]
-        rows = iter(self._model.embed(np.stack(arrays), self._device()) if arrays else ())
+        rows = iter(self._model.embed(np.stack(arrays), self._device) if arrays else ())
         return [explained(next(rows)) if isinstance(one, np.ndarray) else one for one in prepared]
 
     def _prepared(self, image: Image) -> Float32 | InputError:
@@ -126,13 +126,6 @@ class Embedding:
             return error
         return pixels
 
-    def _device(self) -> str:
-        import torch
-
-        if self.spec.device != "auto":
-            return self.spec.device
-        return "cuda" if torch.cuda.is_available() else "cpu"
-
 
 _ELSEWHERE: Mapping[str, Any] = {"device": True, "bundle": True, "weights": {"weights", "sha256"}}
 
@@ -143,7 +136,7 @@ def open_embedding(spec: EmbeddingSpec) -> Embedding:
     Raises:
         BundleError: of a bundle what :func:`medray.bundle.open_bundle` raises, BUNDLE_NO_NETWORK; of weights WEIGHTS_UNREADABLE,
             WEIGHTS_ALTERED, WEIGHTS_MISFIT.
-        ConfigError: EMBEDDING_SIZE; StoreError.
+        ConfigError: EMBEDDING_SIZE, EMBEDDING_NO_GPU; StoreError.
     """
     if spec.weights is not None:
         backbone, digest = _load(spec.weights)
@@ -173,6 +166,14 @@ def _load(spec: WeightsSpec) -> tuple[Backbone, str]:
     backbone = Backbone(network, shape, spec.channels, spec.mean, spec.deviation)
     check_size(backbone)
     return backbone, digest
+
+
+def _device(wanted: Device) -> str:
+    import torch
+
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("EMBEDDING_NO_GPU", "no GPU is visible to this process", "set device to auto or cpu, or ask for a GPU")
+    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def _feature(spec: EmbeddingSpec, k: int, model: Any) -> Feature:

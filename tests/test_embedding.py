@@ -24,6 +24,7 @@ from medray.errors import BundleError, ConfigError
 from medray.features.family import Extracted, Reason
 from medray.imaging.preprocess import PreprocessSpec, preprocess
 from medray.metrics import Threshold
+from medray.models.activations import last_layers
 from medray.models.backbone import BACKBONES
 from medray.models.cnn import CNN, CnnParams
 from medray.models.cnn_model import CnnModel
@@ -92,6 +93,19 @@ def test_a_row_is_bitwise_the_same_in_every_batch(bundle: str) -> None:
     together = values(embedding.extract(images(11)))
     alone = np.concatenate([values(embedding.extract([image])) for image in images(11)])
     np.testing.assert_array_equal(together, alone)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_an_error(bundle: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        open_embedding(EmbeddingSpec(bundle=bundle, device="cuda"))
+    assert refused.value.code == "EMBEDDING_NO_GPU"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_cpu_and_gpu_agree(bundle: str) -> None:
+    found = [values(open_embedding(EmbeddingSpec(bundle=bundle, device=where)).extract(images(9))) for where in ("cpu", "cuda")]
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-3, atol=1e-5 * np.abs(found[0]).max())
 
 
 def test_an_image_that_fails_takes_its_own_place_only(bundle: str) -> None:
@@ -262,6 +276,8 @@ def test_wrong_specs_are_refused(fields: dict[str, Any]) -> None:
 def test_every_network_of_the_spec_can_be_built() -> None:
     names = WeightsSpec.model_json_schema()["properties"]["network"]["enum"]
     assert set(names) == set(BACKBONES)
+    with torch.device("meta"):
+        assert all(len(last_layers(build(3, 7, 2, False))) == 1 for build in BACKBONES.values())
 
 
 def test_a_spec_travels_without_torch() -> None:

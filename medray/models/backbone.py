@@ -95,7 +95,8 @@ def build_network(name: str, channels: int, first_stride: int, weights: Mapping[
         BundleError: WEIGHTS_MISFIT when a tensor is missing, is not the network's, or has another shape.
     """
     bias = any(key.endswith("downsample.0.bias") for key in weights)
-    (last,) = last_layers(BACKBONES[name](channels, 1, first_stride, bias))
+    with torch.device("meta"):
+        (last,) = last_layers(BACKBONES[name](channels, 1, first_stride, bias))
     head = {f"{last}.weight", f"{last}.bias"}
     classes = len(weights[f"{last}.bias"]) if head <= weights.keys() else 1
     network = BACKBONES[name](channels, classes, first_stride, bias)
