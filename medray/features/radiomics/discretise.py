@@ -84,7 +84,7 @@ def _range(values: Float64, mask: Bool) -> tuple[float, float]:
 
 @kernel
 def _levels(values: Float64, mask: Bool, start: float, step: float, most: int) -> tuple[UInt16, Int64]:
-    """Levels with edges at ``start + k * step``, at most ``most``; and how often each occurs, 0 for outside.
+    """Levels with edges at ``start + k * step``, at most ``most``; and how often each occurs.
 
     Rounding may put the quotient on the wrong side of an edge, never further.
     """
@@ -100,6 +100,6 @@ def _levels(values: Float64, mask: Bool, start: float, step: float, most: int) -
         below = max(np.int32(0), min(below, np.int32(most - 1)))
         levels[n] = np.uint16(below + np.int32(1)) if inside[n] else np.uint16(0)
     for n in range(len(flat)):
-        histogram[levels[n]] += 1
-    histogram[0] = 0
+        if inside[n]:
+            histogram[levels[n]] += 1
     return levels.reshape(values.shape), histogram

@@ -128,7 +128,7 @@ def percentiles(value: Float64, count: Float64, shares: Sequence[float]) -> list
 @kernel
 def _histogram(values: Float64, mask: Bool, low: float, size: int) -> Int64:
     """How often ``low``, ``low + 1`` … occur, int64 (size,); empty where a value is no whole number."""
-    counts = np.zeros(size + 1, np.int64)
+    counts = np.zeros(size, np.int64)
     place = np.empty(values.shape[2], np.int32)
     for s in range(values.shape[0]):
         for r in range(values.shape[1]):
@@ -136,12 +136,13 @@ def _histogram(values: Float64, mask: Bool, low: float, size: int) -> Int64:
             for c in range(len(row)):
                 above = np.int32(row[c] - low)
                 whole += above + low == row[c]
-                place[c] = above + np.int32(1) if inside[c] else np.int32(0)
+                place[c] = above
             if whole < len(row):
                 return np.zeros(0, np.int64)
             for c in range(len(row)):
-                counts[np.uint32(place[c])] += 1
-    return counts[1:]
+                if inside[c]:
+                    counts[np.uint32(place[c])] += 1
+    return counts
 
 
 @kernel

@@ -36,5 +36,6 @@ def _pairs(flat: UInt16, shifts: Int64, margin: int, width: int, block: int) -> 
             for n in range(len(own)):
                 pair[n] = np.int32(own[n]) * np.int32(width) + np.int32(other[n])
             for n in range(len(own)):
-                pairs[d, n & 1, np.uint32(pair[n])] += 1
+                if own[n] > 0:
+                    pairs[d, n & 1, np.uint32(pair[n])] += 1
     return pairs

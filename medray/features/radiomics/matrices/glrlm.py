@@ -27,7 +27,7 @@ def glrlm(levels: UInt16, count: int, offsets: Int64) -> Int64:
 
 @kernel
 def _reached(flat: UInt16, shifts: Int64, margin: int, width: int, longest: int, block: int) -> Int32:
-    """Pixels at each place of their run, int32 (n, place, level): as many runs are at least so long. Level 0 included.
+    """Pixels at each place of their run, int32 (n, place, level): as many runs are at least so long.
 
     A block is no longer than the shift, so that it never waits for itself; along a row it has to.
     """
@@ -46,5 +46,6 @@ def _reached(flat: UInt16, shifts: Int64, margin: int, width: int, longest: int,
             for n in range(len(own)):
                 cell[n] = place[n] * np.int32(width) + np.int32(own[n])
             for n in range(len(own)):
-                counts[np.uint32(cell[n])] += 1
+                if own[n] > 0:
+                    counts[np.uint32(cell[n])] += 1
     return reached

@@ -62,10 +62,11 @@ def _matrices(flat: UInt16, shifts: Int64, margin: int, count: int, alpha: int, 
         for n in range(len(own)):
             total[n] = abs(np.int32(own[n]) * inside[n] - total[n])
         for n in range(len(own)):
-            dependence[own[n], np.uint32(close[n])] += 1
-            difference[own[n], np.uint32(inside[n])] += total[n]
-            if inside[n] == 0:
-                alone[own[n]] += 1
+            if own[n] > 0:
+                dependence[own[n], np.uint32(close[n])] += 1
+                difference[own[n], np.uint32(inside[n])] += total[n]
+                if inside[n] == 0:
+                    alone[own[n]] += 1
     return dependence, alone, difference
 
 
