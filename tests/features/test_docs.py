@@ -53,8 +53,8 @@ DEEP = """## Deep features
 The activations of a network before its last layer: of the network of a bundle, behind the bundle's own preprocessing, or of one
 of MONAI's networks with weights from a safetensors file. A bundle of several members gives those of each member, one after the
 other. The columns are `embedding_NAME_K`, one for each activation. An image's row does not depend on the images beside it; CPU
-and GPU round in different ways. An image is refused under a code of [codes.md](codes.md) where it is of a modality that the network
-was not trained on, or where preprocessing does not make it fit.
+and GPU round in different ways. An image is refused under a code of [codes.md](codes.md) where it is of a modality that the
+network was not trained on, or where preprocessing does not make it fit.
 """
 COLUMNS = """
 Features that differ in a number alone stand in one line: the first and the last, how many they are with the default parameters,
