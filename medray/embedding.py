@@ -94,7 +94,7 @@ class Embedding:
         self.spec = spec
         self.fingerprint = fingerprint([spec.model_dump(mode="json", exclude=dict(_ELSEWHERE)), content])
         self.features = tuple(_feature(spec, k, model) for k in range(model.embedding_size))
-        self._model, self._steps, self._bundle, self._device = model, steps, bundle, _device(spec.device)
+        self._model, self._steps, self._bundle = model, steps, bundle
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -107,10 +107,13 @@ class Embedding:
         The row of an image does not depend on the others on one device (bitwise); devices round in different ways.
         Errors: what the preprocessing raises; IMAGE_NOT_FINITE; MODEL_SCOPE, of a modality that a bundle's network was not
         trained on; MODEL_INPUT_SHAPE, preprocessed to another size than the network's.
+
+        Raises:
+            ConfigError: EMBEDDING_NO_GPU; an embedding for a GPU may be opened where there is none, to know its columns.
         """
         prepared = [self._prepared(image) for image in images]
         arrays = [one for one in prepared if isinstance(one, np.ndarray)]
-        rows = iter(self._model.embed(np.stack(arrays), self._device) if arrays else ())
+        rows = iter(self._model.embed(np.stack(arrays), _device(self.spec.device)) if arrays else ())
         return [explained(next(rows)) if isinstance(one, np.ndarray) else one for one in prepared]
 
     def _prepared(self, image: Image) -> Float32 | InputError:
@@ -136,7 +139,7 @@ def open_embedding(spec: EmbeddingSpec) -> Embedding:
     Raises:
         BundleError: of a bundle what :func:`medray.bundle.open_bundle` raises, BUNDLE_NO_NETWORK; of weights WEIGHTS_UNREADABLE,
             WEIGHTS_ALTERED, WEIGHTS_MISFIT.
-        ConfigError: EMBEDDING_SIZE, EMBEDDING_NO_GPU; StoreError.
+        ConfigError: EMBEDDING_SIZE; StoreError.
     """
     if spec.weights is not None:
         backbone, digest = _load(spec.weights)

@@ -97,8 +97,10 @@ def test_a_row_is_bitwise_the_same_in_every_batch(bundle: str) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_an_error(bundle: str) -> None:
+    embedding = open_embedding(EmbeddingSpec(bundle=bundle, device="cuda"))
+    assert embedding.columns
     with pytest.raises(ConfigError) as refused:
-        open_embedding(EmbeddingSpec(bundle=bundle, device="cuda"))
+        embedding.extract(images(1))
     assert refused.value.code == "EMBEDDING_NO_GPU"
 
 
