@@ -36,7 +36,7 @@ class Discretised:
 
 
 def fixed_width(region: Region, width: float, first: float | None = None) -> Discretised | None:
-    """Bins of one width; None where they would be more than MAX_LEVELS.
+    """Bins of one width; None where they would be more than MAX_LEVELS, or narrower than values of that size can be told apart.
 
     Args:
         region: the values.
@@ -45,9 +45,10 @@ def fixed_width(region: Region, width: float, first: float | None = None) -> Dis
     """
     low, high = _range(region.values, region.mask)
     start = low - np.mod(low, width) if first is None else first
-    if (high - start) / width >= MAX_LEVELS:
+    step = (start + width) - start
+    if step == 0 or (high - start) / width >= MAX_LEVELS:
         return None
-    return _discretised(region, start, (start + width) - start, MAX_LEVELS)
+    return _discretised(region, start, step, MAX_LEVELS)
 
 
 def fixed_count(region: Region, count: int) -> Discretised:
@@ -58,7 +59,7 @@ def fixed_count(region: Region, count: int) -> Discretised:
     low, high = _range(region.values, region.mask)
     if low == high:
         low, high = low - 0.5, high + 0.5
-    return _discretised(region, low, (high - low) / count, count)
+    return _discretised(region, low, (high - low) / count or 1.0, count)
 
 
 def _discretised(region: Region, start: float, step: float, most: int) -> Discretised:

@@ -36,7 +36,7 @@ def textured(*shape: int) -> np.ndarray:
 images = st.tuples(st.integers(0, 2), st.integers(1, 7), st.integers(1, 7), st.booleans(), st.booleans()).flatmap(
     lambda drawn: st.builds(
         Image,
-        arrays(np.float32, drawn[drawn[0] == 0 : 3], elements=st.sampled_from([0, 1, 30, 31.5, -200, 3e4])),
+        arrays(np.float32, drawn[drawn[0] == 0 : 3], elements=st.sampled_from([0, 1, 30, 31.5, -200, 3e4, 1e30, -3e38, 1e-40])),
         header=st.just(SPACING if drawn[3] else Header()),
         mask=arrays(bool, drawn[drawn[0] == 0 : 3]) if drawn[4] else st.none(),
         slice_spacing_mm=st.just(2.0),
@@ -45,9 +45,9 @@ images = st.tuples(st.integers(0, 2), st.integers(1, 7), st.integers(1, 7), st.b
 
 
 @settings(deadline=None, max_examples=60)
-@given(images, st.sampled_from([2, 3]))
-def test_every_column_has_a_value_or_a_reason(image: Image, dimensions: int) -> None:
-    params = RadiomicsParams(classes=ALL, filters=EVERYTHING, dimensions=dimensions, sigmas=(1,))
+@given(images, st.sampled_from([2, 3]), st.sampled_from([None, 8]))
+def test_every_column_has_a_value_or_a_reason(image: Image, dimensions: int, count: int | None) -> None:
+    params = RadiomicsParams(classes=ALL, filters=EVERYTHING, dimensions=dimensions, bin_count=count, sigmas=(1,))
     found = extract(image, FeatureSpec(families=(params,)))
     assert found.values.shape == (len(RADIOMICS.features(params)),)
     assert set(found.reasons) == set(np.flatnonzero(np.isnan(found.values)))

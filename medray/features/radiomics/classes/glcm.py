@@ -55,7 +55,7 @@ def extract(measured: Measured) -> Extracted:
 
     Directions without a pair do not count, and in the mean of a feature only those count in which it is defined: in one with
     a single level the correlation, the first information correlation and the maximal correlation coefficient are not
-    (pyradiomics answers 1, 0 and 1).
+    (pyradiomics answers 1, 0 and 0, or 1 where the whole region has one level).
     """
     levels = measured.discretised
     if levels is None:
