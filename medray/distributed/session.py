@@ -41,6 +41,9 @@ class ClusterSpec(Spec):
         None, description="host:port or 'auto' joins a cluster, 'local' starts one here; default: RAY_ADDRESS, else local"
     )
     cpus: int | None = Field(None, ge=1, description="CPUs of a local session; default: all")
+    object_store_bytes: int | None = Field(
+        None, ge=80 << 20, description="shared memory of a local session; default: Ray's, 30 % of the machine's"
+    )
     allow_open: bool = Field(False, description="join a cluster that runs without token authentication")
     dashboard: bool = Field(False, description="start the dashboard with a local session")
 
@@ -126,6 +129,7 @@ def _init(address: str, spec: ClusterSpec) -> None:
         ray.init(
             address=address,
             num_cpus=spec.cpus if local else None,
+            object_store_memory=spec.object_store_bytes if local else None,
             include_dashboard=spec.dashboard if local else None,
             runtime_env=None if local else {"env_vars": _WORKER_ENV},
             logging_level=logging.ERROR,
