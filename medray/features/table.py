@@ -10,7 +10,7 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from medray.errors import Excluded
+from medray.errors import Excluded, Quarantined
 from medray.features.edges import EDGES, EdgesParams
 from medray.features.family import Extracted, Feature, FeatureFamily, Reason, joined, undefined
 from medray.features.fourier import FOURIER, FourierParams
@@ -104,7 +104,11 @@ def extract(image: Image, spec: FeatureSpec) -> Extracted:
 
     Raises:
         Excluded: IMAGE_TOO_LARGE, IMAGE_NOT_FINITE.
+        Quarantined: MASK_SIZE.
     """
+    for mask in (image.mask, image.valid):
+        if mask is not None and mask.shape != image.pixels.shape:
+            raise Quarantined("MASK_SIZE", f"a mask of {mask.shape} for an image of {image.pixels.shape}")
     if image.pixels.size > MAX_PIXELS:
         raise Excluded("IMAGE_TOO_LARGE", f"an image of {image.pixels.size} pixels; at most {MAX_PIXELS} are measured")
     if not np.isfinite(image.pixels).all():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pydantic import ValidationError
 
-from medray.errors import Excluded
+from medray.errors import Excluded, Quarantined
 from medray.features.family import Reason
 from medray.features.radiomics.family import RADIOMICS
 from medray.features.radiomics.params import RadiomicsParams
@@ -160,6 +160,14 @@ def test_what_cannot_be_measured_is_excluded(pixels: np.ndarray, code: str) -> N
     with pytest.raises(Excluded) as caught:
         extract(Image(pixels), FeatureSpec(families=(RadiomicsParams(),)))
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (9, 9), (5,), (1, 5, 5)])
+def test_a_mask_of_another_size_is_quarantined(shape: tuple[int, ...]) -> None:
+    for image in (Image(textured(5, 5), mask=np.ones(shape, bool)), Image(textured(5, 5), np.ones(shape, bool))):
+        with pytest.raises(Quarantined) as caught:
+            extract(image, FeatureSpec(families=(RadiomicsParams(),)))
+        assert caught.value.code == "MASK_SIZE"
 
 
 @pytest.mark.parametrize(
