@@ -46,17 +46,19 @@ def _pair_sums(centred: Float64, region: Region, shape: tuple[int, ...]) -> tupl
     """Sums over ordered pairs of pixels of w, w x y and w x², w the inverse distance of the pair."""
     from scipy.fft import rfftn
 
-    weights = rfftn(_weights(shape, region.spacing_mm)).real
+    weights = rfftn(_weights(shape, region.spacing_mm)).real / np.prod(shape)
     weights[..., 1 : (shape[-1] + 1) // 2] *= 2  # frequencies that stand for two
-    weights /= np.prod(shape)
     inside = rfftn(region.mask.astype(np.float64), shape)
     once = rfftn(centred, shape)
-    twice = rfftn(centred * centred, shape)
-    return _total(weights, inside, inside), _total(weights, once, once), _total(weights, twice, inside)
+    pairs, product = _total(weights, inside, inside), _total(weights, once, once)
+    del once
+    return pairs, product, _total(weights, rfftn(centred * centred, shape), inside)
 
 
 def _total(weights: Float64, first: Complex128, second: Complex128) -> float:
-    return float(np.sum(weights * (first.real * second.real + first.imag * second.imag)))
+    """Sum of weights times the real part of first and conjugate second, plane by plane to save memory."""
+    planes = zip(weights, first, second, strict=True)
+    return float(sum(np.sum(w * (f.real * s.real + f.imag * s.imag)) for w, f, s in planes))
 
 
 def _weights(shape: tuple[int, ...], spacing_mm: tuple[float, ...] | None) -> Float64:
@@ -67,4 +69,5 @@ def _weights(shape: tuple[int, ...], spacing_mm: tuple[float, ...] | None) -> Fl
         along = (np.minimum(place, size - place) * step) ** 2
         squares += along.reshape([size if axis == other else 1 for other in range(len(shape))])
     squares[(0,) * len(shape)] = np.inf
-    return np.asarray(1 / np.sqrt(squares), dtype=np.float64)
+    np.sqrt(squares, out=squares)
+    return np.reciprocal(squares, out=squares)
