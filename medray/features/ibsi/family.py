@@ -41,8 +41,12 @@ GROUPS: Mapping[GroupName, Group] = {
 class Ibsi:
     """Features of the IBSI reference manual, for example ``ibsi_glcm_joint_entropy_3d_averaged``.
 
-    Morphology, local intensity and ``3d`` textures are of volumes; in a plane they are NaN. Where the manual sets a value for
-    what is not defined (a skewness of 0 for a constant region, a coarseness of 10⁶), it is NaN here, with its reason.
+    All features with a consensus value for the digital phantom; those without one (the minimum bounding box in any orientation,
+    the minimum enclosing ellipsoid, the area under the intensity-volume histogram) are left out.
+
+    Morphology, local intensity and ``3d`` textures are of volumes; in a plane they are NaN. A region of one value has no fixed
+    bin number of levels. Where the manual sets a value for what is not defined (a skewness of 0 for a constant region, a
+    coarseness of 10⁶), it is NaN here, with its reason; the mean over slices or directions is over those where it is defined.
     """
 
     name = "ibsi"

@@ -23,7 +23,7 @@ class IbsiParams(Spec):
     groups: tuple[GroupName, ...] = Field(
         default=("morphology", "local", "statistics", "histogram", "ivh", "glcm", "glrlm", "glszm", "gldzm", "ngtdm", "ngldm"),
         min_length=1,
-        description="feature families of the manual, in this order",
+        description="feature families of the manual, in the order of the columns",
     )
     dimensions: tuple[Dimension, ...] = Field(
         default=("2d", "2_5d", "3d"),
@@ -48,7 +48,7 @@ class IbsiParams(Spec):
     ivh: Literal["discrete", "continuous", "arbitrary"] = Field(
         default="arbitrary", description="intensities of the volume histogram: in steps of 1, of ivh_bin_size, or 1000 bins"
     )
-    ivh_bin_size: float = Field(default=1, gt=0, le=1e6, description="of continuous intensities")
+    ivh_bin_size: float = Field(default=1, ge=1e-9, le=1e6, description="of continuous intensities")
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
