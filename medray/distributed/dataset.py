@@ -128,7 +128,7 @@ def _run(shards: Mapping[str, pa.Table], job: ImageJob, table_uri: str, actors: 
     pool = ActorPoolStrategy(
         size=min(actors, len(named)),
         max_concurrent_calls_per_actor=CALLS,
-        max_tasks_in_flight_per_actor=CALLS + 1,
+        max_tasks_in_flight_per_actor=CALLS,
         enable_true_multi_threading=True,
     )
     results = ray.data.from_arrow(named).map_batches(
