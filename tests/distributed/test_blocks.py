@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medray.bundle import InputSpec
+from medray.data import store
 from medray.distributed import blocks
+from medray.distributed.actor import BlockActor
+from medray.distributed.jobs import PrepareJob
+from medray.imaging.preprocess import PreprocessSpec
+from medray.lifecycle.score import object_rows
 
 
 def rows(sizes: list[int]) -> pa.Table:
@@ -55,3 +64,18 @@ def test_names_follow_from_the_inputs_alone() -> None:
     first = blocks.shards(rows([1, 2, 3]), 0)
     assert set(first) == set(blocks.shards(rows([1, 2, 3]).drop_columns(["size_bytes"]), 0))
     assert not set(first) & set(blocks.shards(rows([1, 2, 3]), 1)), "a later run's shards have other names"
+
+
+def test_calls_of_an_actor_at_a_time_write_what_they_write_one_by_one(archive: Path, tmp_path: Path) -> None:
+    objects = object_rows(store.list_objects(str(archive / "images")))
+    job = PrepareJob(InputSpec(preprocess=PreprocessSpec.model_validate({"steps": [{"op": "percentile"}]})))
+    named = [
+        block.append_column("shard", pa.array([name] * len(block), pa.string()))
+        for name, block in blocks.shards(objects, 0).items()
+    ]
+    for folder, threads in (("one", 1), ("many", 4)):
+        with ThreadPoolExecutor(threads) as pool:
+            done = list(pool.map(BlockActor(job, str(tmp_path / folder)), named))
+        assert sum(table["done"][0].as_py() for table in done) == len(objects)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "many" / path.name).read_bytes()
