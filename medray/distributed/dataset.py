@@ -19,6 +19,7 @@ from medray.distributed.actor import CALLS, BlockActor, schema_of
 from medray.distributed.failures import cause
 from medray.distributed.jobs import ImageJob
 from medray.distributed.outcome import KEYS, OUTCOME_COLUMNS
+from medray.distributed.session import ClusterSpec
 from medray.errors import StoreError
 from medray.types import State
 
@@ -26,7 +27,14 @@ Progress = Callable[[int, int], None]
 """Called with (done, total) inputs."""
 
 
-def process(rows: pa.Table, job: ImageJob, table_uri: str, actors: int | None = None, progress: Progress | None = None) -> None:
+def process(
+    rows: pa.Table,
+    job: ImageJob,
+    table_uri: str,
+    actors: int | None = None,
+    progress: Progress | None = None,
+    cluster: ClusterSpec | None = None,
+) -> None:
     """Bring the table at ``table_uri`` to hold an outcome of every row; what it already holds is not computed again.
 
     Args:
@@ -35,6 +43,7 @@ def process(rows: pa.Table, job: ImageJob, table_uri: str, actors: int | None = 
         job: what to do with each image.
         table_uri: the Delta table; its path should hold the fingerprint of the job.
         actors: size of the actor pool, one CPU each; default: as many as the cluster holds.
+        cluster: where to start a session, if none runs and there is anything to compute.
 
     Raises:
         StoreError; ClusterError: CLUSTER_TOO_SMALL, CLUSTER_BUSY.
@@ -49,10 +58,11 @@ def process(rows: pa.Table, job: ImageJob, table_uri: str, actors: int | None = 
     if progress:
         progress(done, len(rows))
     if waiting:
-        for count in _run(waiting, job, table_uri, session.pool_size(actors)):
-            done += count
-            if progress:
-                progress(done, len(rows))
+        with session.session(cluster or ClusterSpec()):
+            for count in _run(waiting, job, table_uri, session.pool_size(actors)):
+                done += count
+                if progress:
+                    progress(done, len(rows))
     _register(shards, schema, table_uri)
 
 

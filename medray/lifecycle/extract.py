@@ -12,7 +12,6 @@ from medray.data import store, tables
 from medray.data.catalog import IMAGE, Catalog, open_catalog
 from medray.data.masks import read_masks
 from medray.data.query import query
-from medray.distributed import session
 from medray.distributed.dataset import outcomes, process
 from medray.distributed.extraction import ExtractJob
 from medray.distributed.outcome import KEYS
@@ -57,8 +56,7 @@ def extract(config: ExtractConfig, progress: Progress | None = None) -> ExtractR
     rows = chosen_rows(catalog, snapshot, config.where)
     if config.masks:
         rows = with_masks(rows, config.masks)
-    with session.session(config.cluster):
-        process(rows, job, table_uri, config.resources.actors, named(progress, "extract"))
+    process(rows, job, table_uri, config.resources.actors, named(progress, "extract"), config.cluster)
     _remove_outdated(table_uri, catalog, snapshot, rows)
     summary = summarise(outcomes(rows, table_uri), len(rows))
     return ExtractResult(table_uri, job.fingerprint, len(job.columns), summary)

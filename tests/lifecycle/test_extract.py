@@ -25,7 +25,7 @@ import yaml
 from pydantic import ValidationError
 from pydicom.data import get_testdata_file
 
-from medray.data import tables
+from medray.data import store, tables
 from medray.data.dicom import decode
 from medray.distributed.dataset import process
 from medray.embedding import EmbeddingSpec, open_embedding
@@ -223,6 +223,21 @@ def test_masks_of_other_images_are_refused(files: list[Path], tmp_path: Path, ra
     with pytest.raises(LabelError) as caught:
         extract(config(tmp_path, masks=str(tmp_path / "other.csv")))
     assert caught.value.code == "MASKS_NO_MATCH"
+
+
+def test_everything_on_s3(files: list[Path], masked: Path, tmp_path: Path, s3: str, medray: Run) -> None:
+    for path in (*files, masked, *(tmp_path / "masks").iterdir()):
+        store.write(f"{s3}/{path.relative_to(tmp_path)}", path.read_bytes())
+    ingest(f"{s3}/images", f"{s3}/catalog")
+    spec = {**SPEC, "output": f"{s3}/out", "catalog": f"{s3}/catalog", "masks": f"{s3}/masks.csv"}
+    store.write(f"{s3}/extract.yaml", yaml.safe_dump(spec).encode())
+    done = medray("extract", "--config", f"{s3}/extract.yaml", "--json", "--set", "cluster.cpus=2")
+    assert done.returncode == 3, done.stderr
+    assert "3 inputs need attention (MASK_SIZE 1, MASK_UNREADABLE 1, STORE_NOT_FOUND 1)" in done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["inputs"], answer["scored"], answer["quarantined"], answer["failed"]) == (10, 7, 2, 1)
+    rows = tables.read_table(answer["table"]).to_pylist()
+    assert {row["mask"] for row in rows} == {"", *(f"{s3}/masks/{number}.png" for number in range(7))}
 
 
 # --- on Ray --------------------------------------------------------------------------------------------------------------------
