@@ -30,6 +30,9 @@ bench: $(VENV)/made-dev
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/decoder_memory.py
 	$(BIN)/python benchmarks/mutations.py
+	$(BIN)/python benchmarks/preprocess.py
+	$(BIN)/python benchmarks/features.py
+	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/busi.py
 
 clean:

@@ -70,7 +70,8 @@ def test_the_readme_names_only_commands_that_are_run() -> None:
 
 
 def test_the_commands_of_your_archive(site: Path, medray: Run) -> None:
-    said = [words for words in medray_commands() if words[0] not in ("catalog", "quarantine") and "dicomweb" not in words[1]]
+    elsewhere = ("catalog", "quarantine", "ops", "preview", "features", "extract")
+    said = [words for words in medray_commands() if words[0] not in elsewhere and "dicomweb" not in words[1]]
     assert [words[0] for words in said] == ["ingest", "train", "evaluate", "predict", "screen", "serve", "tune", "synthesise"]
     ingest, train, evaluate, predict, screen, serve, tune, synthesise = said
     small = [part for setting in SMALL for part in ("--set", setting)]
@@ -122,6 +123,23 @@ def test_the_commands_about_a_catalog(site: Path, medray: Run) -> None:
     assert [item["code"] for item in answers["quarantine list"]] == ["DICOM_NOT_DICOM"]
     assert "remove it" in answers["quarantine show"]["what_to_do"]
     assert answers["quarantine retry"]["objects"] == 1
+
+
+def test_the_commands_about_ops_and_features(site: Path, medray: Run) -> None:
+    names = ("ops", "preview", "features", "extract")
+    said = {" ".join(words[:2]): words for words in medray_commands() if words[0] in names}
+    assert medray(*next(words for words in medray_commands() if words[0] == "ingest")).returncode == 0
+    answers = {}
+    for name, words in said.items():
+        done = medray(*words, "--json", timeout_s=300)
+        assert done.returncode == 0, (name, done.stderr)
+        answers[name] = json.loads(done.stdout)
+    assert {"window", "resample", "text_mask"} <= {op["name"] for op in answers["ops list"]}
+    assert answers["ops describe"]["name"] == "window"
+    assert {"radiomics", "ibsi", "lbp"} <= {family["name"] for family in answers["features list"]}
+    assert answers["features describe"]["name"] == "original_glcm_Contrast"
+    assert (site / "preview.png").read_bytes().startswith(b"\x89PNG")
+    assert answers["extract --config"]["scored"] == 120
 
 
 def test_a_pacs_is_ingested(tmp_path: Path, medray: Run, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
