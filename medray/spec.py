@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -69,6 +69,8 @@ def _type(annotation: Any) -> str:
         return " | ".join(map(str, arguments))
     if origin in (Union, UnionType):
         return " or ".join(map(_type, arguments))
+    if origin is Mapping:
+        return "mapping"
     if origin in (tuple, list):
         many = origin is list or arguments[-1] is Ellipsis
         return f"list of {_type(arguments[0])}" if many else f"({', '.join(map(_type, arguments))})"

@@ -8,7 +8,8 @@ size in mm changes the spacing, one that moves the first pixel changes the posit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
@@ -16,20 +17,25 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from medray.errors import Quarantined
+from medray.errors import Excluded, Quarantined
 from medray.kernels import kernel
 from medray.spec import Spec
 from medray.types import Bool, Float32, Image
 
 Shape = tuple[int, int] | None
-"""(rows, columns) of every image, or None where it depends on the image."""
+"""(rows, columns) of every plane, or None where it depends on the image."""
 
 Pixels = Annotated[int, Field(ge=1, le=16384)]
 """A size of an image along one axis."""
 
+Level = Annotated[float, Field(ge=-1e30, le=1e30)]
+"""A value of a pixel, well inside the range of float32."""
+
 MAX_PIXELS = 1 << 28
 """Of one image or volume that is processed: 16,384 x 16,384."""
 
+MAX_SIDE = 65535
+"""Of one image or volume along each axis: what Rows and Columns of DICOM can hold."""
 
 LARGEST = 3.4028234663852886e38
 """Of float32."""
@@ -43,6 +49,8 @@ class OpSpec(Spec):
     """Where the formula comes from: a section of the standard, or a paper."""
     dimensions: ClassVar[tuple[int, ...]] = (2,)
     """Planes (2), volumes (3) or both."""
+    takes_unit_range: ClassVar[bool] = False
+    """Whether the op takes pixels in [0, 1] and clips others."""
 
     def shape_after(self, before: Shape) -> Shape:
         """The size of every image after the op."""
@@ -51,6 +59,27 @@ class OpSpec(Spec):
     def largest_after(self, before: Shape) -> Shape:
         """The largest size of an image after the op; None where there is no bound."""
         return before
+
+    def unit_range_after(self, before: bool) -> bool:
+        """Whether the pixels are meant to lie in [0, 1] after the op."""
+        return before
+
+
+class UnitRangeSpec(OpSpec):
+    """Base of the specs of ops whose results lie in [0, 1]."""
+
+    def unit_range_after(self, before: bool) -> bool:
+        """Always."""
+        return True
+
+
+def check_size(shape: Sequence[int]) -> None:
+    """Raise Excluded: IMAGE_TOO_LARGE for more than MAX_PIXELS pixels, or MAX_SIDE along an axis."""
+    if math.prod(shape) > MAX_PIXELS or max(shape) > MAX_SIDE:
+        sizes = " x ".join(map(str, shape))
+        raise Excluded(
+            "IMAGE_TOO_LARGE", f"an image of {sizes} pixels; at most {MAX_PIXELS} are processed, {MAX_SIDE} along an axis"
+        )
 
 
 def float32(array: Any) -> Float32:

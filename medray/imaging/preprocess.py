@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from medray.errors import Excluded
-from medray.imaging.op import MAX_PIXELS, OpSpec, Shape
+from medray.imaging.op import OpSpec, Shape, check_size
 from medray.imaging.table import OPS, Op
 from medray.spec import Spec
 from medray.types import Image
@@ -26,9 +26,18 @@ class PreprocessSpec(Spec):
             largest = step.largest_after(largest)
         return self
 
+    @model_validator(mode="after")
+    def _ranges_fit(self) -> Self:
+        in_range = False
+        for step in self.steps:
+            if step.takes_unit_range and not in_range:
+                raise ValueError(f"{step.op} takes an image in [0, 1]: put window, percentile or minmax before it")
+            in_range = step.unit_range_after(in_range)
+        return self
+
     @property
     def output_shape(self) -> Shape:
-        """(rows, columns) of every preprocessed image, or None where it depends on the image."""
+        """(rows, columns) of every preprocessed plane, or None where it depends on the image."""
         shape: Shape = None
         for step in self.steps:
             shape = step.shape_after(shape)
@@ -49,8 +58,7 @@ def preprocess(image: Image, spec: PreprocessSpec) -> Image:
 
 def stages(image: Image, spec: PreprocessSpec) -> Iterator[tuple[OpSpec, Image]]:
     """Each step and the image after it; raises what :func:`preprocess` does."""
-    if image.pixels.size > MAX_PIXELS:
-        raise Excluded("IMAGE_TOO_LARGE", f"an image of {image.pixels.size} pixels; at most {MAX_PIXELS} are processed")
+    check_size(image.pixels.shape)
     for step in spec.steps:
         if image.pixels.ndim not in step.dimensions:
             raise Excluded("OP_DIMENSIONS", f"{step.op} does not take an image of {image.pixels.ndim} dimensions")

@@ -12,7 +12,8 @@ def resample_axis(array: Float32, axis: int, size: int, scale: float) -> Float32
     """The array resampled along an axis, its centre staying where it is.
 
     A new pixel is the mean of the old ones that it covers, weighted by how much of each, where it is larger than they are;
-    else it is interpolated linearly between the two nearest centres. Beyond the ends the last pixels go on.
+    else it is interpolated linearly between the two nearest centres. What lies beyond the ends has no weight,
+    and of a new pixel that lies there altogether the nearest old one has all.
 
     Args:
         array: float32, of any shape.
@@ -27,7 +28,7 @@ def resample_axis(array: Float32, axis: int, size: int, scale: float) -> Float32
     across[axis] = size
     result = np.zeros((*array.shape[:axis], size, *array.shape[axis + 1 :]), dtype=np.float32)
     for offset, weight in enumerate(float32(weights)):
-        index = np.clip(first + offset, 0, array.shape[axis] - 1)
+        index = np.minimum(first + offset, array.shape[axis] - 1)
         result += array.take(index, axis=axis) * weight.reshape(across)
     return result
 
@@ -36,9 +37,10 @@ def _weights(before: int, size: int, scale: float) -> tuple[Int64, Float64]:
     """Index of the first old pixel of each new one, and float64 (old pixels, size) weights that sum to 1 over the old pixels."""
     centres = (before - 1) / 2 + (np.arange(size) - (size - 1) / 2) * scale
     half = max(scale, 1.0) / 2
-    first = np.floor(centres - half + 0.5).astype(np.int64)
-    reach = int(np.ceil(2 * half)) + 1
+    centres = np.clip(centres, -half, before - 1 + half)
+    first = np.floor(np.clip(centres - half + 0.5, 0, before - 1)).astype(np.int64)
+    reach = min(int(np.ceil(2 * half)) + 1, before)
     pixels = first + np.arange(reach)[:, None]
     cover = np.minimum(pixels + 0.5, centres + half) - np.maximum(pixels - 0.5, centres - half)
-    weights = np.clip(cover, 0, None)
+    weights = np.where(pixels < before, np.clip(cover, 0, None), 0)
     return first, weights / weights.sum(axis=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import takewhile
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
@@ -14,6 +15,10 @@ from medray.spec import Spec
 
 _LONGEST = 60
 _PHRASES = {
+    "dict_type": "no mapping",
+    "list_type": "no list",
+    "model_attributes_type": "no mapping",
+    "tuple_type": "no list",
     "bool_parsing": "neither true nor false",
     "bool_type": "neither true nor false",
     "finite_number": "no finite number",
@@ -36,10 +41,25 @@ def explain(error: ValidationError, kind: type[Spec], prefix: str = "") -> str:
         kind: the model that was validated.
         prefix: where it stands, for example ``"params."``.
     """
-    first = error.errors()[0]
-    where = prefix + ".".join(map(str, first["loc"])) or "the file"
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    first, *others = _without_other_branches(error.errors())
+    where = prefix + ".".join(str(part) for part in first["loc"] if not _is_branch(part)) or "the file"
+    more = f" (and {len(others)} more)" if others else ""
     return _SAY.get(first["type"], _other)(first, where, kind) + more
+
+
+def _without_other_branches(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """The problems, where the first lies in a union with that of its best member alone: the one that got deepest."""
+    loc = errors[0]["loc"]
+    place = tuple(takewhile(lambda part: not _is_branch(part), loc))
+    if place == loc:
+        return errors
+    same = [one for one in errors if one["loc"][: len(place)] == place]
+    return [max(same, key=lambda one: len(one["loc"])), *(one for one in errors if one not in same)]
+
+
+def _is_branch(part: int | str) -> bool:
+    """Whether this part of a place says which member of a union was tried."""
+    return isinstance(part, str) and (part.startswith("literal[") or part in {kind.__name__ for kind in Spec.__subclasses__()})
 
 
 def _other(first: ErrorDetails, where: str, kind: type[Spec]) -> str:
@@ -121,6 +141,8 @@ def _places(kind: type[Spec], loc: tuple[int | str, ...]) -> list[_Place]:
     """What the setting at a place of the file may be."""
     places = list(_alternatives(kind, ()))
     for part in loc:
+        if _is_branch(part):
+            continue
         places = [after for place in places for after in _inside(place.annotation, part)]
     return places
 
@@ -148,7 +170,7 @@ def _inside(annotation: Any, part: int | str) -> Iterator[_Place]:
             yield from _alternatives(field.annotation, field.metadata)
         elif part in _tags(annotation):
             yield _Place(annotation, {})
-    elif origin is dict:
+    elif origin in (dict, Mapping):
         yield from _alternatives(arguments[1], ())
     elif origin in (tuple, list) and isinstance(part, int):
         fixed = origin is tuple and arguments[-1] is not Ellipsis

@@ -16,7 +16,8 @@ from medray.report.contact_sheet import Row, contact_sheet
 from medray.types import Image
 
 _LONGEST_VALUE = 24
-_NO_IMAGE = "OBJECT_"
+_NO_IMAGE = {"DICOM_NOT_DICOM", "OBJECT_DICOMDIR", "OBJECT_NOT_AN_IMAGE", "OBJECT_SEGMENTATION"}
+"""Codes of objects that are no images."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def preview(
     rows: list[Row] = []
     for load in inputs:
         row = _row(load, spec, len(rows) + 1)
-        if row.images or row.error is None or not row.error.code.startswith(_NO_IMAGE):
+        if row.images or row.error is None or row.error.code not in _NO_IMAGE:
             rows.append(row)
         if len(rows) == images:
             break

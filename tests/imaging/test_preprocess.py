@@ -14,6 +14,7 @@ from pydicom.data import get_testdata_file
 
 from medray.data.volume import build_volume
 from medray.errors import Excluded
+from medray.imaging.op import OpSpec
 from medray.imaging.preprocess import PreprocessSpec, preprocess
 from medray.imaging.table import (
     BodyCrop,
@@ -21,12 +22,16 @@ from medray.imaging.table import (
     CentreCrop,
     Clahe,
     ForegroundCrop,
+    Gamma,
+    HistogramMatch,
+    Minmax,
     Orient,
     Pad,
     Percentile,
     Resample,
     Resize,
     Window,
+    Zscore,
     clahe,
     window,
 )
@@ -118,3 +123,18 @@ def test_a_series_becomes_an_oriented_isotropic_windowed_crop() -> None:
         near = volume.voxels[place - 1 : place + 2, row - 4 : row + 5, column - 4 : column + 5]
         shown = np.clip((near - (40 - 200)) / 400, 0, 1)
         assert shown.min() - 0.01 <= result.pixels[index] <= shown.max() + 0.01
+
+
+@pytest.mark.parametrize(
+    "before",
+    [(), (Resize(rows=8, columns=9),), (Window(), Zscore()), (Window(), HistogramMatch(reference=(0, 9)))],
+)
+@pytest.mark.parametrize("op", [Clahe(), Gamma()])
+def test_an_op_of_the_unit_range_needs_one_that_makes_it(before: tuple, op: OpSpec) -> None:
+    with pytest.raises(ValidationError, match=r"takes an image in \[0, 1\]"):
+        PreprocessSpec(steps=(*before, op))
+
+
+@pytest.mark.parametrize("before", [(Percentile(), FIT), (Minmax(), Clahe()), (HistogramMatch(reference=(0, 0.5, 1)),)])
+def test_an_op_of_the_unit_range_may_follow_at_any_distance(before: tuple) -> None:
+    assert preprocess(ct(), PreprocessSpec(steps=(*before, Gamma(gamma=0.5)))).pixels.max() <= 1

@@ -21,6 +21,7 @@ from medray.cli import run
 STEPS = (
     "steps: [{op: check}, {op: window}, {op: resize, rows: 32, columns: 32, keep_aspect: true}, {op: pad, rows: 32, columns: 32}]"
 )
+WINDOW = "{{op: window, by_modality: {{CT: {}}}}}"
 Drawn = tuple[int, dict[str, Any], str]
 
 
@@ -103,6 +104,23 @@ def test_a_frame_of_a_cine(draw: Callable[..., Drawn]) -> None:
         ("CT_small.dcm", "steps: [{op: percentile, low: 120}]", (), "steps.0.percentile.low: 120 is not from 0 to 100"),
         ("CT_small.dcm", "steps: [{op: blur}]", (), "steps.0.op: there is no op 'blur'"),
         ("CT_small.dcm", STEPS, ("--out", "preview.jpg"), "PLOT_FORMAT"),
+        ("README.txt", STEPS, (), "PREVIEW_EMPTY"),
+        ("CT_small.dcm", "steps: 3", (), "steps: 3 is no list ("),
+        ("CT_small.dcm", "steps: [clahe]", (), "steps.0: 'clahe' is no mapping ("),
+        (
+            "CT_small.dcm",
+            "steps: [{op: clahe}]",
+            (),
+            "clahe takes an image in [0, 1]: put window, percentile or",
+        ),
+        ("CT_small.dcm", f"steps: [{WINDOW.format('lungs')}]", (), "by_modality.CT: 'lungs' is not one of abdomen, bone,"),
+        ("CT_small.dcm", f"steps: [{WINDOW.format('lungs')}]", (), "own, did you mean lung? ("),
+        (
+            "CT_small.dcm",
+            f"steps: [{WINDOW.format('{centre: 3, width: 0}')}]",
+            (),
+            "by_modality.CT.width: 0 is not from 1 to 1e+30 (",
+        ),
     ],
 )
 def test_mistakes_are_one_line(source: str, yaml: str, options: tuple[str, ...], says: str, draw: Callable[..., Drawn]) -> None:

@@ -51,7 +51,8 @@ def bias_field(image: Image, spec: BiasField) -> Image:
 def _log_field(image: Image, tissue: Bool, spec: BiasField) -> Float32:
     """The logarithm of the bias field at every pixel."""
     sitk = _simpleitk()
-    spacing = [float(one) for one in reversed(image.spacing_mm or (1.0,) * image.pixels.ndim)]
+    spacing_mm = image.spacing_mm or (1.0,) * image.pixels.ndim
+    spacing = [one / min(spacing_mm) for one in reversed(spacing_mm)]
     pixels, mask = sitk.GetImageFromArray(image.pixels), sitk.GetImageFromArray(tissue.astype(np.uint8))
     for one in (pixels, mask):
         one.SetSpacing(spacing)

@@ -19,7 +19,7 @@ class Bilateral(OpSpec):
     source: ClassVar[str] = "Tomasi & Manduchi 1998, ICCV"
     op: Literal["bilateral"] = "bilateral"
     radius: int = Field(2, ge=1, le=16, description="radius of the disc in pixels")
-    sigma_space: float = Field(1.5, gt=0, le=100, description="standard deviation of the weights of distance in pixels")
+    sigma_space: float = Field(1.5, ge=0.1, le=100, description="standard deviation of the weights of distance in pixels")
     sigma_range: float = Field(
         0.1, ge=1e-6, le=1e6, description="standard deviation of the weights of difference, in the units of the pixels"
     )

@@ -11,7 +11,7 @@ from pydantic import Field
 from medray.errors import Excluded
 from medray.imaging.components import components, filled
 from medray.imaging.crop import RegionCrop, above, cropped, li
-from medray.imaging.op import valid_pixels
+from medray.imaging.op import Level, valid_pixels
 from medray.types import Bool, Image
 
 
@@ -25,7 +25,7 @@ class BodyCrop(RegionCrop):
     source: ClassVar[str] = "Li and Tam 1998, Pattern Recognition Letters 19:771 (threshold)"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
     op: Literal["body_crop"] = "body_crop"
-    threshold: float | None = Field(None, description="in the units of the pixels, for example -300 HU; null for Li's threshold")
+    threshold: Level | None = Field(None, description="in the units of the pixels, for example -300 HU; null for Li's threshold")
     opening: int = Field(2, ge=0, le=100, description="radius of the opening in pixels; 0 for none")
 
 

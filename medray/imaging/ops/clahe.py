@@ -9,30 +9,35 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from medray.imaging.op import OpSpec, float32
+from medray.imaging.op import UnitRangeSpec, extended, float32, unitless
 from medray.kernels import kernel
 from medray.types import Float32, Image
 
 
-class Clahe(OpSpec):
+class Clahe(UnitRangeSpec):
     """Contrast-limited adaptive histogram equalisation of an image in [0, 1]."""
 
     source: ClassVar[str] = "Zuiderveld 1994, Graphics Gems IV"
+    takes_unit_range: ClassVar[bool] = True
     op: Literal["clahe"] = "clahe"
     clip_limit: float = Field(2.0, gt=0, le=255, description="height limit of a bin, in multiples of the mean height")
     tiles: int = Field(8, ge=1, le=64, description="tiles along each side")
 
 
 def clahe(image: Image, spec: Clahe) -> Image:
-    """CLAHE (Zuiderveld, Graphics Gems IV, 1994) over 256 grey levels; pixels outside [0, 1] are clipped, invalid ones count.
+    """CLAHE (Zuiderveld, Graphics Gems IV, 1994) over 256 grey levels; pixels outside [0, 1] are clipped.
 
-    OpenCV's 65,536-level variant has fewer pixels than levels in any usual tile and rounds its clip limit to whole
-    counts, so the limit asked for would mean nothing there.
+    The nearest valid pixel stands for one that is not, which keeps its value. OpenCV's 65,536-level variant has fewer pixels than
+    levels in any usual tile and rounds its clip limit to whole counts, so the limit asked for would mean nothing there.
+
+    Raises:
+        Quarantined: IMAGE_NO_VALID_PIXELS.
     """
     levels = np.empty(image.pixels.shape, np.uint8)
-    _quantise(np.ascontiguousarray(image.pixels).ravel(), levels.ravel())
+    _quantise(np.ascontiguousarray(extended(image)).ravel(), levels.ravel())
     equalised = cv2.createCLAHE(spec.clip_limit, (spec.tiles, spec.tiles)).apply(levels)
-    return image.with_pixels(float32(cv2.LUT(equalised, np.arange(256, dtype=np.float32) / np.float32(255))))
+    pixels = float32(cv2.LUT(equalised, np.arange(256, dtype=np.float32) / np.float32(255)))
+    return unitless(image, pixels if image.valid is None else np.where(image.valid, pixels, np.clip(image.pixels, 0, 1)))
 
 
 @kernel

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from medray.imaging.op import OpSpec, flagged
+from medray.imaging.ops.window import Centre, Width
 from medray.types import Image
 
 Millimetres = Annotated[float, Field(gt=0, le=1000)]
@@ -29,7 +30,7 @@ class Fill(OpSpec):
     slice_spacing_from_thickness: bool = Field(
         False, description="take the slice thickness for the distance of slices of a volume, before slice_spacing_mm"
     )
-    voi_window: tuple[float, Annotated[float, Field(ge=1)]] | None = Field(None, description="window centre and width")
+    voi_window: tuple[Centre, Width] | None = Field(None, description="window centre and width")
     modality: Code | None = Field(None, description="Modality, for example US")
     body_part: Code | None = Field(None, description="Body Part Examined, for example BREAST")
     laterality: Literal["L", "R", "B", "U"] | None = Field(None, description="Laterality: left, right, both, unpaired")

@@ -36,7 +36,7 @@ def frost(image: Image, spec: Frost) -> Image:
 
     def smooth(pixels: Float32) -> Float32:
         mean, variance = local_moments(pixels, spec.radius)
-        square = np.maximum(mean * mean, np.finfo(np.float64).tiny)
+        square = np.maximum(mean * mean, 1e-200)
         slope = np.minimum(spec.damping * variance / square, 1e3).astype(np.float32)
         result = np.empty(pixels.shape)
         _frost(bordered(pixels, spec.radius), slope, offsets, distances, result)

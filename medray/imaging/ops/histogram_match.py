@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from medray.imaging.op import OpSpec, unitless, valid_pixels
+from medray.imaging.op import Level, OpSpec, unitless, valid_pixels
 from medray.imaging.quantiles import quantiles
 from medray.kernels import kernel
 from medray.types import Float32, Float64, Image
 
 CELLS = 4096
-Level = Annotated[float, Field(ge=-1e30, le=1e30)]
 
 
 class HistogramMatch(OpSpec):
@@ -32,6 +31,10 @@ class HistogramMatch(OpSpec):
         if any(low > high for low, high in zip(self.reference, self.reference[1:], strict=False)):
             raise ValueError("reference must not fall")
         return self
+
+    def unit_range_after(self, before: bool) -> bool:
+        """Where that of the reference does."""
+        return self.reference[0] >= 0 and self.reference[-1] <= 1
 
 
 def histogram_match(image: Image, spec: HistogramMatch) -> Image:

@@ -31,7 +31,7 @@ class LungCrop(RegionCrop):
 
 
 def lung_crop(image: Image, spec: LungCrop) -> Image:
-    """The image cropped to the lungs; pixels that are not valid count as air outside the body.
+    """The image cropped to the lungs; what pixels that are not valid join to the border of a slice is outside, too.
 
     Raises:
         Excluded: REGION_NOT_FOUND; Quarantined: IMAGE_NO_VALID_PIXELS.
@@ -39,7 +39,8 @@ def lung_crop(image: Image, spec: LungCrop) -> Image:
     valid_pixels(image)
     air = image.pixels < spec.threshold
     if image.valid is not None:
-        air |= ~image.valid
+        outside = components(air | ~image.valid, diagonal=False)
+        air &= image.valid & ~outside.mask(at_border(outside))
     found = components(air, diagonal=False)
     inside = (~at_border(found)) & (found.areas >= spec.smallest * image.pixels.size)
     lungs = inside.nonzero()[0][:LUNGS].tolist()

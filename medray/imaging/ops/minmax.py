@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from medray.imaging.op import OpSpec, extent, stretch, unitless, valid_pixels
+from medray.imaging.op import UnitRangeSpec, extent, stretch, unitless, valid_pixels
 from medray.types import Image
 
 
-class Minmax(OpSpec):
+class Minmax(UnitRangeSpec):
     """Map the range of the valid pixels to [0, 1]."""
 
     source: ClassVar[str] = "Jain, Nandakumar & Ross 2005, Pattern Recognition 38"

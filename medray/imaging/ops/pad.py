@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from medray.errors import Excluded
-from medray.imaging.op import OpSpec, Pixels, Shape
+from medray.imaging.op import Level, OpSpec, Pixels, Shape, check_size
 from medray.imaging.place import padded
 from medray.types import Image
 
@@ -24,7 +24,7 @@ class Pad(OpSpec):
     rows: Pixels = Field(description="height in pixels")
     columns: Pixels = Field(description="width in pixels")
     slices: Pixels | None = Field(None, description="number of slices, of a volume; null keeps them")
-    value: float = Field(0.0, description="of the padded pixels")
+    value: Level = Field(0.0, description="of the padded pixels")
 
     def shape_after(self, before: Shape) -> Shape:
         """Fixed."""
@@ -45,12 +45,13 @@ def pad(image: Image, spec: Pad) -> Image:
     """The padded image.
 
     Raises:
-        Excluded: IMAGE_LARGER_THAN_PAD.
+        Excluded: IMAGE_LARGER_THAN_PAD, IMAGE_TOO_LARGE.
     """
     shape = image.pixels.shape
     wanted = (*([spec.slices or shape[0]] if len(shape) == 3 else []), spec.rows, spec.columns)
     if any(size > whole for size, whole in zip(shape, wanted, strict=True)):
         have, want = (" x ".join(map(str, one)) for one in (shape, wanted))
         raise Excluded("IMAGE_LARGER_THAN_PAD", f"{have} pixels cannot be padded to {want}")
+    check_size(wanted)
     before = [(whole - size) // 2 for size, whole in zip(shape, wanted, strict=True)]
     return padded(image, before, wanted, spec.value)

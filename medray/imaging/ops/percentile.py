@@ -6,12 +6,12 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from medray.imaging.op import OpSpec, stretch, unitless, valid_pixels
+from medray.imaging.op import UnitRangeSpec, stretch, unitless, valid_pixels
 from medray.imaging.quantiles import quantiles
 from medray.types import Image
 
 
-class Percentile(OpSpec):
+class Percentile(UnitRangeSpec):
     """Map the range between two percentiles of the valid pixels to [0, 1]."""
 
     source: ClassVar[str] = "Hyndman & Fan 1996, The American Statistician 50, definition 7"

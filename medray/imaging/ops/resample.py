@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from medray.errors import Excluded
-from medray.imaging.op import MAX_PIXELS, OpSpec, Shape, valid_mean
+from medray.imaging.op import OpSpec, Shape, check_size, valid_mean
 from medray.imaging.place import moved
 from medray.imaging.resampling import resample_axis
 from medray.types import Float32, Image
@@ -57,10 +57,7 @@ def resample(image: Image, spec: Resample) -> Image:
     wanted = [spec.slice_mm, spec.row_mm, spec.column_mm][-dimensions:]
     scale = [_scale(old, new) for old, new in zip(before, wanted, strict=True)]
     shape = [max(round(size / one), 1) for size, one in zip(image.pixels.shape, scale, strict=True)]
-    if np.prod(shape, dtype=float) > MAX_PIXELS:
-        raise Excluded(
-            "IMAGE_TOO_LARGE", f"resampled it has {' x '.join(map(str, shape))} pixels; at most {MAX_PIXELS} are processed"
-        )
+    check_size(shape)
     pixels, weight = valid_mean(image, lambda array: _resampled(array, shape, scale))
     mask = None if image.mask is None else _resampled(image.mask.astype(np.float32), shape, scale) >= 0.5
     ends = zip(image.pixels.shape, shape, scale, strict=True)
@@ -86,6 +83,7 @@ def _scale(before: float | None, wanted: float | None) -> float:
 
 
 def _resampled(array: Float32, shape: Sequence[int], scale: Sequence[float]) -> Float32:
-    for axis, (size, one) in enumerate(zip(shape, scale, strict=True)):
-        array = resample_axis(array, axis, size, one)
+    """Along each axis, those that shrink first: nothing in between is larger than the image or the result."""
+    for axis in sorted(range(array.ndim), key=lambda axis: -scale[axis]):
+        array = resample_axis(array, axis, shape[axis], scale[axis])
     return array

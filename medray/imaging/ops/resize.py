@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from medray.imaging.op import OpSpec, Pixels, Shape, float32, valid_mean
+from medray.imaging.op import OpSpec, Pixels, Shape, check_size, float32, valid_mean
 from medray.imaging.place import moved
 from medray.imaging.resampling import resample_axis
 from medray.types import Float32, Image
@@ -40,9 +40,14 @@ class Resize(OpSpec):
 
 
 def resize(image: Image, spec: Resize) -> Image:
-    """The resampled image."""
+    """The resampled image.
+
+    Raises:
+        Excluded: IMAGE_TOO_LARGE.
+    """
     before = image.pixels.shape
     after = (*([spec.slices or before[0]] if len(before) == 3 else []), *_plane(before[-2:], spec))
+    check_size(after)
     pixels, weight = valid_mean(image, lambda array: _resampled(array, after))
     valid = None if weight is None else weight >= 0.5
     mask = None if image.mask is None else _resampled(image.mask.astype(np.float32), after) >= 0.5
@@ -63,10 +68,14 @@ def _plane(shape: tuple[int, ...], spec: Resize) -> tuple[int, int]:
 
 
 def _resampled(array: Float32, shape: tuple[int, ...]) -> Float32:
+    """Slices that become fewer first: nothing in between is larger than the image or the result."""
     if array.ndim == 2:
         return _resampled_plane(array, shape[0], shape[1])
+    scale = array.shape[0] / shape[0]
+    if scale > 1:
+        array = resample_axis(array, 0, shape[0], scale)
     planes = np.stack([_resampled_plane(plane, shape[1], shape[2]) for plane in array])
-    return resample_axis(planes, 0, shape[0], array.shape[0] / shape[0])
+    return planes if scale > 1 else resample_axis(planes, 0, shape[0], scale)
 
 
 def _resampled_plane(array: Float32, rows: int, columns: int) -> Float32:

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from medray.imaging.components import Components, components
-from medray.imaging.op import OpSpec, float32, valid_pixels
+from medray.imaging.op import OpSpec, float32, over_valid, valid_pixels
 from medray.types import Bool, Float32, Float64, Image
 
 STROKE = 4
@@ -53,7 +53,7 @@ def text_mask(image: Image, spec: TextMask) -> Image:
     if spec.fill == "mask":
         return replace(image, valid=~text if image.valid is None else image.valid & ~text)
     radius = max(spec.grow, 1) + 1
-    return image.with_pixels(float32(cv2.inpaint(image.pixels, text.view(np.uint8), radius, cv2.INPAINT_TELEA)))
+    return over_valid(image, lambda pixels: float32(cv2.inpaint(pixels, text.view(np.uint8), radius, cv2.INPAINT_TELEA)))
 
 
 def find_text(image: Image, spec: TextMask) -> Bool:
@@ -73,13 +73,13 @@ def find_text(image: Image, spec: TextMask) -> Bool:
     return grown if image.valid is None else grown & image.valid
 
 
-def _drops(pixels: Float32) -> Float32:
+def _drops(pixels: Float32) -> Float64:
     """By how much a pixel is brighter than the darker of those two columns to its left and right."""
     wide = np.pad(pixels, ((0, 0), (_JUMP, _JUMP)), mode="edge")
-    return pixels - np.minimum(wide[:, : -2 * _JUMP], wide[:, 2 * _JUMP :])
+    return np.subtract(pixels, np.minimum(wide[:, : -2 * _JUMP], wide[:, 2 * _JUMP :]), dtype=np.float64)
 
 
-def _means(found: Components, values: Float32) -> Float64:
+def _means(found: Components, values: Float64) -> Float64:
     """The mean of values over each component."""
     line, first, end, number = found.runs.T
     sums = np.zeros((values.shape[0], values.shape[1] + 1))

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from medray.errors import Excluded, Quarantined
-from medray.imaging.op import OpSpec, extent, float32, stretch, unitless, valid_pixels
+from medray.imaging.op import UnitRangeSpec, extent, float32, stretch, unitless, valid_pixels
 from medray.spec import Spec
 from medray.types import Float32, Image, VoiLut
 
@@ -39,7 +39,7 @@ class Span(Spec):
     width: Width
 
 
-class Window(OpSpec):
+class Window(UnitRangeSpec):
     """Map to [0, 1] by this window, else the image's own VOI LUT or window, else the full range of its valid pixels."""
 
     source: ClassVar[str] = "DICOM PS3.3 C.11.2.1; presets: Murphy & Baxter, Windowing (CT), Radiopaedia, doi:10.53347/rID-52108"

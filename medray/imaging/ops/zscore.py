@@ -20,6 +20,10 @@ class Zscore(OpSpec):
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
     op: Literal["zscore"] = "zscore"
 
+    def unit_range_after(self, before: bool) -> bool:
+        """Never."""
+        return False
+
 
 def zscore(image: Image, spec: Zscore) -> Image:
     """The standard scores, with the standard deviation of a population; zeros for a constant image.

@@ -11,6 +11,7 @@ from placed import placed
 
 from medray.errors import ConfigError, Excluded
 from medray.imaging.table import BiasField, bias_field
+from medray.types import Header, Image
 
 Y, X = np.mgrid[:96, :96]
 HEAD = ((Y - 48) / 42) ** 2 + ((X - 48) / 36) ** 2 < 1
@@ -63,3 +64,10 @@ def test_without_simpleitk_the_error_says_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "SimpleITK", None)
     with pytest.raises(ConfigError, match=r"EXTRA_MISSING.*pip install 'medray\[mr\]'"):
         bias_field(placed(head()), QUICK)
+
+
+@pytest.mark.parametrize("spacing", [(1e-300, 1e-300), (1e300, 1e300), (1e-6, 1e6)])
+def test_any_spacing_is_taken(spacing: tuple[float, float]) -> None:
+    pixels = np.random.default_rng(0).uniform(1, 9, (16, 60)).astype(np.float32)
+    image = Image(pixels, header=Header(spacing_mm=spacing))
+    assert np.isfinite(bias_field(image, BiasField(shrink=1, levels=1, iterations=1)).pixels).all()

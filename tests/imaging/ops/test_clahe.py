@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -39,3 +41,14 @@ def test_bad_images() -> None:
 def test_wrong_specs_are_refused(fields: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         Clahe.model_validate(fields)
+
+
+def test_what_stands_in_padding_changes_nothing() -> None:
+    valid = np.ones(DULL.pixels.shape, bool)
+    valid[:, :40] = False
+    first, second = (
+        clahe(replace(DULL, pixels=np.where(valid, DULL.pixels, np.float32(value)), valid=valid), Clahe()) for value in (0, 1)
+    )
+    np.testing.assert_array_equal(first.pixels[valid], second.pixels[valid])
+    assert (first.pixels[~valid] == 0).all()
+    assert (second.pixels[~valid] == 1).all()

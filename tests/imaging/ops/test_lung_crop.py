@@ -61,3 +61,11 @@ def test_the_lungs_of_a_volume() -> None:
 def test_an_image_without_lungs_is_excluded(pixels: np.ndarray) -> None:
     with pytest.raises(Excluded, match="REGION_NOT_FOUND"):
         lung_crop(placed(pixels), LungCrop())
+
+
+def test_an_island_without_valid_pixels_is_no_lung() -> None:
+    pixels = np.where(section() == -850, 40, section())
+    island = np.zeros(pixels.shape, bool)
+    island[40:60, 60:80] = True
+    with pytest.raises(Excluded, match="REGION_NOT_FOUND"):
+        lung_crop(replace(placed(pixels), valid=~island), LungCrop())

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from placed import marked, placed, same_place
+from pydantic import ValidationError
 
 from medray.errors import Excluded
 from medray.imaging.table import Pad, pad
@@ -36,3 +37,10 @@ def test_the_content_keeps_its_place_and_its_mask(shape: tuple[int, ...]) -> Non
 def test_a_larger_image_is_excluded(shape: tuple[int, ...]) -> None:
     with pytest.raises(Excluded, match="IMAGE_LARGER_THAN_PAD"):
         pad(Image(np.ones(shape, np.float32)), Pad(rows=4, columns=7, slices=2))
+
+
+def test_too_large_a_volume_is_excluded_and_a_value_no_float32_can_hold_refused() -> None:
+    with pytest.raises(Excluded, match="IMAGE_TOO_LARGE"):
+        pad(Image(np.ones((1, 2, 2), np.float32)), Pad(rows=16384, columns=16384, slices=2))
+    with pytest.raises(ValidationError):
+        Pad(rows=1, columns=1, value=1e300)

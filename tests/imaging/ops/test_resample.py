@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import cv2
@@ -91,3 +92,24 @@ def test_too_fine_a_grid_is_excluded() -> None:
 def test_nothing_to_do_is_no_spec() -> None:
     with pytest.raises(ValidationError, match="give row_mm, column_mm or slice_mm"):
         Resample()
+
+
+def test_a_pixel_larger_than_the_image_is_its_mean() -> None:
+    tiny = replace(placed(NOISE), header=replace(placed(NOISE).header, spacing_mm=(1e-9, 1e-9)))
+    result = resample(tiny, Resample(row_mm=1000, column_mm=1000))
+    np.testing.assert_allclose(result.pixels, [[NOISE.mean()]], atol=1e-6)
+
+
+def test_what_shrinks_does_so_first_whatever_the_axis() -> None:
+    pixels = np.ones((2, 40_000))
+    for image, spec in [
+        (placed(pixels), Resample(row_mm=0.001, column_mm=300)),
+        (placed(pixels.T), Resample(row_mm=300, column_mm=0.001)),
+    ]:
+        tracemalloc.start()
+        result = resample(image, spec)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert result.pixels.shape in {(1000, 40), (67, 600)}
+        np.testing.assert_allclose(result.pixels, 1, rtol=1e-5)
+        assert peak < 10 << 20

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from placed import is_ramp, marked, placed, ramp
 
+from medray.errors import Excluded
 from medray.imaging.table import Resize, resize
 from medray.types import Header, Image
 
@@ -60,3 +61,8 @@ def test_slices_are_resampled_as_rows_and_columns_are() -> None:
 
 def test_one_pixel_grows_to_a_constant_image() -> None:
     assert (resize(Image(np.full((1, 1), 3, np.float32)), Resize(rows=4, columns=5)).pixels == 3).all()
+
+
+def test_too_large_a_volume_is_excluded() -> None:
+    with pytest.raises(Excluded, match="IMAGE_TOO_LARGE"):
+        resize(Image(np.ones((2, 2, 2), np.float32)), Resize(rows=16384, columns=16384))

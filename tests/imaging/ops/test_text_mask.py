@@ -94,3 +94,16 @@ def test_little_of_real_ultrasound_is_taken_for_text() -> None:
     masked = [0.0 if (valid := text_mask(decode(path), TextMask()).valid) is None else 1 - valid.mean() for path in files]
     assert max(masked) < 0.02
     assert 0.2 < np.mean(np.array(masked) > 0) < 0.95
+
+
+def test_text_is_not_painted_over_with_padding() -> None:
+    pixels, _ = drawn(speckle(), crosses=False)
+    valid = np.ones(pixels.shape, bool)
+    valid[290:] = False
+    for value in (0, 90):
+        image = replace(placed(np.where(valid, pixels, value)), valid=valid)
+        result = text_mask(image, TextMask(fill="inpaint")).pixels
+        assert (result[~valid] == value).all()
+        if value == 0:
+            first = result[valid]
+    np.testing.assert_array_equal(result[valid], first)
