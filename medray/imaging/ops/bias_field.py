@@ -49,13 +49,9 @@ def bias_field(image: Image, spec: BiasField) -> Image:
 
 
 def _log_field(image: Image, tissue: Bool, spec: BiasField) -> Float32:
-    """The logarithm of the bias field at every pixel."""
+    """The logarithm of the bias field at every pixel; its spline has the same control points whatever the spacing."""
     sitk = _simpleitk()
-    spacing_mm = image.spacing_mm or (1.0,) * image.pixels.ndim
-    spacing = [one / min(spacing_mm) for one in reversed(spacing_mm)]
     pixels, mask = sitk.GetImageFromArray(image.pixels), sitk.GetImageFromArray(tissue.astype(np.uint8))
-    for one in (pixels, mask):
-        one.SetSpacing(spacing)
     by = [max(min(spec.shrink, size // SMALLEST), 1) for size in reversed(image.pixels.shape)]
     n4 = sitk.N4BiasFieldCorrectionImageFilter()
     n4.SetNumberOfThreads(1)

@@ -10,12 +10,13 @@ import numpy as np
 from pydantic import Field
 
 from medray.imaging.components import Components, components
-from medray.imaging.op import OpSpec, float32, over_valid, valid_pixels
+from medray.imaging.op import OpSpec, extent, finite, over_valid, stretch, valid_pixels
 from medray.types import Bool, Float32, Float64, Image
 
 STROKE = 4
 """Strokes of letters and calipers are at most so many pixels thick."""
 _JUMP = 2  # columns within which the edge of a stroke falls off
+_LEVELS = 65535
 _WIDE = 4  # a word whose letters touch may be so many times as wide as it may be high
 
 
@@ -53,33 +54,41 @@ def text_mask(image: Image, spec: TextMask) -> Image:
     if spec.fill == "mask":
         return replace(image, valid=~text if image.valid is None else image.valid & ~text)
     radius = max(spec.grow, 1) + 1
-    return over_valid(image, lambda pixels: float32(cv2.inpaint(pixels, text.view(np.uint8), radius, cv2.INPAINT_TELEA)))
+    return over_valid(image, lambda pixels: _painted_over(pixels, text, radius))
+
+
+def _painted_over(pixels: Float32, text: Bool, radius: int) -> Float32:
+    """The text painted over: in _LEVELS, as OpenCV adds up to two to what it paints, whatever the range of the pixels."""
+    low, high = extent(pixels)
+    painted = cv2.inpaint(stretch(pixels, low, high) * np.float32(_LEVELS), text.view(np.uint8), radius, cv2.INPAINT_TELEA)
+    return np.where(text, finite(low + np.clip(painted / np.float64(_LEVELS), 0, 1) * (high - low)), pixels)
 
 
 def find_text(image: Image, spec: TextMask) -> Bool:
     """bool, as the plane: True on text and around it."""
     values = valid_pixels(image)
-    low, high = float(values.min()), float(values.max())
-    pixels = image.pixels if image.valid is None else np.where(image.valid, image.pixels, np.float32(low))
+    pixels = stretch(image.pixels, *extent(values))
+    if image.valid is not None:
+        pixels[~image.valid] = 0
     square = np.ones((2 * STROKE + 1, 2 * STROKE + 1), np.uint8)
-    thin = cv2.morphologyEx(pixels, cv2.MORPH_TOPHAT, square) > spec.contrast * (high - low)
-    found = components(thin & (pixels > low + spec.level * (high - low)))
+    thin = cv2.morphologyEx(pixels, cv2.MORPH_TOPHAT, square) > spec.contrast
+    found = components(thin & (pixels > spec.level))
     heights, widths = (found.boxes[:, axis, 1] - found.boxes[:, axis, 0] for axis in (1, 2))
     small = (heights >= spec.lowest) & (heights <= spec.highest) & (widths <= _WIDE * spec.highest)
-    sharp = _means(found, _drops(pixels)) >= spec.sharpness * (high - low)
+    sharp = _means(found, _drops(pixels)) >= spec.sharpness
     text = found.mask(small & sharp)
     around = np.ones((2 * spec.grow + 1, 2 * spec.grow + 1), np.uint8)
     grown: Bool = cv2.dilate(text.view(np.uint8), around).astype(np.bool_)
     return grown if image.valid is None else grown & image.valid
 
 
-def _drops(pixels: Float32) -> Float64:
+def _drops(pixels: Float32) -> Float32:
     """By how much a pixel is brighter than the darker of those two columns to its left and right."""
     wide = np.pad(pixels, ((0, 0), (_JUMP, _JUMP)), mode="edge")
-    return np.subtract(pixels, np.minimum(wide[:, : -2 * _JUMP], wide[:, 2 * _JUMP :]), dtype=np.float64)
+    return pixels - np.minimum(wide[:, : -2 * _JUMP], wide[:, 2 * _JUMP :])
 
 
-def _means(found: Components, values: Float64) -> Float64:
+def _means(found: Components, values: Float32) -> Float64:
     """The mean of values over each component."""
     line, first, end, number = found.runs.T
     sums = np.zeros((values.shape[0], values.shape[1] + 1))

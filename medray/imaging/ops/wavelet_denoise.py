@@ -72,4 +72,6 @@ def _shrunk(band: Float64, noise: float, pixels: int, spec: WaveletDenoise) -> A
     else:
         signal = float(np.mean(band * band)) - noise * noise
         threshold = noise * noise / np.sqrt(signal) if signal > 0 else np.inf
+    if threshold == 0:
+        return band
     return pywt.threshold(band, threshold, spec.mode) if np.isfinite(threshold) else np.zeros_like(band)

@@ -107,3 +107,11 @@ def test_text_is_not_painted_over_with_padding() -> None:
         if value == 0:
             first = result[valid]
     np.testing.assert_array_equal(result[valid], first)
+
+
+@pytest.mark.parametrize("scale", [1 / 255, 1e30])
+def test_what_is_painted_does_not_depend_on_the_range_of_the_pixels(scale: float) -> None:
+    image = placed(drawn(speckle())[0])
+    expected = text_mask(image, TextMask(fill="inpaint")).pixels
+    result = text_mask(replace(image, pixels=image.pixels * np.float32(scale)), TextMask(fill="inpaint")).pixels
+    np.testing.assert_allclose(result / np.float32(scale), expected, atol=0.02)

@@ -55,3 +55,10 @@ def test_bad_images() -> None:
 def test_wrong_specs_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         WaveletDenoise.model_validate(fields)
+
+
+@pytest.mark.parametrize("threshold", ["bayes", "visu"])
+@pytest.mark.parametrize("pixels", [np.zeros((16, 16)), np.indices((16, 16))[0] % 2 * 7.0], ids=["constant", "stripes"])
+def test_an_image_without_noise_stays(threshold: Any, pixels: np.ndarray) -> None:
+    image = Image(pixels.astype(np.float32))
+    np.testing.assert_allclose(wavelet_denoise(image, WaveletDenoise(threshold=threshold)).pixels, image.pixels, atol=1e-6)
