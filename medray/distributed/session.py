@@ -48,6 +48,10 @@ class ClusterSpec(Spec):
     dashboard: bool = Field(False, description="start the dashboard with a local session")
 
 
+_grows = False
+"""Whether the session joined a cluster, which may get more nodes."""
+
+
 @contextmanager
 def session(spec: ClusterSpec) -> Iterator[None]:
     """Connect to Ray for the length of a command; does nothing inside a session that already runs.
@@ -117,6 +121,8 @@ def _connect(address: str, spec: ClusterSpec) -> None:
         raise ClusterError(
             "CLUSTER_UNREACHABLE", f"cannot use Ray at {address}: {detail}", "check the address and the token"
         ) from error
+    global _grows
+    _grows = address != "local"
     quiet()
 
 
@@ -186,20 +192,21 @@ def cpus() -> int:
 def pool_size(actors: int | None = None) -> int:
     """The number of actors of one CPU each to start: as asked, or as many as the cluster holds.
 
-    Waits ``MEDRAY_CLUSTER_WAIT_S`` seconds (60) for a free CPU where others have taken all; actors that find none later start
-    when one becomes free.
+    Waits ``MEDRAY_CLUSTER_WAIT_S`` seconds (60) for the nodes of a cluster that was joined, which may grow, and for a free CPU
+    where others have taken all; actors that find none later start when one becomes free.
 
     Raises:
         ClusterError: CLUSTER_TOO_SMALL, the cluster never holds that many; CLUSTER_BUSY, others keep every CPU.
     """
     import ray
 
-    memory = int(ray.cluster_resources().get("memory", 0) // ACTOR_MEMORY_BYTES)  # type: ignore[no-untyped-call]
-    room = min(cpus(), memory)
-    if (actors or 1) > room:
-        message = f"{actors or 1} actors of one CPU and {ACTOR_MEMORY_BYTES >> 20} MiB each: the cluster has room for {room}"
-        raise ClusterError("CLUSTER_TOO_SMALL", message, "set resources.actors to what it holds, or add nodes")
-    limit_s = float(os.environ.get("MEDRAY_CLUSTER_WAIT_S", "60"))
+    wanted, limit_s = actors or 1, float(os.environ.get("MEDRAY_CLUSTER_WAIT_S", "60"))
+    if wanted > _room() and _grows:
+        _await_nodes(wanted, limit_s)
+    if wanted > (room := _room()):
+        message = f"{wanted} actors of one CPU and {ACTOR_MEMORY_BYTES >> 20} MiB each: the cluster has room for {room}"
+        hint = "set resources.actors to what it holds, or add nodes (MEDRAY_CLUSTER_WAIT_S waits for them)"
+        raise ClusterError("CLUSTER_TOO_SMALL", message, hint)
     until = time.monotonic() + limit_s
     while ray.available_resources().get("CPU", 0) < 1:  # type: ignore[no-untyped-call]
         if time.monotonic() > until:
@@ -207,6 +214,23 @@ def pool_size(actors: int | None = None) -> int:
             raise ClusterError("CLUSTER_BUSY", message, "run again later, or set MEDRAY_CLUSTER_WAIT_S to wait for longer")
         time.sleep(0.5)
     return actors or room
+
+
+def _room() -> int:
+    """How many actors the nodes hold that are there now."""
+    import ray
+
+    held = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return int(min(held.get("CPU", 0), held.get("memory", 0) // ACTOR_MEMORY_BYTES))
+
+
+def _await_nodes(actors: int, limit_s: float) -> None:
+    """Reserve room for the actors for a moment, so that an autoscaler adds nodes: it goes by what finds no place."""
+    from ray.util.placement_group import placement_group, remove_placement_group
+
+    group = placement_group([{"CPU": 1, "memory": ACTOR_MEMORY_BYTES}] * actors)
+    group.wait(limit_s)
+    remove_placement_group(group)
 
 
 def gpus() -> int:
