@@ -7,14 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 import medray
+from medray.bundle import InputSpec
+from medray.data import store
+from medray.data.dicom import decode
+from medray.distributed.dataset import process, read_values
+from medray.distributed.jobs import PrepareJob
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError
+from medray.imaging.preprocess import PreprocessSpec, preprocess
 from medray.lifecycle.config import ScreenConfig
-from medray.lifecycle.score import evaluate_source, predict_source
+from medray.lifecycle.score import evaluate_source, object_rows, predict_source
 from medray.lifecycle.screen import screen
 
 LOCAL = ClusterSpec(address="local")
@@ -28,6 +35,16 @@ def held_out(trained: Any, archive: Path, tmp_path_factory: pytest.TempPathFacto
     for uri in trained.scores.rows["uri"].to_pylist():
         shutil.copy(uri, folder)
     return folder
+
+
+def test_preprocessing_on_ray_is_that_of_one_image_bit_for_bit(held_out: Path, tmp_path: Path, ray_session: None) -> None:
+    steps = [{"op": "median"}, {"op": "percentile"}, {"op": "clahe"}, {"op": "resize", "rows": 16, "columns": 24}]
+    spec = InputSpec(preprocess=PreprocessSpec.model_validate({"steps": steps}))
+    rows = object_rows(store.list_objects(str(held_out))).slice(0, 8)
+    process(rows, PrepareJob(spec), str(tmp_path / "table"), 2)
+    found = read_values(str(tmp_path / "table"), rows)["values"].to_pylist()
+    alone = [preprocess(decode(Path(uri)), spec.preprocess).pixels.ravel() for uri in rows["uri"].to_pylist()]
+    np.testing.assert_array_equal(np.array(found, np.float32), alone)
 
 
 def by_name(rows: list[dict[str, Any]]) -> dict[str, float]:
