@@ -67,6 +67,7 @@ REMEDIES = {
     "DICOM_UNKNOWN_TRANSFER_SYNTAX": "convert the file to a standard transfer syntax",
     "DICOM_UNREADABLE": _LOOK,
     "IMAGE_NO_VALID_PIXELS": _LOOK,
+    "MASK_GEOMETRY": "draw the mask on this very series, or resample it to the slices",
     "MASK_SIZE": "draw the mask on this very image, or correct the table of masks",
     "MASK_UNREADABLE": "give the mask as a binary DICOM segmentation or a PNG",
     "OBJECT_NAME": "rename it: its name is no valid UTF-8",

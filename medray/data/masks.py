@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import imagecodecs
 import numpy as np
@@ -15,7 +17,7 @@ from medray.data import store
 from medray.data.dicom import boundary, tags
 from medray.data.dicom.checks import check_frames, check_pixel_length
 from medray.data.dicom.codecs import check_syntax
-from medray.data.dicom.dataset import DicomFile, image_pixel, quiet
+from medray.data.dicom.dataset import DicomFile, ImagePixel, image_pixel, quiet
 from medray.data.dicom.header import sop_class
 from medray.data.dicom.parse import parse
 from medray.data.dicom.pixels import stored_values
@@ -24,31 +26,35 @@ from medray.errors import InputError, LabelError, Quarantined
 from medray.types import Bool, Image
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"  # Label Map Segmentation Storage
+LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"  # Label Map Segmentation Storage
 _FRACTIONAL = "FRACTIONAL"
 
 
-def read_masks(uri: str) -> pa.Table:
-    """A table of masks: ``sop_uid`` of each image and ``mask``, the URI of its mask.
+KEY_COLUMNS = {"sop_uid": "SOPInstanceUID", "series_uid": "SeriesInstanceUID"}
+
+
+def read_masks(uri: str, key: str = "sop_uid") -> pa.Table:
+    """A table of masks: the key of each input and ``mask``, the URI of its mask.
 
     Args:
-        uri: CSV or Parquet table with the columns SOPInstanceUID and mask: a URI, or a path relative to the table; an empty one
-            means that the image has none.
+        uri: CSV or Parquet table with the columns SOPInstanceUID (or SeriesInstanceUID) and mask: a URI, or a path relative to
+            the table; an empty one means that there is none.
+        key: ``sop_uid`` for masks of images, ``series_uid`` for those of volumes; rows without it are for others.
 
     Raises:
         LabelError: LABELS_UNREADABLE, LABELS_NO_KEY, MASKS_COLUMNS, MASKS_CONFLICT.
         StoreError: the table cannot be fetched.
     """
     table = read_labels(uri)
-    if not {"sop_uid", "mask"} <= set(table.column_names):
-        raise LabelError("MASKS_COLUMNS", f"{uri} has not both columns SOPInstanceUID and mask", "name them so")
+    if not {key, "mask"} <= set(table.column_names):
+        raise LabelError("MASKS_COLUMNS", f"{uri} has not both columns {KEY_COLUMNS[key]} and mask", "name them so")
     folder = store.normalise(uri).rpartition("/")[0]
     found: dict[str, str] = {}
-    for sop_uid, mask in zip(table["sop_uid"].to_pylist(), table["mask"].to_pylist(), strict=True):
-        if mask and found.setdefault(sop_uid, mask) != mask:
-            raise LabelError("MASKS_CONFLICT", f"{uri} names two masks for one image, {sop_uid}", "merge them into one")
+    for uid, mask in zip(table[key].to_pylist(), table["mask"].to_pylist(), strict=True):
+        if uid and mask and found.setdefault(uid, mask) != mask:
+            raise LabelError("MASKS_CONFLICT", f"{uri} names two masks for one {KEY_COLUMNS[key]}, {uid}", "merge them into one")
     places = [mask if "://" in mask or mask.startswith("/") else f"{folder}/{mask}" for mask in found.values()]
-    return pa.table({"sop_uid": pa.array(found, pa.string()), "mask": pa.array(places, pa.string())})
+    return pa.table({key: pa.array(found, pa.string()), "mask": pa.array(places, pa.string())})
 
 
 def decode_mask(data: bytes, image: Image) -> Bool:
@@ -62,24 +68,32 @@ def decode_mask(data: bytes, image: Image) -> Bool:
     Raises:
         Quarantined: MASK_UNREADABLE, MASK_SIZE.
     """
+    with unreadable():
+        return _png(data, image) if data.startswith(_PNG) else _segmentation(data, image)
+
+
+@contextmanager
+def unreadable() -> Iterator[None]:
+    """Raise what is wrong with a mask as MASK_UNREADABLE, unless it is a matter of masks already."""
     with boundary():
         try:
-            return _png(data, image) if data.startswith(_PNG) else _segmentation(data, image)
+            yield
         except InputError as error:
             if error.code.startswith("MASK_"):
                 raise
             raise Quarantined("MASK_UNREADABLE", f"the mask is broken: {error.code}, {error.message}") from error
 
 
-def _check_size(rows: int, columns: int, image: Image) -> None:
-    if (rows, columns) != image.pixels.shape:
-        expected = " × ".join(map(str, image.pixels.shape))
+def check_size(rows: int, columns: int, shape: tuple[int, ...]) -> None:
+    """Raise Quarantined: MASK_SIZE unless a mask has the shape (rows, columns) of the image."""
+    if (rows, columns) != shape:
+        expected = " × ".join(map(str, shape))
         raise Quarantined("MASK_SIZE", f"a mask of {rows} × {columns} pixels for an image of {expected}")
 
 
 def _png(data: bytes, image: Image) -> Bool:
     columns, rows = struct.unpack_from(">II", data.ljust(24, b"\0"), 16)
-    _check_size(rows, columns, image)
+    check_size(rows, columns, image.pixels.shape)
     try:
         values = np.asarray(imagecodecs.png_decode(data))
     except (RuntimeError, ValueError) as error:
@@ -90,22 +104,31 @@ def _png(data: bytes, image: Image) -> Bool:
 
 
 def _segmentation(data: bytes, image: Image) -> Bool:
+    file, header = open_segmentation(data)
+    check_size(header.rows, header.columns, image.pixels.shape)
+    mask = np.zeros(image.pixels.shape, bool)
+    for frame in _frames(file, data, header.frames, image.header.sop_uid):
+        mask |= stored_values(file, header, frame) > 0
+    return mask
+
+
+def open_segmentation(data: bytes) -> tuple[DicomFile, ImagePixel]:
+    """A DICOM SEG that draws a line, and how its pixels are stored.
+
+    Raises:
+        Quarantined: MASK_UNREADABLE, or as the checks of images do.
+    """
     file = parse(data, len(data))
     if file is None or file.pixels is None:
         raise Quarantined("MASK_UNREADABLE", "the mask has no pixels")
-    if sop_class(file) not in (SegmentationStorage, _LABEL_MAP):
+    if sop_class(file) not in (SegmentationStorage, LABEL_MAP):
         raise Quarantined("MASK_UNREADABLE", "the mask is neither a DICOM segmentation nor a PNG")
     if file.dataset.text(tags.SEGMENTATION_TYPE) == _FRACTIONAL:
         raise Quarantined("MASK_UNREADABLE", "the mask is a fractional segmentation, which draws no line")
     check_frames(file.dataset)
     check_syntax(file.meta.text(tags.TRANSFER_SYNTAX))
-    header = image_pixel(file)
-    _check_size(header.rows, header.columns, image)
     check_pixel_length(file, len(data))
-    mask = np.zeros(image.pixels.shape, bool)
-    for frame in _frames(file, data, header.frames, image.header.sop_uid):
-        mask |= stored_values(file, header, frame) > 0
-    return mask
+    return file, image_pixel(file)
 
 
 def _frames(file: DicomFile, data: bytes, frames: int, sop_uid: str) -> list[int]:

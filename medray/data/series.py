@@ -72,12 +72,14 @@ class Stack:
         key: code of a mixture → what this stack has there; stacks differ in at least one.
         step_mm: x y z in LPS from one slice to the next, None where it is unknown.
         troubles: what is wrong with it.
+        repeats: planes that belong here too, but at places that others have taken.
     """
 
     planes: tuple[Plane, ...]
     key: Mapping[str, object]
     step_mm: tuple[float, float, float] | None = None
     troubles: tuple[Trouble, ...] = ()
+    repeats: tuple[Plane, ...] = ()
 
     @property
     def series(self) -> tuple[str, str]:
@@ -243,4 +245,6 @@ def _stack(planes: list[Plane], key: Mapping[str, object], copies: int) -> Stack
         return Stack(tuple(planes), key, None, tuple(troubles))
     slices = arrange(positions, directions, first.spacing_mm, first.slice_thickness_mm)
     step = None if slices.step_mm is None else (float(slices.step_mm[0]), float(slices.step_mm[1]), float(slices.step_mm[2]))
-    return Stack(tuple(planes[index] for index in slices.order), key, step, (*troubles, *slices.troubles))
+    taken = slices.order.tolist()
+    repeats = tuple(planes[index] for index in sorted(set(range(len(planes))) - set(taken)))
+    return Stack(tuple(planes[index] for index in taken), key, step, (*troubles, *slices.troubles), repeats)

@@ -1,13 +1,16 @@
-"""Catalog rows → one row for each stack of each series."""
+"""Catalog rows → one row for each stack of each series: what it is, or what to build it of."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import Any
 
 import pyarrow as pa
 
 from medray.data.series import FIELDS, Plane, Stack, mixture, stacks
+from medray.spec import fingerprint
 
 SCHEMA = pa.schema(
     [
@@ -27,6 +30,20 @@ SCHEMA = pa.schema(
 )
 """``stack`` counts from 0 in its series; ``spacing_mm`` is that of slices, rows and columns; ``problems`` are codes, sorted."""
 
+MEMBERS = pa.list_(pa.struct([pa.field("uri", pa.string()), pa.field("etag", pa.string())]))
+VOLUMES = pa.schema(
+    [
+        pa.field("uri", pa.string()),
+        pa.field("etag", pa.string()),
+        pa.field("size_bytes", pa.int64()),
+        pa.field("members", MEMBERS),
+        pa.field("series_uid", pa.string()),
+        pa.field("study_uid", pa.string()),
+        pa.field("patient_key", pa.string()),
+    ]
+)
+"""A stack as an input: ``uri`` names it, ``etag`` is the fingerprint of its members, ``size_bytes`` their sum, -1 if unknown."""
+
 
 def stack_table(rows: pa.Table) -> pa.Table:
     """One row for each stack (see :data:`SCHEMA`), sorted by study, series and stack.
@@ -36,10 +53,48 @@ def stack_table(rows: pa.Table) -> pa.Table:
 
     The frames of a multi-frame image are not in the catalog: it is a stack of its own, without spacing of slices and problems.
     """
+    return pa.Table.from_pylist([row for found in _series(rows) for row in _rows(found)], schema=SCHEMA)
+
+
+def volume_table(rows: pa.Table) -> pa.Table:
+    """One row for each stack (see :data:`VOLUMES`), sorted by URI, which is ``SERIES_UID#STACK``.
+
+    The members are all that belong to the stack, also two at one place, so that building it finds what is wrong. A series
+    of several patients is one input, which building refuses.
+
+    Args:
+        rows: as of :func:`stack_table`, with ``uri``, ``etag`` and ``size_bytes``.
+    """
+    objects = rows.select(["uri", "etag", "size_bytes"]).to_pylist()
+    counts: Counter[str] = Counter()
+    made = []
+    for found in _series(rows):
+        one = mixture(found) == "VOLUME_MIXED_PATIENTS"
+        for group in [found] if one else [[stack] for stack in found]:
+            planes = [plane for stack in group for plane in (*stack.planes, *stack.repeats)]
+            members = sorted((objects[plane.source] for plane in planes), key=lambda item: str(item["uri"]))
+            uid = planes[0].series_uid
+            made.append({**_volume(planes[0], members), "uri": f"{uid}#{counts[uid]}"})
+            counts[uid] += 1
+    return pa.Table.from_pylist(made, schema=VOLUMES).sort_by("uri")
+
+
+def _volume(first: Plane, members: Sequence[dict[str, Any]]) -> dict[str, object]:
+    sizes = [item["size_bytes"] for item in members]
+    return {
+        "etag": fingerprint([[item["uri"], item["etag"]] for item in members]),
+        "size_bytes": -1 if any(size is None or size < 0 for size in sizes) else sum(sizes),
+        "members": [{"uri": item["uri"], "etag": item["etag"]} for item in members],
+        **{name: getattr(first, name) for name in ("series_uid", "study_uid", "patient_key")},
+    }
+
+
+def _series(rows: pa.Table) -> Iterator[list[Stack]]:
+    """The stacks of each series."""
     columns = [rows[name].to_pylist() for name in FIELDS]
     planes = [_plane(values, number) for number, values in enumerate(zip(*columns, strict=True))]
-    series = groupby(stacks(planes), key=lambda stack: stack.series)
-    return pa.Table.from_pylist([row for _, group in series for row in _rows(list(group))], schema=SCHEMA)
+    for _, found in groupby(stacks(planes), key=lambda stack: stack.series):
+        yield list(found)
 
 
 def _plane(values: Sequence[object], number: int) -> Plane:

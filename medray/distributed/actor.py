@@ -42,6 +42,6 @@ class BlockActor:
         return pa.table({"done": [len(rows)]})
 
     def _chunk(self, rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
-        fetched = fetch(rows)
+        fetched = fetch(rows, self._job.volumes)
         with self._computing:
-            return table_of(rows, fetched, self._work, schema)
+            return table_of(rows, fetched, self._work, schema, self._job.volumes)

@@ -18,7 +18,7 @@ from medray.distributed import blocks, session
 from medray.distributed.actor import CALLS, BlockActor, schema_of
 from medray.distributed.failures import cause
 from medray.distributed.jobs import ImageJob
-from medray.distributed.outcome import KEYS, OUTCOME_COLUMNS
+from medray.distributed.outcome import IDENTIFIERS, KEYS, OUTCOME_COLUMNS
 from medray.distributed.session import ClusterSpec
 from medray.errors import StoreError
 from medray.types import State
@@ -39,7 +39,7 @@ def process(
 
     Args:
         rows: objects with at least the columns ``uri`` and ``etag``; ``size_bytes`` where it is known, -1 or null where not;
-            ``mask`` and ``mask_etag`` where the images have masks.
+            ``mask`` and ``mask_etag`` where the inputs have masks; ``members`` (uri, etag) and identifiers of volumes.
         job: what to do with each image.
         table_uri: the Delta table; its path should hold the fingerprint of the job.
         actors: size of the actor pool, one CPU each; default: as many as the cluster holds.
@@ -110,7 +110,8 @@ def _keys(rows: pa.Table) -> list[str]:
 
 
 def _inputs(rows: pa.Table) -> list[str]:
-    return [*_keys(rows), *(["size_bytes"] if "size_bytes" in rows.column_names else [])]
+    wanted = ["size_bytes", *(["members", *IDENTIFIERS] if "members" in rows.column_names else [])]
+    return [*_keys(rows), *(name for name in wanted if name in rows.column_names)]
 
 
 def _joined(rows: pa.Table) -> pa.ChunkedArray:
@@ -126,7 +127,9 @@ def _missing(rows: pa.Table, table_uri: str) -> pa.Table:
             table.delete(f"state = '{State.FAILED.value}'")
     keys = _keys(rows)
     known = tables.read_table(table_uri, columns=keys)
-    return rows.join(known, keys=keys, join_type="left anti").sort_by("uri")
+    numbered = rows.select(keys).append_column("row", pa.array(range(len(rows)), pa.int64()))  # a join carries no lists
+    missing = numbered.join(known, keys=keys, join_type="left anti")
+    return rows.take(missing["row"]).sort_by("uri")
 
 
 def _run(shards: Mapping[str, pa.Table], job: ImageJob, table_uri: str, actors: int) -> Iterator[int]:

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from medray.distributed.jobs import Done, Result, Work, each
+from medray.distributed.jobs import Done, Result, Volumes, Work, each
 from medray.embedding import Embedding, EmbeddingSpec, open_embedding
 from medray.errors import Excluded, InputError
 from medray.features import table as features
@@ -34,6 +34,7 @@ class ExtractJob:
         without_mask: what happens to an image without a mask: measured as a whole, or EXCLUDED MASK_MISSING.
         embeddings: networks whose activations are features as well.
         embedding_columns: the names of those, in order.
+        volumes: how inputs become volumes, where they are not images.
     """
 
     preprocess: PreprocessSpec
@@ -42,6 +43,7 @@ class ExtractJob:
     without_mask: WithoutMask = "whole"
     embeddings: tuple[EmbeddingSpec, ...] = ()
     embedding_columns: tuple[str, ...] = ()
+    volumes: Volumes | None = None
 
     @property
     def gpu(self) -> bool:
@@ -61,7 +63,8 @@ class ExtractJob:
     def open(self) -> Work:
         """Load the networks, and have the kernels compiled or loaded on a small image."""
         with suppress(InputError):
-            features.extract(preprocess(_small_image(), self.preprocess), self.features)
+            small = _small_image(2 if self.volumes is None else 3)
+            features.extract(preprocess(small, self.preprocess), self.features)
         return _Extracting(self, tuple(open_embedding(spec) for spec in self.embeddings))
 
 
@@ -112,8 +115,11 @@ def _together(measured: Result, parts: Sequence[Extracted | InputError]) -> Resu
     return Done(joined(values), measured.flags)
 
 
-def _small_image() -> Image:
-    """A blob on a slope, 64 × 64, with a mask: nothing that an op or a feature has to refuse."""
+def _small_image(dimensions: int) -> Image:
+    """A blob on a slope, 64 × 64 or eight of these, with a mask: nothing that an op or a feature has to refuse."""
     row, column = np.mgrid[:64, :64].astype(np.float32)
     blob = 100 * np.exp(-((row - 30) ** 2 + (column - 34) ** 2) / 200)
-    return Image(np.ascontiguousarray(blob + row % 7 + column / 8, np.float32), mask=blob > 20)
+    pixels, mask = blob + row % 7 + column / 8, blob > 20
+    if dimensions == 3:
+        pixels, mask = np.stack([pixels] * 8), np.stack([mask] * 8)
+    return Image(np.ascontiguousarray(pixels, np.float32), mask=mask, slice_spacing_mm=1 if dimensions == 3 else None)

@@ -30,6 +30,20 @@ class Done:
 Result = Done | InputError
 
 
+@dataclass(frozen=True)
+class Volumes:
+    """How inputs become volumes.
+
+    Attributes:
+        allow, max_bytes: as :func:`medray.data.volume.build_volume` takes them; the members are not larger either.
+        segment: as :func:`medray.data.volume_masks.decode_volume_mask` takes it.
+    """
+
+    allow: tuple[str, ...] = ()
+    max_bytes: int = 1 << 30
+    segment: int | None = None
+
+
 class Work(Protocol):
     """An opened job."""
 
@@ -53,6 +67,11 @@ class ImageJob(Protocol):
     @property
     def gpu(self) -> bool:
         """Whether a GPU is of use, where the cluster has one."""
+        ...
+
+    @property
+    def volumes(self) -> Volumes | None:
+        """How each input becomes a volume; None where it is one image."""
         ...
 
     def fields(self) -> list[pa.Field]:
@@ -82,6 +101,7 @@ class PrepareJob:
 
     input: InputSpec
     gpu: ClassVar[bool] = False
+    volumes: ClassVar[None] = None
     batch: ClassVar[int] = 1
 
     def fields(self) -> list[pa.Field]:
@@ -115,6 +135,7 @@ class ScoreJob:
 
     bundles: Mapping[str, str]
     gpu: ClassVar[bool] = False
+    volumes: ClassVar[None] = None
 
     def fields(self) -> list[pa.Field]:
         """A column for each bundle."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -13,9 +14,11 @@ from medray.data import archive
 from medray.data.catalog import terminal_state
 from medray.data.dicom import decode
 from medray.data.masks import decode_mask
-from medray.distributed.jobs import Done, Result, Work
-from medray.errors import InputError, StoreError
-from medray.types import Image, State
+from medray.data.volume import build_volume
+from medray.data.volume_masks import decode_volume_mask
+from medray.distributed.jobs import Done, Result, Volumes, Work
+from medray.errors import InputError, Quarantined, StoreError
+from medray.types import Bool, Image, State
 
 OUTCOME = [
     pa.field("uri", pa.string()),
@@ -37,39 +40,74 @@ MASK = [pa.field("mask", pa.string()), pa.field("mask_etag", pa.string())]
 KEYS = ["uri", "etag", *(field.name for field in MASK)]
 """What names one input: an object that changed is another one, and so is one with another mask."""
 
+IDENTIFIERS = ["series_uid", "study_uid", "patient_key"]
+"""What the row of a volume tells beforehand, of which an image tells for itself."""
+
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """The bytes of an input and of its mask, or why they could not be had; no mask where the row names none."""
+    """The bytes of an input's members and of its mask, or why they could not be had; no mask where the row names none.
 
-    content: archive.Answer
+    A volume has the members that its row names, none where they are too large; an image is the one member of its own.
+    """
+
+    members: tuple[archive.Answer, ...]
     mask: archive.Answer | None = None
 
 
-def fetch(rows: Sequence[Row]) -> list[Fetched]:
-    """Images and masks of a few rows, many requests in flight."""
-    wanted = [(row["uri"], row["etag"]) for row in rows]
-    masked = [index for index, row in enumerate(rows) if row.get("mask")]
-    wanted += [(rows[index]["mask"], rows[index]["mask_etag"]) for index in masked]
-    answers = archive.read_many([uri for uri, _ in wanted], etags=[etag for _, etag in wanted])
-    masks = dict(zip(masked, answers[len(rows) :], strict=True))
-    return [Fetched(content, masks.get(index)) for index, content in enumerate(answers[: len(rows)])]
+def fetch(rows: Sequence[Row], volumes: Volumes | None = None) -> list[Fetched]:
+    """Members and masks of a few rows, many requests in flight."""
+    members = [_members(row, volumes) for row in rows]
+    wanted = [member for found in members for member in found]
+    wanted += [(row["mask"], row["mask_etag"]) for row in rows if row.get("mask")]
+    answers = iter(archive.read_many([uri for uri, _ in wanted], etags=[etag for _, etag in wanted]))
+    contents = [tuple(islice(answers, len(found))) for found in members]
+    return [Fetched(found, next(answers) if row.get("mask") else None) for row, found in zip(rows, contents, strict=True)]
 
 
-def _load(row: Row, fetched: Fetched) -> tuple[dict[str, str], Image | InputError | StoreError]:
+def _members(row: Row, volumes: Volumes | None) -> list[tuple[str, str]]:
+    """URI and etag of each object that makes up an input."""
+    if volumes is None:
+        return [(row["uri"], row["etag"])]
+    if (row.get("size_bytes") or 0) > volumes.max_bytes:
+        return []
+    return [(member["uri"], member["etag"]) for member in row["members"]]
+
+
+def _load(row: Row, fetched: Fetched, volumes: Volumes | None) -> tuple[dict[str, str], Image | InputError | StoreError]:
     """The outcome columns of one input as far as they are known, and its image, or why there is none."""
-    base = dict.fromkeys(OUTCOME_COLUMNS, "") | {name: row[name] for name in KEYS if name in row}
+    base = dict.fromkeys(OUTCOME_COLUMNS, "") | {name: row[name] for name in (*KEYS, *IDENTIFIERS) if name in row}
     try:
-        base["content_sha256"] = hashlib.sha256(content := _bytes(fetched.content)).hexdigest()
-        image = decode(content)
-        base |= {name: getattr(image.header, name) for name in ("sop_uid", "series_uid", "study_uid", "patient_key")}
+        contents = [_bytes(answer) for answer in fetched.members]
+        base["content_sha256"] = _sha256(contents)
+        image, marked = _decoded(contents, volumes)
+        base |= {name: getattr(image.header, name) for name in ("sop_uid", *IDENTIFIERS)}
         if fetched.mask is not None:
-            image = replace(image, mask=decode_mask(_bytes(fetched.mask), image))
+            image = replace(image, mask=marked(_bytes(fetched.mask)))
     except (InputError, StoreError) as error:
         return base, error
     return base, image
+
+
+def _sha256(contents: Sequence[bytes]) -> str:
+    """Of the one content, or of the digests of several."""
+    digests = [hashlib.sha256(content) for content in contents]
+    return digests[0].hexdigest() if len(digests) == 1 else hashlib.sha256(b"".join(one.digest() for one in digests)).hexdigest()
+
+
+def _decoded(contents: Sequence[bytes], volumes: Volumes | None) -> tuple[Image, Callable[[bytes], Bool]]:
+    """The image of an input, and what its mask marks; a volume has a SOP Instance UID only where one instance holds all of it."""
+    if volumes is None:
+        image = decode(contents[0])
+        return image, lambda mask: decode_mask(mask, image)
+    if not contents:
+        raise Quarantined("VOLUME_TOO_LARGE", f"the slices have more than {volumes.max_bytes} bytes")
+    volume = build_volume(contents, allow=volumes.allow, max_bytes=volumes.max_bytes)
+    whole = volume.image()
+    header = replace(whole.header, sop_uid=whole.header.sop_uid if len(set(volume.sop_uids)) == 1 else "")
+    return replace(whole, header=header), lambda mask: decode_volume_mask(mask, volume, volumes.segment)
 
 
 def _bytes(answer: archive.Answer) -> bytes:
@@ -78,12 +116,14 @@ def _bytes(answer: archive.Answer) -> bytes:
     raise answer
 
 
-def table_of(rows: Sequence[Row], fetched: Sequence[Fetched], work: Work, schema: pa.Schema) -> pa.Table:
+def table_of(
+    rows: Sequence[Row], fetched: Sequence[Fetched], work: Work, schema: pa.Schema, volumes: Volumes | None = None
+) -> pa.Table:
     """The outcome rows of a few inputs, in order."""
     done = []
     for start in range(0, len(rows), work.batch):
         stop = start + work.batch
-        loaded = [_load(row, found) for row, found in zip(rows[start:stop], fetched[start:stop], strict=True)]
+        loaded = [_load(row, found, volumes) for row, found in zip(rows[start:stop], fetched[start:stop], strict=True)]
         results = iter(work.results([image for _, image in loaded if isinstance(image, Image)]))
         done += [_ended(base, next(results) if isinstance(image, Image) else image) for base, image in loaded]
     names = [*OUTCOME_COLUMNS, *(field.name for field in MASK if field.name in schema.names)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
@@ -13,16 +13,19 @@ from medray.bundle import InputSpec
 from medray.data import store
 from medray.data.labels import SplitSpec
 from medray.distributed.extraction import WithoutMask
+from medray.distributed.jobs import Volumes
 from medray.distributed.session import ClusterSpec
 from medray.distributed.train import Scaling
 from medray.distributed.tune import TuneSpec
 from medray.embedding import EmbeddingSpec
 from medray.errors import ConfigError
+from medray.features import table as features
 from medray.features.table import FeatureSpec
 from medray.imaging.preprocess import PreprocessSpec
 from medray.lifecycle.explain import explain
 from medray.metrics import ThresholdPolicy
 from medray.models.table import FAMILIES
+from medray.remedies import FLAGS, REMEDIES
 from medray.spec import Spec
 
 S = TypeVar("S", bound=Spec)
@@ -115,12 +118,18 @@ class ExtractConfig(Spec):
 
     output: str = Field(description="root of everything a run makes")
     catalog: str = Field(description="where `medray ingest` wrote")
+    of: Literal["images", "volumes"] = Field("images", description="what is measured: images, or stacks of series as volumes")
     where: str | None = Field(None, description="SQL condition on the columns of the catalog that chooses among its images")
+    allow: tuple[str, ...] = Field((), description="codes of volumes that become flags: VOLUME_GAP, …")
+    max_bytes: int = Field(1 << 30, ge=1, le=16 << 30, description="size of a volume: 4 bytes a voxel; larger ones are refused")
     preprocess: PreprocessSpec = PreprocessSpec()
     features: FeatureSpec = FeatureSpec()
     embeddings: tuple[EmbeddingSpec, ...] = Field((), description="networks whose activations are features as well")
-    masks: str | None = Field(None, description="CSV or Parquet table with the columns SOPInstanceUID and mask (a path or URI)")
-    without_mask: WithoutMask = Field("whole", description="an image without a mask is measured as a whole, or excluded")
+    masks: str | None = Field(
+        None, description="CSV or Parquet table with the columns SOPInstanceUID (of volumes: SeriesInstanceUID) and mask"
+    )
+    segment: int | None = Field(None, ge=1, le=65535, description="segment of the masks of volumes that counts; default: all")
+    without_mask: WithoutMask = Field("whole", description="an input without a mask is measured as a whole, or excluded")
     cluster: ClusterSpec = ClusterSpec()
     resources: Resources = Resources()
 
@@ -130,6 +139,29 @@ class ExtractConfig(Spec):
         if len(set(names)) < len(names):
             raise ValueError("embeddings must differ in their names")
         return self
+
+    @model_validator(mode="after")
+    def _settings_fit(self) -> ExtractConfig:
+        if unknown := [code for code in self.allow if code not in REMEDIES and code not in FLAGS]:
+            raise ValueError(f"allow: there is no code {unknown[0]!r}")
+        if self.of == "images":
+            if given := self.model_fields_set & {"allow", "max_bytes", "segment"}:
+                raise ValueError(f"{min(given)} is of volumes: set of: volumes")
+            return self
+        if self.embeddings:
+            raise ValueError("embeddings are of images: a network takes planes")
+        for step in self.preprocess.steps:
+            if 3 not in step.dimensions:
+                raise ValueError(f"preprocess: {step.op} takes no volumes")
+        for params in self.features.families:
+            if 3 not in features.FAMILIES[params.family].dimensions:
+                raise ValueError(f"features: {params.family} takes no volumes")
+        return self
+
+    @property
+    def volumes(self) -> Volumes | None:
+        """How inputs become volumes, where they are not images."""
+        return None if self.of == "images" else Volumes(self.allow, self.max_bytes, self.segment)
 
 
 def load_config(uri: str, kind: type[S], overrides: Sequence[str] = ()) -> S:

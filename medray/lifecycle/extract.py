@@ -10,8 +10,10 @@ import pyarrow.compute as pc
 
 from medray.data import store, tables
 from medray.data.catalog import IMAGE, Catalog, open_catalog
-from medray.data.masks import read_masks
+from medray.data.masks import KEY_COLUMNS, read_masks
 from medray.data.query import query
+from medray.data.series import FIELDS
+from medray.data.stack_table import volume_table
 from medray.distributed.dataset import outcomes, process
 from medray.distributed.extraction import ExtractJob
 from medray.distributed.outcome import KEYS
@@ -40,9 +42,10 @@ class ExtractResult:
 
 
 def extract(config: ExtractConfig, progress: Progress | None = None) -> ExtractResult:
-    """Bring a feature table up to date with the images of a catalog; only new and changed ones are read.
+    """Bring a feature table up to date with the images or volumes of a catalog; only new and changed ones are read.
 
-    The table has a row for each image: ``uri``, ``etag``, ``sop_uid``, ``series_uid``, ``study_uid``, ``patient_key``,
+    The table has a row for each of them: ``uri`` and ``etag`` (of a volume, those of
+    :func:`medray.data.stack_table.volume_table`), ``sop_uid``, ``series_uid``, ``study_uid``, ``patient_key``,
     ``content_sha256``, ``state``, ``code``, ``message``, ``flags``; ``mask`` and ``mask_etag`` where there are masks;
     ``fingerprint``; a float64 column for each feature, null where it is not defined; and ``reasons``, which says why.
 
@@ -53,9 +56,9 @@ def extract(config: ExtractConfig, progress: Progress | None = None) -> ExtractR
     table_uri = store.join(config.output, "features", job.fingerprint)
     catalog = open_catalog(config.catalog)
     snapshot = catalog.version()
-    rows = chosen_rows(catalog, snapshot, config.where)
+    rows = chosen_rows(catalog, snapshot, config)
     if config.masks:
-        rows = with_masks(rows, config.masks)
+        rows = with_masks(rows, config.masks, "sop_uid" if config.of == "images" else "series_uid")
     process(rows, job, table_uri, config.resources.actors, named(progress, "extract"), config.cluster)
     _remove_outdated(table_uri, catalog, snapshot, rows)
     summary = summarise(outcomes(rows, table_uri), len(rows))
@@ -70,10 +73,12 @@ def extract_job(config: ExtractConfig) -> ExtractJob:
     """
     embeddings = tuple(map(_anywhere, config.embeddings))
     opened = [open_embedding(spec) for spec in embeddings]
-    specs = config.model_dump(mode="json", include={"preprocess", "features", "without_mask"})
+    specs = config.model_dump(
+        mode="json", include={"preprocess", "features", "without_mask", "of", "allow", "max_bytes", "segment"}
+    )
     made_by = fingerprint([specs, [one.fingerprint for one in opened], config.masks is not None, version("medray")])
     names = tuple(name for one in opened for name in one.columns)
-    return ExtractJob(config.preprocess, config.features, made_by, config.without_mask, embeddings, names)
+    return ExtractJob(config.preprocess, config.features, made_by, config.without_mask, embeddings, names, config.volumes)
 
 
 def _anywhere(spec: EmbeddingSpec) -> EmbeddingSpec:
@@ -83,32 +88,34 @@ def _anywhere(spec: EmbeddingSpec) -> EmbeddingSpec:
     return spec.model_copy(update={"weights": spec.weights.model_copy(update={"weights": store.normalise(spec.weights.weights)})})
 
 
-def chosen_rows(catalog: Catalog, snapshot: int, where: str | None) -> pa.Table:
-    """``uri``, ``etag``, ``size_bytes`` and ``sop_uid`` of the images that a condition chooses, sorted by URI.
+def chosen_rows(catalog: Catalog, snapshot: int, config: ExtractConfig) -> pa.Table:
+    """The images that the condition chooses (``uri``, ``etag``, ``size_bytes``, ``sop_uid``), or their stacks; sorted by URI.
 
     Raises:
         ConfigError: QUERY_INVALID, EXTRACT_NOTHING.
     """
-    sql = f"SELECT uri, etag, size_bytes, sop_uid FROM catalog WHERE state = '{IMAGE}'" + (f" AND ({where})" if where else "")
+    where, names = config.where, ("sop_uid",) if config.of == "images" else FIELDS
+    columns = ", ".join(f'"{name}"' for name in ("uri", "etag", "size_bytes", *names))
+    sql = f"SELECT {columns} FROM catalog WHERE state = '{IMAGE}'" + (f" AND ({where})" if where else "")
     rows = query(sql, {"catalog": catalog.dataset(snapshot)})
     if not len(rows):
         chosen = f"where {where}" if where else "that is usable"
         raise ConfigError("EXTRACT_NOTHING", f"the catalog {catalog.uri} has no image {chosen}", "see `medray catalog summary`")
-    return rows.sort_by("uri")
+    return rows.sort_by("uri") if config.of == "images" else volume_table(rows)
 
 
-def with_masks(rows: pa.Table, masks_uri: str) -> pa.Table:
-    """The rows with ``mask`` and ``mask_etag``, "" where the table of masks has none.
+def with_masks(rows: pa.Table, masks_uri: str, key: str) -> pa.Table:
+    """The rows with ``mask`` and ``mask_etag``, "" where the table of masks has none for the ``key``.
 
     Raises:
         LabelError: MASKS_NO_MATCH, or as :func:`medray.data.masks.read_masks`; StoreError.
     """
-    masks = read_masks(masks_uri)
-    at = pc.index_in(rows["sop_uid"], value_set=masks["sop_uid"].combine_chunks())
+    masks = read_masks(masks_uri, key)
+    at = pc.index_in(rows[key], value_set=masks[key].combine_chunks())
     found = pc.fill_null(masks["mask"].take(at), "")
     uris = pc.unique(found.filter(pc.not_equal(found, ""))).to_pylist()
     if not uris:
-        raise LabelError("MASKS_NO_MATCH", f"{masks_uri} has a mask for none of {len(rows)} images", "check SOPInstanceUID")
+        raise LabelError("MASKS_NO_MATCH", f"{masks_uri} has a mask for none of {len(rows)} inputs", f"check {KEY_COLUMNS[key]}")
     etags = _etags(uris)
     etag = pa.array([etags.get(uri, "") for uri in found.to_pylist()], pa.string())
     return rows.append_column("mask", found).append_column("mask_etag", etag)
@@ -123,13 +130,18 @@ def _etags(uris: list[str]) -> dict[str, str]:
 
 
 def _remove_outdated(table_uri: str, catalog: Catalog, snapshot: int, rows: pa.Table) -> None:
-    """Take out what was measured of objects that are no longer images of the catalog, or were others or had other masks."""
+    """Take out what was measured of what is no longer in the catalog, or was another or had another mask.
+
+    Of volumes, also what is no stack any more of a series of which images are chosen.
+    """
     keys = [name for name in KEYS if name in rows.column_names]
-    known = tables.read_table(table_uri, columns=keys)
-    images = query(f"SELECT uri, etag FROM catalog WHERE state = '{IMAGE}'", {"catalog": catalog.dataset(snapshot)})
-    rows = rows.select(keys)
-    sql = f"""SELECT * FROM known ANTI JOIN images USING (uri, etag) UNION ALL
-        SELECT known.* FROM known SEMI JOIN rows USING (uri, etag) ANTI JOIN rows AS same USING ({", ".join(keys)})"""
-    outdated = query(sql, {"known": known, "images": images, "rows": rows})
+    volumes = "members" in rows.column_names
+    known = tables.read_table(table_uri, columns=[*keys, "series_uid"] if volumes else keys)
+    owner = "series_uid" if volumes else "uri, etag"
+    images = query(f"SELECT DISTINCT {owner} FROM catalog WHERE state = '{IMAGE}'", {"catalog": catalog.dataset(snapshot)})
+    rows = rows.select(known.column_names)
+    sql = f"""SELECT * FROM known ANTI JOIN images USING ({owner}) UNION ALL
+        SELECT known.* FROM known SEMI JOIN rows USING ({owner}) ANTI JOIN rows AS same USING ({", ".join(keys)})"""
+    outdated = query(sql, {"known": known, "images": images, "rows": rows}).select(keys)
     if len(outdated):
         tables.remove(table_uri, outdated)
