@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from medray.features.family import Extracted, Feature, Reason, explained
+from medray.features.family import Extracted, Feature, Reason, explained, joined
 from medray.features.region import GREY, percentiles, region_of
 from medray.kernels import kernel
 from medray.spec import Spec
@@ -72,17 +72,19 @@ class Intensity:
         return (*STATISTICS, *grid, *(CENTRE if params.centre else ()))
 
     def extract(self, image: Image, params: IntensityParams) -> Extracted:
-        """The features of an image in [0, 1]; NaN for the moments of one grey level and for cells without a pixel that counts."""
+        """The features of an image in [0, 1]; NaN for the moments of one grey level, and for a cell or part without a pixel that
+        counts.
+        """
         region = region_of(image)
         pixels = np.ascontiguousarray(image.pixels)
-        parts = [first_order(pixels[region], params.bins)]
+        parts = [explained(first_order(pixels[region], params.bins), Reason.CONSTANT)]
         if params.grid:
             rows, columns = (np.arange(side) * params.grid // side for side in pixels.shape)
             cells = _by_cell(pixels, region, rows * params.grid, columns, params.grid**2)
-            parts.append(_mean_and_deviation(cells).ravel())
+            parts.append(explained(_mean_and_deviation(cells).ravel(), Reason.EMPTY))
         if params.centre:
             parts.append(_centre(pixels, region))
-        return explained(np.concatenate(parts), Reason.CONSTANT)
+        return joined(parts)
 
 
 def first_order(values: Float32, bins: int) -> Float64:
@@ -151,13 +153,14 @@ def _sums(pixels: Any, region: Any, rows: Any, columns: Any, sums: Any) -> None:
                 sums[2, cell] += value * value
 
 
-def _centre(pixels: Float32, region: Bool) -> Float64:
+def _centre(pixels: Float32, region: Bool) -> Extracted:
     """CENTRE; a pixel is in the centre where its row and its column are in their central half."""
     central = (np.arange(side) for side in pixels.shape)
     rows, columns = (((at >= len(at) // 4) & (at < len(at) - len(at) // 4)).astype(np.int64) for at in central)
     neither, one, both = _by_cell(pixels, region, rows, columns, 3).T
     (border, centre), (around, within) = _mean_and_deviation(np.stack([neither + one, both], axis=1))
-    return np.array([centre - border, within / around if around > 1e-6 else np.nan])
+    reason = Reason.CONSTANT if neither[0] + one[0] > 0 and both[0] > 0 else Reason.EMPTY
+    return explained([centre - border, within / around if around > 1e-6 else np.nan], reason)
 
 
 INTENSITY = Intensity()

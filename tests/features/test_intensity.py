@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from measured import measured
 
+from medray.features.family import Reason
 from medray.features.intensity import INTENSITY, IntensityParams
+from medray.types import Image
 
 PARAMS = IntensityParams(grid=0, centre=False)
 
@@ -67,3 +69,18 @@ def test_cells_and_centre_say_where_it_is_bright() -> None:
     pixels = np.zeros((64, 48))
     pixels[16:48, 12:36] = 1
     assert features(pixels, params=IntensityParams(grid=0))["intensity_centre_difference"] == 1
+
+
+def test_a_cell_outside_the_region_is_empty_and_not_constant() -> None:
+    pixels = np.random.default_rng(0).random((16, 16)).astype(np.float32)
+    corner = np.zeros((16, 16), bool)
+    corner[:4, :4] = True
+    names = [feature.name for feature in INTENSITY.features(IntensityParams())]
+    reasons = INTENSITY.extract(Image(pixels, mask=corner), IntensityParams()).reasons
+    assert {names[index]: reason for index, reason in reasons.items()} == {
+        name: Reason.EMPTY for name in names if "_centre_" in name or ("_cell_" in name and not name.endswith("_0_0"))
+    }
+    flat = INTENSITY.extract(Image(np.ones((16, 16), np.float32)), IntensityParams()).reasons
+    assert {names[index]: reason for index, reason in flat.items()} == {
+        f"intensity_{name}": Reason.CONSTANT for name in ("skewness", "kurtosis", "centre_deviation_ratio")
+    }

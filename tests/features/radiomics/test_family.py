@@ -193,3 +193,18 @@ def test_a_mask_of_another_size_is_quarantined(shape: tuple[int, ...]) -> None:
 def test_wrong_parameters_are_refused_with_their_range(params: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         RadiomicsParams.model_validate(params)
+
+
+def test_directions_are_measured_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Image(np.random.default_rng(0).normal(0, 100, (5, 8, 9)).astype(np.float32))
+    params = RadiomicsParams(dimensions=3, classes=("glcm",), distances=(1, 2), bin_count=8)
+    whole = RADIOMICS.extract(image, params).values
+    monkeypatch.setattr("medray.features.radiomics.classes.glcm.MOST_CELLS", 5 * 8**2)
+    assert RADIOMICS.extract(image, params).values == pytest.approx(whole, rel=1e-12)
+
+
+def test_run_lengths_of_a_line_with_too_many_cells_are_not_measured() -> None:
+    image = Image(np.arange(1 << 18, dtype=np.float32)[None])
+    found = RADIOMICS.extract(image, RadiomicsParams(classes=("glrlm",), bin_count=1024))
+    assert set(found.reasons.values()) == {Reason.TOO_LARGE}
+    assert len(found.reasons) == len(found.values)

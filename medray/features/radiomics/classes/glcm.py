@@ -6,6 +6,7 @@ import numpy as np
 
 from medray.features.family import Extracted
 from medray.features.radiomics.classes.definition import FeatureClass, defined, texture, too_many
+from medray.features.radiomics.discretise import Discretised
 from medray.features.radiomics.matrices.glcm import glcm
 from medray.features.radiomics.measured import Measured
 from medray.kernels import kernel
@@ -46,6 +47,8 @@ FEATURES = defined(
     ),
 )
 MCC = 19
+MOST_CELLS = 1 << 24
+"""Of the matrices that are held at a time: 16 of 1,024 levels; there may be thousands of directions."""
 TINY = 2.220446049250313e-16
 """What pyradiomics adds where 0 could divide or be taken the logarithm of."""
 
@@ -60,12 +63,20 @@ def extract(measured: Measured) -> Extracted:
     levels = measured.discretised
     if levels is None:
         return too_many(FEATURES)
-    counts = glcm(levels.levels, levels.count, measured.offsets(measured.params.distances))
+    steps = measured.offsets(measured.params.distances)
+    at_once = max(MOST_CELLS // levels.count**2, 1)
+    parts = (_directions(levels, steps[first : first + at_once]) for first in range(0, len(steps), at_once))
+    return texture(mean_where_defined(np.concatenate([np.empty((0, len(FEATURES))), *parts])), levels)
+
+
+def _directions(levels: Discretised, steps: Int64) -> Float64:
+    """The features in each direction that has a pair, float64 (n, 24)."""
+    counts = glcm(levels.levels, levels.count, steps)
     counts = counts + counts.transpose(0, 2, 1)
     counts = counts[counts.any((1, 2))]
-    found = statistics(counts)
+    found = np.asarray(statistics(counts), dtype=np.float64)
     found[:, MCC] = maximal_correlation(counts)
-    return texture(mean_where_defined(found), levels)
+    return found
 
 
 def mean_where_defined(found: Float64) -> Float64:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medray.features.family import Extracted
+from medray.features.family import Extracted, Reason, undefined
 from medray.features.radiomics.classes.definition import FeatureClass, defined, texture, too_many
 from medray.features.radiomics.classes.sizes import STATISTICS, size_statistics
 from medray.features.radiomics.matrices.glrlm import glrlm
@@ -33,14 +33,19 @@ ROWS = (
     ("ShortRunLowGrayLevelEmphasis", "small_low", "Σ p / (i² l²)", "HTZT"),
 )
 
+MOST_CELLS = 1 << 27
+"""Of a matrix: levels times the longest side, 131,072 pixels at 1,024 levels."""
+
 FEATURES = defined("3.7", ((name, definition + MEAN, code, "") for name, _, definition, code in ROWS))
 
 
 def extract(measured: Measured) -> Extracted:
-    """The features; NaN where no direction has a line with two pixels of the region."""
+    """The features; NaN where no direction has a line with two pixels of the region, and where a matrix had too many cells."""
     levels = measured.discretised
     if levels is None:
         return too_many(FEATURES)
+    if max(levels.levels.shape) * levels.count > MOST_CELLS:
+        return undefined(len(FEATURES), Reason.TOO_LARGE)
     steps = measured.offsets((1,))
     steps = steps[[_has_line(measured.region.mask, step) for step in steps]]
     matrices = glrlm(levels.levels, levels.count, steps)
