@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from medray.features.family import Extracted, Feature, Reason, explained, joined, undefined
-from medray.features.gradient import Gradient, gradient, normalised, orientation_histograms, sobel
+from medray.features.gradient import Gradient, gradient, normalised, orientation_histograms, sobel, why_none
 from medray.features.region import GREY, eroded, percentiles, region_of
 from medray.kernels import kernel
 from medray.spec import Spec
@@ -96,7 +96,9 @@ class Edges:
         if not found.counted.any():
             return undefined(len(self.features(params)), Reason.TOO_SMALL)
         total = orientation_histograms(found, 1, params.orientations)[0]
-        sizes = explained([*_magnitude(image, found, params.strong), *normalised(total, total.sum())], Reason.CONSTANT)
+        sizes = explained(
+            [*_magnitude(image, found, params.strong), *normalised(total, total.sum())], why_none(float(total.sum()))
+        )
         return joined([sizes, _lines(image, params)] if params.canny else [sizes])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from medray.features.family import Reason
 from medray.features.region import eroded, region_of
 from medray.kernels import kernel
 from medray.types import Bool, Float32, Float64, Image
@@ -77,3 +78,8 @@ def _histograms(angle: Any, magnitude: Any, counted: Any, grid: int, histograms:
 def normalised(values: Float64, by: float) -> Float64:
     """The values divided by their sum or norm; NaN where that is zero."""
     return values / by if by > 1e-12 else np.full(values.shape, np.nan)
+
+
+def why_none(total: float) -> Reason:
+    """Why values with this sum or norm are undefined: nothing varies, or the squares of the grey levels overflow."""
+    return Reason.CONSTANT if np.isfinite(total) else Reason.UNDEFINED

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from medray.features.family import Extracted, Feature, Reason, explained, undefined
-from medray.features.gradient import gradient, normalised, orientation_histograms
+from medray.features.gradient import gradient, normalised, orientation_histograms, why_none
 from medray.spec import Spec
 from medray.types import Image
 
@@ -54,7 +54,8 @@ class Hog:
         if not found.counted.any():
             return undefined(params.grid**2 * params.orientations, Reason.TOO_SMALL)
         histograms = orientation_histograms(found, params.grid, params.orientations).ravel()
-        return explained(normalised(histograms, float(np.linalg.norm(histograms))), Reason.CONSTANT)
+        norm = float(np.linalg.norm(histograms))
+        return explained(normalised(histograms, norm), why_none(norm))
 
 
 HOG = Hog()

@@ -98,8 +98,9 @@ def _best_axis(pixels: Float32, region: Bool, reach: int) -> int:
         mean = sum_ / count
         variance = square / count - mean**2
         correlation = np.where((count > 0.5) & (variance > 1e-9), (product / count - mean**2) / variance, -np.inf)
-    candidates = sorted(range(width - 1 - reach, width + reach), key=lambda total: abs(total - width + 1))
-    return candidates[int(np.argmax(correlation[candidates]))]
+    away = np.arange(-reach, reach + 1)
+    candidates = width - 1 + away[np.argsort(np.abs(away), kind="stable")]
+    return int(candidates[np.argmax(correlation[candidates])])
 
 
 def _pair_sums(centred: Float32, region: Bool) -> Float64:

@@ -7,6 +7,7 @@ import pytest
 from measured import measured
 from skimage.feature import hog
 
+from medray.features.family import Reason
 from medray.features.gradient import gradient, orientation_histograms
 from medray.features.hog import HOG, HogParams
 from medray.types import Image
@@ -54,3 +55,9 @@ def test_contrast_does_not_show_and_a_flat_image_has_none() -> None:
     assert measured(HOG, pixels / 2 + 0.25) == pytest.approx(measured(HOG, pixels), abs=1e-5)
     assert np.isnan(list(measured(HOG, np.full((32, 32), 0.5)).values())).all()
     assert np.isnan(list(measured(HOG, np.ones((1, 1))).values())).all()
+
+
+def test_grey_levels_whose_squares_overflow_are_not_called_constant() -> None:
+    pixels = (np.random.default_rng(0).random((16, 16)) * 1e30).astype(np.float32)
+    reasons = HOG.extract(Image(pixels), HogParams()).reasons
+    assert set(reasons.values()) == {Reason.UNDEFINED}
