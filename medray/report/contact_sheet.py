@@ -116,7 +116,7 @@ def _caption(image: Image) -> list[str]:
     if image.spacing_mm is not None:
         lines.append(" × ".join(f"{one:.3g}" for one in image.spacing_mm) + " mm")
     lines.append(f"{image.pixels.min():.5g} … {image.pixels.max():.5g}")
-    if image.valid is not None:
+    if image.valid is not None and not image.valid.all():
         lines.append(f"{1 - image.valid.mean():.1%} not valid")
     if image.mask is not None:
         lines.append(f"{image.mask.mean():.1%} region of interest")
