@@ -37,7 +37,8 @@ def gradient(image: Image) -> Gradient:
 
 def magnitude(first: Float32, second: Float32) -> Float32:
     """√(a² + b²). OpenCV's own function rounds in another way where the arrays lie at other places in memory."""
-    return np.sqrt(first * first + second * second)
+    with np.errstate(over="ignore"):
+        return np.sqrt(first * first + second * second)
 
 
 def sobel(pixels: Float32) -> tuple[Float32, Float32]:
