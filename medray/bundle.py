@@ -15,10 +15,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from medray.data import archive, store
 from medray.data.catalog import terminal_state
@@ -45,6 +45,12 @@ class InputSpec(Spec):
 
     preprocess: PreprocessSpec
     features: FeatureSpec | None = None
+
+    @model_validator(mode="after")
+    def _ranges_fit(self) -> Self:
+        if self.features is not None:
+            features.check_range(self.features, self.preprocess.unit_range)
+        return self
 
     @property
     def kind(self) -> InputKind:

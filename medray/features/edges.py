@@ -77,6 +77,7 @@ class Edges:
     name = "edges"
     params: type[Spec] = EdgesParams
     dimensions: ClassVar[tuple[int, ...]] = (2,)
+    unit_range: ClassVar[bool] = True
 
     def features(self, params: EdgesParams) -> tuple[Feature, ...]:
         """Magnitudes, orientations, then Canny's lines."""

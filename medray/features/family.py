@@ -64,6 +64,8 @@ class FeatureFamily(Protocol):
     params: type[Spec]
     dimensions: ClassVar[tuple[int, ...]]
     """Planes (2), volumes (3) or both; the table answers for the others (Reason.DIMENSIONS)."""
+    unit_range: ClassVar[bool]
+    """Whether grey levels must be from 0 to 1, because bins or thresholds are of that range."""
 
     def features(self, params: Any) -> Sequence[Feature]:
         """The features, the same and in the same order for the same parameters."""

@@ -53,6 +53,7 @@ class Fourier:
     name = "fourier"
     params: type[Spec] = FourierParams
     dimensions: ClassVar[tuple[int, ...]] = (2,)
+    unit_range: ClassVar[bool] = False
 
     def features(self, params: FourierParams) -> tuple[Feature, ...]:
         """Rings, wedges, then the whole."""

@@ -45,6 +45,7 @@ class Fractal:
     name = "fractal"
     params: type[Spec] = FractalParams
     dimensions: ClassVar[tuple[int, ...]] = (2,)
+    unit_range: ClassVar[bool] = True
 
     def features(self, params: FractalParams) -> tuple[Feature, ...]:
         """The dimensions, then the lacunarity of each side."""

@@ -39,6 +39,7 @@ class Gabor:
     name = "gabor"
     params: type[Spec] = GaborParams
     dimensions: ClassVar[tuple[int, ...]] = (2,)
+    unit_range: ClassVar[bool] = False
 
     def features(self, params: GaborParams) -> tuple[Feature, ...]:
         """Mean, deviation and energy of the magnitude of each filter."""

@@ -78,6 +78,7 @@ class Haralick:
     name = "haralick"
     params: type[Spec] = HaralickParams
     dimensions: ClassVar[tuple[int, ...]] = (2,)
+    unit_range: ClassVar[bool] = True
 
     def features(self, params: HaralickParams) -> tuple[Feature, ...]:
         """The features at each distance, then their ranges."""

@@ -33,6 +33,7 @@ class Hog:
     name = "hog"
     params: type[Spec] = HogParams
     dimensions: ClassVar[tuple[int, ...]] = (2,)
+    unit_range: ClassVar[bool] = False
 
     def features(self, params: HogParams) -> tuple[Feature, ...]:
         """The bins of each cell, cells row by row."""

@@ -60,6 +60,7 @@ class Intensity:
     name = "intensity"
     params: type[Spec] = IntensityParams
     dimensions: ClassVar[tuple[int, ...]] = (2,)
+    unit_range: ClassVar[bool] = True
 
     def features(self, params: IntensityParams) -> tuple[Feature, ...]:
         """The whole image, then the means and the deviations of the cells row by row, then the centre."""

@@ -36,6 +36,7 @@ class Lbp:
     name = "lbp"
     params: type[Spec] = LbpParams
     dimensions: ClassVar[tuple[int, ...]] = (2,)
+    unit_range: ClassVar[bool] = False
 
     def features(self, params: LbpParams) -> tuple[Feature, ...]:
         """For each radius the shares of 0 to 8 brighter neighbours in one arc, then of all other patterns."""

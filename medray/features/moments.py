@@ -42,6 +42,7 @@ class Moments:
     name = "moments"
     params: type[Spec] = MomentsParams
     dimensions: ClassVar[tuple[int, ...]] = (2,)
+    unit_range: ClassVar[bool] = False
 
     def features(self, params: MomentsParams) -> tuple[Feature, ...]:
         """Hu's, then Zernike's by degree and order; degree 0 is the same for all."""

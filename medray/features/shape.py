@@ -68,6 +68,7 @@ class Shape:
     name = "shape"
     params: type[Spec] = ShapeParams
     dimensions: ClassVar[tuple[int, ...]] = (2,)
+    unit_range: ClassVar[bool] = True
 
     def features(self, params: ShapeParams) -> tuple[Feature, ...]:
         """The same for all parameters."""

@@ -45,6 +45,7 @@ class Symmetry:
     name = "symmetry"
     params: type[Spec] = SymmetryParams
     dimensions: ClassVar[tuple[int, ...]] = (2,)
+    unit_range: ClassVar[bool] = False
 
     def features(self, params: SymmetryParams) -> tuple[Feature, ...]:
         """The same for all parameters."""

@@ -97,6 +97,17 @@ def columns(spec: FeatureSpec) -> tuple[str, ...]:
     return tuple(feature.name for feature in features(spec))
 
 
+def check_range(spec: FeatureSpec, unit_range: bool) -> None:
+    """Whether the families may be taken of images that are, or are not, in [0, 1].
+
+    Raises:
+        ValueError: one needs grey levels from 0 to 1.
+    """
+    for params in spec.families:
+        if FAMILIES[params.family].unit_range and not unit_range:
+            raise ValueError(f"{params.family} takes an image in [0, 1]: put window, percentile or minmax before it")
+
+
 def extract(image: Image, spec: FeatureSpec) -> Extracted:
     """The features of one preprocessed image, float64 (len(columns(spec)),).
 

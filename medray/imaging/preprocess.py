@@ -36,6 +36,14 @@ class PreprocessSpec(Spec):
         return self
 
     @property
+    def unit_range(self) -> bool:
+        """Whether the steps bring every image to [0, 1]."""
+        in_range = False
+        for step in self.steps:
+            in_range = step.unit_range_after(in_range)
+        return in_range
+
+    @property
     def output_shape(self) -> Shape:
         """(rows, columns) of every preprocessed plane, or None where it depends on the image."""
         shape: Shape = None

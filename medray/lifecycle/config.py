@@ -142,6 +142,7 @@ class ExtractConfig(Spec):
 
     @model_validator(mode="after")
     def _settings_fit(self) -> ExtractConfig:
+        features.check_range(self.features, self.preprocess.unit_range)
         if unknown := [code for code in self.allow if code not in REMEDIES and code not in FLAGS]:
             raise ValueError(f"allow: there is no code {unknown[0]!r}")
         if self.of == "images":

@@ -40,9 +40,9 @@ the families and parameters of a file of one's own.
 
 What holds for every family:
 
-- Features are taken of the preprocessed image, of the pixels that are valid and inside the mask, where there is one. Families but
-  for radiomics and ibsi expect grey levels in [0, 1] (op `window` or `percentile`). Histograms and co-occurrence count a value
-  beyond them as 0 or 1, without a word: raw Hounsfield units are all the same to them.
+- Features are taken of the preprocessed image, of the pixels that are valid and inside the mask, where there is one. Bins and
+  thresholds of intensity, haralick, edges, shape and fractal are of grey levels from 0 to 1: without a window, percentile or minmax
+  before them a configuration is refused.
 - A table always has all columns. What cannot be computed is NaN (null in the table of `medray extract`), never a guess, and the
   column `reasons` says why:
 

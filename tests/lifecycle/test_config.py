@@ -125,6 +125,7 @@ def test_an_override_does_not_go_through_a_value() -> None:
         ),
         ("inputs.image.preprocess.steps.1={op: box_crop, rows: 9, columns: 9, slices: 0}", "slices: 0 is not from 1 to 16384"),
         ("inputs.image.preprocess.steps.1={op: resample}", "resample: give row_mm, column_mm or slice_mm"),
+        ("inputs.table.preprocess.steps=[]", "intensity takes an image in [0, 1]: put window, percentile or minmax before it"),
         ("inputs.image.preprocess.steps=[]", "inputs.image must end in a fixed size"),
         ("name='a/b'", "name: String should match pattern"),
         ("models={}", "models"),

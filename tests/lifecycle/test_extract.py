@@ -41,7 +41,12 @@ from medray.lifecycle.ingest import ingest
 Run = Callable[..., "CompletedProcess[str]"]
 SPEC: dict[str, Any] = {
     "preprocess": {"steps": [{"op": "percentile"}]},
-    "features": {"families": [{"family": "intensity", "grid": 0, "centre": False}, {"family": "radiomics", "classes": ["glcm"]}]},
+    "features": {
+        "families": [
+            {"family": "intensity", "grid": 0, "centre": False},
+            {"family": "radiomics", "classes": ["glcm"], "bin_count": 16},
+        ]
+    },
 }
 SLOW = {"families": [{"family": "radiomics", "bin_width": 0.02}]}
 """Features that keep an actor busy for long enough to be killed on the way."""
@@ -82,7 +87,9 @@ def test_every_image_has_a_row_with_its_state(files: list[Path], tmp_path: Path,
     constant.save_as(files[0])
     ingested(tmp_path)
     gone.unlink()
-    settings = config(tmp_path, preprocess={"steps": [{"op": "check"}, {"op": "resize", "rows": 32, "columns": 32}]})
+    settings = config(
+        tmp_path, preprocess={"steps": [{"op": "check"}, {"op": "minmax"}, {"op": "resize", "rows": 32, "columns": 32}]}
+    )
     result = extract(settings)
     summary = result.summary
     assert (summary.inputs, summary.scored, summary.excluded, summary.quarantined, summary.failed) == (12, 10, 1, 0, 1)
@@ -182,7 +189,8 @@ def masked(files: list[Path], tmp_path: Path) -> Path:
 
 def test_masks_decide_what_is_measured(files: list[Path], masked: Path, tmp_path: Path, ray_session: None) -> None:
     ingested(tmp_path)
-    given = {"masks": str(masked), "preprocess": {"steps": []}}
+    whole = {"families": [{"family": "radiomics", "classes": ["firstorder"]}]}
+    given = {"masks": str(masked), "preprocess": {"steps": []}, "features": whole}
     rows = rows_of(extract(config(tmp_path, **given)))
     assert {name: (row["state"], row["code"]) for name, row in rows.items()} == {
         **{f"{number}.dcm": ("SCORED", "") for number in (0, 1, 2, 6, 7, 8, 9)},
@@ -191,9 +199,9 @@ def test_masks_decide_what_is_measured(files: list[Path], masked: Path, tmp_path
         "5.dcm": ("FAILED", "STORE_NOT_FOUND"),
     }
     pixels = decode(files[1]).pixels
-    assert rows["1.dcm"]["intensity_mean"] == pytest.approx(float(pixels[10:30, 20:50].mean()), rel=1e-6)
-    assert rows["0.dcm"]["intensity_mean"] == pytest.approx(float(decode(files[0]).pixels.mean()), rel=1e-6)
-    names = columns(config(tmp_path).features)
+    assert rows["1.dcm"]["original_firstorder_Mean"] == pytest.approx(float(pixels[10:30, 20:50].mean()), rel=1e-6)
+    assert rows["0.dcm"]["original_firstorder_Mean"] == pytest.approx(float(decode(files[0]).pixels.mean()), rel=1e-6)
+    names = columns(config(tmp_path, **given).features)
     assert {rows["2.dcm"][name] for name in names} == {None}, "an empty mask"
     assert rows["2.dcm"]["reasons"] == f"EMPTY: {' '.join(names)}"
     assert rows["1.dcm"]["mask"] == str(tmp_path / "masks" / "1.png")

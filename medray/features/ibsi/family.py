@@ -52,6 +52,7 @@ class Ibsi:
     name = "ibsi"
     params: type[Spec] = IbsiParams
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    unit_range: ClassVar[bool] = False
 
     def features(self, params: IbsiParams) -> tuple[Feature, ...]:
         """The features of each group."""

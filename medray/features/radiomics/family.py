@@ -28,6 +28,7 @@ class Radiomics:
     name = "radiomics"
     params: type[Spec] = RadiomicsParams
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    unit_range: ClassVar[bool] = False
 
     def features(self, params: RadiomicsParams) -> tuple[Feature, ...]:
         """The features: of each filtered image each class, shape before all others."""
