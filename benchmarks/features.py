@@ -30,6 +30,7 @@ from skimage.feature import graycomatrix, graycoprops
 from skimage.measure import regionprops
 from threadpoolctl import threadpool_limits
 
+from medray.features.lbp import LbpParams
 from medray.features.radiomics.family import RADIOMICS
 from medray.features.radiomics.params import RadiomicsParams
 from medray.features.table import FAMILIES
@@ -160,9 +161,11 @@ def families_table(rounds: int) -> str:
         if name == "radiomics":
             params = RadiomicsParams(bin_count=LEVELS)
         if 2 in family.dimensions:
-            asked = f" ({ASKED[name][0]:g})" if name in ASKED else ""
             spent = best_ms(lambda family=family, params=params: family.extract(image, params), max(2, rounds // 3))
-            lines.append(f"| {name} | {len(family.features(params))} | {spent:.2f}{asked} |")
+            lines.append(f"| {name} | {len(family.features(params))} | {spent:.2f} |")
+    one = LbpParams(radii=(1,))
+    spent = best_ms(lambda: FAMILIES["lbp"].extract(image, one), max(2, rounds // 3))
+    lines.append(f"| lbp of radius 1 alone | {len(FAMILIES['lbp'].features(one))} | {spent:.2f} ({ASKED['lbp'][0]:g}) |")
     return "\n".join(lines)
 
 
