@@ -3,9 +3,10 @@
     python benchmarks/pipeline.py [--only disk s3 peer minute latency memory same]
 
 ``one core`` is the function that an actor runs, in this process; ``pool`` is the same function in multiprocessing, a process a
-core, in chunks of 64; ``medray`` is medray.distributed.dataset.process. Steady rates are slopes between two run lengths, so that
-no start-up counts, and the best of rounds in which the candidates take turns. The peer is a pool as people write it: pydicom,
-scikit-image and pyradiomics. The files are links to 500, which lie in the page cache. With --only nothing is published.
+core, in chunks of 64; ``medray`` is medray.distributed.dataset.process. Steady rates are those of the middle of a run, where
+neither start-up nor the end counts, over rounds in which the candidates take turns. (A slope between two run lengths is also the
+difference of two start-ups, which vary by more than what is asked.) The peer is a pool as people write it: pydicom, scikit-image and
+pyradiomics. The files are links to 500, which lie in the page cache. With --only nothing is published.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +61,8 @@ def job(name: str, *families: dict[str, Any]) -> ExtractJob:
 
 LIGHT = job("light", {"family": "intensity", "grid": 0, "centre": False})
 FULL = job("full", {"family": "radiomics", "bin_count": LEVELS}, {"family": "lbp", "radii": RADII})
-LENGTHS = {"light": (4_000, 14_000), "full": (600, 2_600)}
-"""Images of the short and of the long run."""
+LENGTHS = {"light": 14_000, "full": 3_600}
+"""Images of a run from local disk."""
 
 
 # --- the archive ---------------------------------------------------------------------------------------------------------------
@@ -177,36 +177,40 @@ def one_core(job: ExtractJob, rows: pa.Table) -> float:
         return len(rows) / (time.perf_counter() - started)
 
 
-def by_pool(job: ExtractJob, rows: pa.Table) -> float:
-    """Seconds of a process pool, start-up included."""
-    started = time.perf_counter()
+Marks = list[tuple[int, float]]
+"""How many images were done by when, in seconds."""
+
+
+def by_pool(job: ExtractJob, rows: pa.Table) -> Marks:
+    """A process pool."""
+    marks = [(0, time.perf_counter())]
     with table() as uri, multiprocessing.get_context("spawn").Pool(CORES, start_worker, (job, uri)) as pool:
-        assert sum(pool.imap_unordered(block_of_pool, in_chunks(rows))) == len(rows)
-        return time.perf_counter() - started
+        for count in pool.imap_unordered(block_of_pool, in_chunks(rows)):
+            marks.append((marks[-1][0] + count, time.perf_counter()))
+    assert marks[-1][0] == len(rows)
+    return marks
 
 
-def by_medray(job: ExtractJob, rows: pa.Table) -> float:
-    """Seconds of the pipeline inside a Ray session that runs."""
-    with table() as uri:
-        started = time.perf_counter()
-        process(rows, job, uri)
-        return time.perf_counter() - started
-
-
-def rate_within(job: ExtractJob, rows: pa.Table) -> float:
-    """Images a second of the middle of one run: from a quarter to seven eighths of it."""
-    marks: list[tuple[int, float]] = []
+def by_medray(job: ExtractJob, rows: pa.Table) -> Marks:
+    """The pipeline inside a Ray session that runs."""
+    marks: Marks = []
     with table() as uri:
         process(rows, job, uri, progress=lambda done, _: marks.append((done, time.perf_counter())))
-    first = next(mark for mark in marks if mark[0] >= len(rows) / 4)
-    last = next(mark for mark in marks if mark[0] >= len(rows) * 7 / 8)
-    return (last[0] - first[0]) / (last[1] - first[1])
+    return marks
 
 
-def slope(run: Callable[[pa.Table], float], rows: pa.Table, short: int) -> float:
-    """Images a second between two run lengths."""
-    brief = run(rows.slice(0, short))
-    return (len(rows) - short) / (run(rows) - brief)
+def middle(marks: Marks) -> tuple[int, float]:
+    """Images and seconds from a quarter to seven eighths of a run: neither start-up nor the end, where cores run dry."""
+    total = marks[-1][0]
+    first = next(mark for mark in marks if mark[0] >= total / 4)
+    last = next(mark for mark in marks if mark[0] >= total * 7 / 8)
+    return last[0] - first[0], last[1] - first[1]
+
+
+def rate_within(run: Callable[[ExtractJob, pa.Table], Marks], job: ExtractJob, rows: pa.Table) -> float:
+    """Images a second of the middle of a run."""
+    images, seconds = middle(run(job, rows))
+    return images / seconds
 
 
 @dataclass
@@ -223,14 +227,17 @@ class Rates:
         return f"| {what} | {CORES * self.one:,.0f} | {self.pool:,.0f} | {self.medray:,.0f} | {ratios} |"
 
 
-def steady(job: ExtractJob, rows: pa.Table, short: int, rounds: int) -> Rates:
-    """The best rates of rounds in which the candidates take turns; needs a session."""
-    rates = Rates()
+def steady(job: ExtractJob, rows: pa.Table, rounds: int) -> Rates:
+    """Means over rounds in which the candidates take turns, each of the middle of a run; needs a session."""
+    found: dict[str, list[tuple[int, float]]] = {"pool": [], "medray": []}
+    alone = []
     for _ in range(rounds):
-        rates.one = max(rates.one, one_core(job, rows.slice(0, min(short, 2000))))
-        rates.pool = max(rates.pool, slope(partial(by_pool, job), rows, short))
-        rates.medray = max(rates.medray, slope(partial(by_medray, job), rows, short))
-    print(job.fingerprint, rates, flush=True)
+        alone.append(one_core(job, rows.slice(0, len(rows) // 6)))
+        found["pool"].append(middle(by_pool(job, rows)))
+        found["medray"].append(middle(by_medray(job, rows)))
+    pool, medray = (float(np.divide(*np.sum(found[name], axis=0))) for name in ("pool", "medray"))
+    rates = Rates(len(alone) / sum(1 / rate for rate in alone), pool, medray)
+    print(job.fingerprint, rates, {name: [round(n / s) for n, s in runs] for name, runs in found.items()}, flush=True)
     return rates
 
 
@@ -284,17 +291,16 @@ def local_rates() -> tuple[list[str], dict[str, Rates]]:
     rates = {}
     with session(ClusterSpec(address="local", cpus=CORES)):
         for job in (LIGHT, FULL):
-            short, long = LENGTHS[job.fingerprint]
-            rates[job.fingerprint] = steady(job, local_rows(long), short, 2)
+            rates[job.fingerprint] = steady(job, local_rows(LENGTHS[job.fingerprint]), 3)
     return [rates["light"].line("light, disk", 0.98), rates["full"].line("full, disk", 0.95)], rates
 
 
 def s3_rates() -> tuple[list[str], dict[str, Rates]]:
     """Steady rates from S3 on loopback, whose server shares the cores."""
     rates = {}
-    with s3_rows(4_000) as (_, rows), session(ClusterSpec(address="local", cpus=CORES)):
-        rates["light"] = steady(LIGHT, rows, 1_000, 2)
-        rates["full"] = steady(FULL, rows.slice(0, 1_800), 600, 1)
+    with s3_rows(6_000) as (_, rows), session(ClusterSpec(address="local", cpus=CORES)):
+        rates["light"] = steady(LIGHT, rows, 3)
+        rates["full"] = steady(FULL, rows.slice(0, 1_800), 3)
     return [rates["light"].line("light, S3", 0.98), rates["full"].line("full, S3", 0.95)], rates
 
 
@@ -323,7 +329,7 @@ def latency() -> list[str]:
                     here.send(delay_s)
                     here.recv()
                     key = (job.fingerprint, delay_s)
-                    best[key] = max(best.get(key, 0.0), rate_within(job, rows.slice(0, count)))
+                    best[key] = max(best.get(key, 0.0), rate_within(by_medray, job, rows.slice(0, count)))
         here.send(None)
         proxy.join(10)
     lines = []
