@@ -5,8 +5,8 @@
 ``one core`` is the function that an actor runs, in this process; ``pool`` is the same function in multiprocessing, a process a
 core, in chunks of 64; ``medray`` is medray.distributed.dataset.process. Steady rates are those of the middle of a run, where
 neither start-up nor the end counts, over rounds in which the candidates take turns. (A slope between two run lengths is also the
-difference of two start-ups, which vary by more than what is asked.) The peer is a pool as people write it: pydicom, scikit-image and
-pyradiomics. The files are links to 500, which lie in the page cache. With --only nothing is published.
+difference of two start-ups, which vary by more than what is asked.) The peer is a pool as people write it: pydicom, scikit-image
+and pyradiomics. The files are links to 500, which lie in the page cache. With --only nothing is published.
 """
 
 from __future__ import annotations
