@@ -41,8 +41,8 @@ the families and parameters of a file of one's own.
 What holds for every family:
 
 - Features are taken of the preprocessed image, of the pixels that are valid and inside the mask, where there is one. Bins and
-  thresholds of intensity, haralick, edges, shape and fractal are of grey levels from 0 to 1: without a window, percentile or minmax
-  before them a configuration is refused.
+  thresholds of intensity, haralick, edges, shape and fractal are of grey levels from 0 to 1: without a window, percentile or
+  minmax before them a configuration is refused.
 - A table always has all columns. What cannot be computed is NaN (null in the table of `medray extract`), never a guess, and the
   column `reasons` says why:
 
