@@ -84,3 +84,28 @@ def smooths_and_keeps_the_edge(spec: Any, shape: tuple[int, ...], noise_left: fl
     dark, bright = after[..., :quarter], after[..., -quarter:]
     assert max(dark.std(), bright.std()) < 10 * noise_left
     assert bright.mean() - dark.mean() == pytest.approx(100, abs=3)
+
+
+def speckled(shape: tuple[int, int], deviation: float = 0.3) -> np.ndarray:
+    """float32: grey levels 50 and 200 under multiplicative noise with mean 1."""
+    rng = np.random.default_rng(0)
+    truth = np.where(np.arange(shape[1]) < shape[1] // 2, 50, 200)
+    return (truth * rng.gamma(deviation**-2, deviation**2, shape)).astype(np.float32)
+
+
+def removes_speckle_and_keeps_the_edge(spec: Any) -> None:
+    after = apply(Image(speckled((40, 60))), spec).pixels
+    dark, bright = after[:, :20], after[:, -20:]
+    assert dark.std() / dark.mean() < 0.08
+    assert bright.std() / bright.mean() < 0.08
+    assert bright.mean() / dark.mean() == pytest.approx(4, rel=0.05)
+
+
+def takes_bad_images(spec: Any) -> None:
+    """Of a speckle filter: constants, padding, negative and huge values."""
+    keeps_constants(spec)
+    needs_a_valid_pixel(spec)
+    sees_valid_pixels_alone(spec)
+    leaves_invalid_pixels(spec)
+    for pixels in (noisy((9, 9)) - 50, np.where(np.eye(9) > 0, LARGEST, -LARGEST), np.zeros((9, 9))):
+        assert np.isfinite(apply(Image(pixels.astype(np.float32)), spec).pixels).all()

@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from medray.imaging.decay import decay
+from medray.imaging.moments import local_moments
 from medray.imaging.op import OpSpec, bordered, finite, over_valid
-from medray.imaging.ops.lee import local_moments
 from medray.kernels import kernel
 from medray.types import Float32, Float64, Image, Int64
 

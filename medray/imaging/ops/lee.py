@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import cv2
 import numpy as np
 from pydantic import Field
 
+from medray.imaging.moments import local_moments
 from medray.imaging.op import OpSpec, finite, over_valid
-from medray.types import Float32, Float64, Image
+from medray.types import Float32, Image
 
 
 class Lee(OpSpec):
@@ -44,16 +44,3 @@ def lee(image: Image, spec: Lee) -> Image:
         return finite(mean + (pixels - mean) * np.divide(signal, whole, out=np.zeros_like(whole), where=whole > 0))
 
     return over_valid(image, smooth)
-
-
-def local_moments(pixels: Float32, radius: int) -> tuple[Float64, Float64]:
-    """Mean and variance of the square neighbourhood of each pixel; the border pixel stands for those beyond."""
-    side = 2 * radius + 1
-    row = np.full(side, 1 / side)
-
-    def mean_of(values: Float64) -> Float64:
-        return np.asarray(cv2.sepFilter2D(values, -1, row, row, borderType=cv2.BORDER_REPLICATE), np.float64)
-
-    values = pixels.astype(np.float64)
-    mean = mean_of(values)
-    return mean, np.maximum(mean_of(values * values) - mean * mean, 0)
