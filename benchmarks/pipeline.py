@@ -13,277 +13,29 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import io
 import multiprocessing
 import multiprocessing.connection
 import os
-import shutil
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="benchmarks-0123456789abcdef0123456789abcdef")
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
-import numpy as np  # noqa: E402
-import pyarrow as pa  # noqa: E402
+from streaming_archive import SIDE, local_rows, s3_rows  # noqa: E402
+from streaming_runs import CORES, FULL, LENGTHS, LIGHT, Rates, by_medray, peer_rate, rate_within, steady, table  # noqa: E402
 
-from medray.data import store  # noqa: E402
-from medray.distributed.actor import BlockActor  # noqa: E402
 from medray.distributed.dataset import process  # noqa: E402
-from medray.distributed.extraction import ExtractJob  # noqa: E402
 from medray.distributed.session import ClusterSpec, session  # noqa: E402
-from medray.features.table import FeatureSpec  # noqa: E402
-from medray.imaging.preprocess import PreprocessSpec  # noqa: E402
 
-CORES = os.cpu_count() or 1
-SIDE, FILES = 364, 500
-LEVELS, RADII, OUTPUT = 32, (1, 2, 3), 256
-CACHE = Path(tempfile.gettempdir()) / "medray-pipeline"
 PLOT = Path(__file__).with_suffix(".png")
 LATENCY_S = 0.02
 STORE_BYTES = 120 << 20
-
-
-def job(name: str, *families: dict[str, Any]) -> ExtractJob:
-    steps = [{"op": "window"}, {"op": "resize", "rows": OUTPUT, "columns": OUTPUT}]
-    preprocess = PreprocessSpec.model_validate({"steps": steps})
-    return ExtractJob(preprocess, FeatureSpec.model_validate({"families": families}), name)
-
-
-LIGHT = job("light", {"family": "intensity", "grid": 0, "centre": False})
-FULL = job("full", {"family": "radiomics", "bin_count": LEVELS}, {"family": "lbp", "radii": RADII})
-LENGTHS = {"light": 14_000, "full": 3_600}
-"""Images of a run from local disk."""
-
-
-# --- the archive ---------------------------------------------------------------------------------------------------------------
-
-
-def base_files() -> list[Path]:
-    """Slices like CT, 16 bits, uncompressed, 266 KB each; made once."""
-    folder = CACHE / f"ct-{SIDE}-{FILES}"
-    if not folder.is_dir():
-        unfinished = folder.with_suffix(".partial")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        for number in range(FILES):
-            (unfinished / f"{number:06d}.dcm").write_bytes(slice_file(number))
-        unfinished.rename(folder)
-    return sorted(folder.glob("*.dcm"))
-
-
-def slice_file(number: int) -> bytes:
-    """A DICOM file with its own UID and noise, behind the header of a real CT."""
-    import pydicom
-    from pydicom.data import get_testdata_file
-    from pydicom.uid import generate_uid
-
-    rng = np.random.default_rng(number)
-    row, column = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
-    body = (column**2 / 0.7 + row**2 / 0.5 < 1) * (1000 + 60 * np.sin(9 * column + number) * np.cos(7 * row))
-    lung = ((column + 0.35) ** 2 + row**2 < 0.05) * -700
-    pixels = np.clip(body + lung + rng.normal(0, 12, body.shape), 0, 4095).astype(np.uint16)
-    found = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
-    for keyword in ("SmallestImagePixelValue", "LargestImagePixelValue", "PixelPaddingValue"):
-        if keyword in found:
-            delattr(found, keyword)
-    found.SOPInstanceUID = found.file_meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["medray", str(number)])
-    found.Rows, found.Columns = pixels.shape
-    found.PixelRepresentation, found.BitsStored, found.HighBit = 0, 12, 11
-    found.WindowCenter, found.WindowWidth = 40, 1500
-    found.PixelData = pixels.tobytes()
-    buffer = io.BytesIO()
-    found.save_as(buffer)
-    return buffer.getvalue()
-
-
-def local_rows(count: int) -> pa.Table:
-    """Rows of ``count`` files, which are links to the 500."""
-    files, links = base_files(), CACHE / "links"
-    links.mkdir(exist_ok=True)
-    paths = [links / f"{number:07d}.dcm" for number in range(count)]
-    for number, path in enumerate(paths):
-        if not path.exists():
-            path.hardlink_to(files[number % FILES])
-    stats = [path.stat() for path in files]
-    sizes, etags = [info.st_size for info in stats], [str(info.st_mtime) for info in stats]
-    columns = {"etag": [etags[n % FILES] for n in range(count)], "size_bytes": [sizes[n % FILES] for n in range(count)]}
-    return pa.table({"uri": [str(path) for path in paths], **columns})
-
-
-@contextmanager
-def s3_rows(count: int) -> Iterator[tuple[str, pa.Table]]:
-    """A SeaweedFS server on loopback with ``count`` objects; yields its endpoint and their rows."""
-    from multiprocessing.pool import ThreadPool
-
-    from seaweed import s3_environment, s3_running
-
-    place, contents = CACHE / "weed", [path.read_bytes() for path in base_files()]
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    with s3_running(place) as endpoint:
-        os.environ.update(s3_environment(endpoint))
-        with ThreadPool(8) as threads:
-            threads.map(lambda n: store.write(f"s3://imaging/ct/{n:06d}.dcm", contents[n % FILES]), range(count))
-        infos = store.list_objects("s3://imaging/ct")
-        columns = {name: [getattr(info, name) for info in infos] for name in ("uri", "etag", "size")}
-        yield endpoint, pa.table(columns).rename_columns(["uri", "etag", "size_bytes"])
-    shutil.rmtree(place, ignore_errors=True)
-
-
-# --- the candidates ------------------------------------------------------------------------------------------------------------
-
-ACTOR: BlockActor | None = None
-
-
-def start_worker(job: ExtractJob, table_uri: str) -> None:
-    global ACTOR
-    ACTOR = BlockActor(job, table_uri)
-
-
-def block_of_pool(block: pa.Table) -> int:
-    assert ACTOR is not None
-    return int(ACTOR(block)["done"][0].as_py())
-
-
-def in_chunks(rows: pa.Table, size: int = 64) -> list[pa.Table]:
-    blocks = [rows.slice(start, size).combine_chunks() for start in range(0, len(rows), size)]
-    return [block.append_column("shard", pa.array([f"part-{n}.parquet"] * len(block))) for n, block in enumerate(blocks)]
-
-
-@contextmanager
-def table() -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="medray-pipeline-") as name:
-        yield f"{name}/table"
-
-
-def one_core(job: ExtractJob, rows: pa.Table) -> float:
-    """Images a second of the function in this process."""
-    with table() as uri:
-        actor, blocks = BlockActor(job, uri), in_chunks(rows)
-        actor(blocks[0])
-        started = time.perf_counter()
-        for block in blocks:
-            actor(block)
-        return len(rows) / (time.perf_counter() - started)
-
-
-Marks = list[tuple[int, float]]
-"""How many images were done by when, in seconds."""
-
-
-def by_pool(job: ExtractJob, rows: pa.Table) -> Marks:
-    """A process pool."""
-    marks = [(0, time.perf_counter())]
-    with table() as uri, multiprocessing.get_context("spawn").Pool(CORES, start_worker, (job, uri)) as pool:
-        for count in pool.imap_unordered(block_of_pool, in_chunks(rows)):
-            marks.append((marks[-1][0] + count, time.perf_counter()))
-    assert marks[-1][0] == len(rows)
-    return marks
-
-
-def by_medray(job: ExtractJob, rows: pa.Table) -> Marks:
-    """The pipeline inside a Ray session that runs."""
-    marks: Marks = []
-    with table() as uri:
-        process(rows, job, uri, progress=lambda done, _: marks.append((done, time.perf_counter())))
-    return marks
-
-
-def middle(marks: Marks) -> tuple[int, float]:
-    """Images and seconds from a quarter to seven eighths of a run: neither start-up nor the end, where cores run dry."""
-    total = marks[-1][0]
-    first = next(mark for mark in marks if mark[0] >= total / 4)
-    last = next(mark for mark in marks if mark[0] >= total * 7 / 8)
-    return last[0] - first[0], last[1] - first[1]
-
-
-def rate_within(run: Callable[[ExtractJob, pa.Table], Marks], job: ExtractJob, rows: pa.Table) -> float:
-    """Images a second of the middle of a run."""
-    images, seconds = middle(run(job, rows))
-    return images / seconds
-
-
-@dataclass
-class Rates:
-    """Images a second."""
-
-    one: float = 0.0
-    pool: float = 0.0
-    medray: float = 0.0
-
-    def line(self, what: str, asked: float) -> str:
-        to_pool, to_ideal = self.medray / self.pool, self.medray / (CORES * self.one)
-        ratios = f"{to_pool:.2f} ({asked}) | {to_ideal:.2f} (0.90)"
-        return f"| {what} | {CORES * self.one:,.0f} | {self.pool:,.0f} | {self.medray:,.0f} | {ratios} |"
-
-
-def steady(job: ExtractJob, rows: pa.Table, rounds: int) -> Rates:
-    """Means over rounds in which the candidates take turns, each of the middle of a run; needs a session."""
-    found: dict[str, list[tuple[int, float]]] = {"pool": [], "medray": []}
-    alone = []
-    for _ in range(rounds):
-        alone.append(one_core(job, rows.slice(0, len(rows) // 6)))
-        found["pool"].append(middle(by_pool(job, rows)))
-        found["medray"].append(middle(by_medray(job, rows)))
-    pool, medray = (float(np.divide(*np.sum(found[name], axis=0))) for name in ("pool", "medray"))
-    rates = Rates(len(alone) / sum(1 / rate for rate in alone), pool, medray)
-    print(job.fingerprint, rates, {name: [round(n / s) for n, s in runs] for name, runs in found.items()}, flush=True)
-    return rates
-
-
-# --- the peer ------------------------------------------------------------------------------------------------------------------
-
-
-def start_peer() -> None:
-    import logging
-
-    import radiomics
-
-    radiomics.logger.setLevel(logging.ERROR)
-
-
-def peer_features(path: str) -> int:
-    """The features of the full job as people compute them."""
-    import pydicom
-    import radiomics
-    import SimpleITK as sitk
-    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
-    from skimage.feature import local_binary_pattern
-    from skimage.transform import resize
-
-    found = pydicom.dcmread(path)
-    pixels = apply_voi_lut(apply_modality_lut(found.pixel_array, found), found)
-    pixels = resize(pixels / pixels.max(), (OUTPUT, OUTPUT), anti_aliasing=True)
-    image, mask = sitk.GetImageFromArray(pixels), sitk.GetImageFromArray(np.ones(pixels.shape, np.uint8))
-    kinds = [radiomics.getFeatureClasses()[name] for name in ("firstorder", "shape2D", "glcm", "glrlm", "glszm", "ngtdm", "gldm")]
-    values = [value for kind in kinds for value in kind(image, mask, binCount=LEVELS).execute().values()]
-    for radius in RADII:
-        pattern = local_binary_pattern((pixels * 255).astype(np.uint8), 8, radius, "uniform")
-        values += (np.bincount(pattern.astype(int).ravel(), minlength=10) / pattern.size).tolist()
-    return len(values)
-
-
-def peer_rate(count: int) -> float:
-    """Images a second of a pool of processes that are warm."""
-    paths = [str(path) for path in base_files()[:count]]
-    with multiprocessing.get_context("spawn").Pool(CORES, start_peer) as pool:
-        pool.map(peer_features, paths[: 4 * CORES], chunksize=1)
-        started = time.perf_counter()
-        pool.map(peer_features, paths, chunksize=8)
-        return len(paths) / (time.perf_counter() - started)
-
-
-# --- what is asked -------------------------------------------------------------------------------------------------------------
 
 
 def local_rates() -> tuple[list[str], dict[str, Rates]]:
@@ -428,9 +180,6 @@ def same() -> list[str]:
                 found.append({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in shards})
     verdict = "byte for byte the same" if found[0] == found[1] == found[2] else "NOT the same"
     return [f"| 1, 2 and 4 actors | {len(found[0])} shards, {verdict} |"]
-
-
-# --- the report ----------------------------------------------------------------------------------------------------------------
 
 
 def plot(disk: dict[str, Rates], s3: dict[str, Rates], peer: float) -> None:

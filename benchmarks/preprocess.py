@@ -14,37 +14,43 @@ import argparse
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import matplotlib as mpl
 import numpy as np
 import SimpleITK as sitk
-from decoding import phantom, rates
+from decoding import rates
 from numpy.typing import NDArray
+from preprocess_peers import (
+    BYTES,
+    HEADER,
+    REFERENCE,
+    STORED,
+    UNIT,
+    WORDS,
+    Call,
+    configured,
+    cropped_by_opencv,
+    cropped_by_skimage,
+    itk,
+    scored_by_opencv,
+    sharpened_by_opencv,
+    stretched_by_skimage,
+)
 from results import publish
-from skimage import exposure, filters, measure, restoration, transform
+from skimage import exposure, filters, restoration, transform
 
-from medray.distributed.session import _WORKER_ENV
+from medray.distributed.session import WORKER_ENV
 from medray.imaging import op, quantiles
 from medray.imaging import table as ops
-from medray.types import Header, Image
+from medray.types import Image
 
-Call = Callable[[], object]
 PLOT = Path(__file__).with_name("preprocess.png")
 LIBRARIES = ("OpenCV", "scikit-image", "SimpleITK")
-
-STORED = phantom(12)
-WORDS = STORED.astype(np.float32)
-BYTES = (STORED >> 4).astype(np.uint8)
-UNIT = (BYTES / np.float32(255)).astype(np.float32)
-HEADER = Header(modality="CT", rows=512, columns=512, spacing_mm=(0.7, 0.7), voi_window=(500.0, 1000.0))
-REFERENCE = tuple(np.linspace(0, 1, 101).tolist())
-
 
 NOTE = """The figures asked for are of 16-bit pixels, and of 8-bit ones for CLAHE; an `Image` holds 32-bit floats. For the 3 × 3
 median that decides: OpenCV alone takes as long on them as the op does, and a third of that on 16 bits, but the way there and back
@@ -64,46 +70,6 @@ class Row:
     @property
     def name(self) -> str:
         return f"{self.spec.op} {self.note}".strip()
-
-
-def itk(filter_: Any, pixels: NDArray[Any]) -> Call:
-    """A call of a SimpleITK filter on an image that it has already."""
-    image = sitk.GetImageFromArray(pixels)
-    return lambda: filter_.Execute(image)
-
-
-def configured(name: str, **settings: Any) -> Any:
-    """A SimpleITK filter with its settings."""
-    found = getattr(sitk, f"{name}ImageFilter")()
-    for key, value in settings.items():
-        getattr(found, f"Set{key}")(value)
-    return found
-
-
-def cropped_by_opencv() -> object:
-    _, mask = cv2.threshold(BYTES, 12, 255, cv2.THRESH_BINARY)
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    left, top, width, height, _ = stats[1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())]
-    return STORED[top : top + height, left : left + width].copy()
-
-
-def cropped_by_skimage() -> object:
-    largest = max(measure.regionprops(measure.label(BYTES > 12)), key=lambda region: region.area)
-    top, left, bottom, right = largest.bbox
-    return STORED[top:bottom, left:right].copy()
-
-
-def sharpened_by_opencv() -> object:
-    return cv2.addWeighted(WORDS, 2, cv2.GaussianBlur(WORDS, (0, 0), 2), -1, 0)
-
-
-def stretched_by_skimage() -> object:
-    return exposure.rescale_intensity(WORDS, tuple(np.percentile(WORDS, (0.5, 99.5))), (0, 1))
-
-
-def scored_by_opencv() -> object:
-    mean, deviation = cv2.meanStdDev(WORDS)
-    return (WORDS - np.float32(mean[0, 0])) / np.float32(deviation[0, 0])
 
 
 def normalisation() -> list[Row]:
@@ -304,8 +270,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=1.0, help="time for each figure")
     arguments = parser.parse_args()
-    if not _WORKER_ENV.keys() <= os.environ.keys():  # the C library reads some of it when a process starts
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **_WORKER_ENV})
+    if not WORKER_ENV.keys() <= os.environ.keys():  # the C library reads some of it when a process starts
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **WORKER_ENV})
     warnings.simplefilter("ignore")
     cv2.setNumThreads(1)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)

@@ -16,7 +16,7 @@ from pydantic import Field
 from medray.errors import ClusterError
 from medray.spec import Spec
 
-_WORKER_ENV = {
+WORKER_ENV = {
     "OMP_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "passive",
     "OPENBLAS_NUM_THREADS": "1",
@@ -131,13 +131,13 @@ def _init(address: str, spec: ClusterSpec) -> None:
     import ray
 
     local = address == "local"
-    with _environment(_WORKER_ENV if local else {}):
+    with _environment(WORKER_ENV if local else {}):
         ray.init(
             address=address,
             num_cpus=spec.cpus if local else None,
             object_store_memory=spec.object_store_bytes if local else None,
             include_dashboard=spec.dashboard if local else None,
-            runtime_env=None if local else {"env_vars": _WORKER_ENV},
+            runtime_env=None if local else {"env_vars": WORKER_ENV},
             logging_level=logging.ERROR,
             log_to_driver=False,
         )
