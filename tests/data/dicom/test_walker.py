@@ -22,6 +22,7 @@ from medray.data.dicom.parse import file_meta, parse, second_opinion
 from medray.data.dicom.scan import MAX_DEPTH, MAX_ELEMENTS
 from medray.errors import Quarantined
 
+ROOT = Path(__file__).parents[3]
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 
 
@@ -224,14 +225,27 @@ def test_sequences_of_undefined_length_are_followed() -> None:
     assert transformation.decimals(tags.RESCALE_SLOPE) == (2.0,)
 
 
-def test_the_walk_is_compiled_where_no_folder_for_it_can_be_written_to() -> None:
+@pytest.mark.parametrize(
+    "places", [{"HOME": "/proc/none"}, {"HOME": "/proc/none", "XDG_CACHE_HOME": "/proc/none"}, {"NUMBA_CACHE_DIR": "/proc/none"}]
+)
+def test_the_walk_is_compiled_where_no_folder_for_it_can_be_written_to(places: dict[str, str]) -> None:
     """As in a container whose file system is read-only."""
-    environment = {
-        **os.environ,
-        "NUMBA_CACHE_LOCATOR_CLASSES": "UserWideCacheLocator",
-        "HOME": "/proc/none",
-        "XDG_CACHE_HOME": "/proc/none",
-    }
+    assert _shape_of_ct_small(places) == "(128, 128)\n"
+
+
+@pytest.mark.parametrize("places", [{"XDG_CACHE_HOME": ""}, {"XDG_CACHE_HOME": "relative"}, {"HOME": "", "XDG_CACHE_HOME": ""}])
+def test_compiled_loops_are_kept_in_no_checkout(places: dict[str, str], tmp_path: Path) -> None:
+    """Neither beside the source nor where the command was typed; a cache named by a relative path does not count."""
+    compiled = set(ROOT.rglob("*.nb[ci]"))
+    assert _shape_of_ct_small({"HOME": str(tmp_path / "home"), **places}, cwd=tmp_path) == "(128, 128)\n"
+    assert set(ROOT.rglob("*.nb[ci]")) == compiled
+    assert {path.name for path in tmp_path.iterdir()} <= {"home"}
+
+
+def _shape_of_ct_small(places: dict[str, str], cwd: Path | None = None) -> str:
+    """What a new process prints that decodes a file, in an environment with other places for caches."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
     code = f"from medray.data.dicom import decode; print(decode({str(FILES / 'CT_small.dcm')!r}).pixels.shape)"
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
-    assert done.stdout == "(128, 128)\n", done.stderr
+    command = [sys.executable, "-B", "-c", code]
+    done = subprocess.run(command, env={**environment, **places}, cwd=cwd, capture_output=True, text=True, timeout=120)
+    return done.stdout or done.stderr
