@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from medray.data import archive, store
-from medray.data.dicom import boundary, open_whole, tags
-from medray.data.dicom.dataset import DataSet, DicomFile
-from medray.data.dicom.functional import group
+from medray.data.dicom import boundary
+from medray.data.dicom.dataset import DicomFile
 from medray.data.dicom.header import header_of
 from medray.data.dicom.image import image_of
-from medray.data.series import Plane, Stack, mixture, plane_of, stacks
-from medray.errors import Excluded, InputError, Quarantined, StoreError
+from medray.data.planes import Source, check_size, contents_of, objects_of, open_image, read_planes
+from medray.data.series import Plane, Stack, stacks
+from medray.data.stack_choice import chosen_stack
+from medray.errors import Quarantined, StoreError
 from medray.types import Bool, Float32, Float64, Header, Image
 
 MAX_BYTES = 4 << 30
-_FLAGS = {"VOLUME_SHEARED", "VOLUME_SINGLE_SLICE"}  # need no permission
-_VALID = {"VOLUME_SEVERAL_STACKS", "VOLUME_MIXED_SERIES"}  # mixtures that may well be meant: Excluded; others are Quarantined
-_BATCH = 32  # objects that are fetched at a time
-
-Source = bytes | str | Path
 
 
 @dataclass(frozen=True)
@@ -100,118 +93,16 @@ def build_volume(
         StoreError: a source cannot be read.
         IndexError: there is no such stack.
     """
-    objects = _objects(sources)
-    planes, left_out = _planes(objects, allow, max_bytes)
-    chosen, flags = _chosen(stacks(planes), stack, allow)
+    objects = objects_of(sources)
+    planes, left_out = read_planes(objects, allow, max_bytes)
+    chosen, flags = chosen_stack(stacks(planes), stack, allow)
     volume = _filled(objects, chosen, max_bytes)
     return replace(volume, flags=tuple(sorted(flags)), left_out=left_out)
 
 
 def volume_stacks(sources: Source | Iterable[Source], *, allow: Collection[str] = ()) -> tuple[Stack, ...]:
     """The stacks among DICOM files, with what is wrong with each; arguments and errors of reading as of :func:`build_volume`."""
-    return stacks(_planes(_objects(sources), allow, MAX_BYTES)[0])
-
-
-def _objects(sources: Source | Iterable[Source]) -> list[Source]:
-    if isinstance(sources, bytes):
-        return [sources]
-    if isinstance(sources, (str, os.PathLike)):
-        return [info.uri for info in archive.list_objects(os.fspath(sources))]
-    return list(sources)
-
-
-def _contents(objects: Sequence[Source]) -> Iterator[bytes | InputError]:
-    """The bytes of each object in turn, or why an archive cannot give them; a few are in memory at a time."""
-    for start in range(0, len(objects), _BATCH):
-        batch = objects[start : start + _BATCH]
-        fetched = iter(archive.read_many([store.normalise(item) for item in batch if not isinstance(item, bytes)]))
-        for item in batch:
-            data = item if isinstance(item, bytes) else next(fetched)
-            if isinstance(data, StoreError):
-                raise data
-            yield data
-
-
-def _open(data: bytes | InputError) -> DicomFile:
-    if isinstance(data, InputError):
-        raise data
-    return open_whole(data)
-
-
-def _planes(objects: Sequence[Source], allow: Collection[str], max_bytes: int) -> tuple[list[Plane], tuple[tuple[int, str], ...]]:
-    """Every plane of the objects, and which hold no image."""
-    planes: list[Plane] = []
-    left_out = []
-    for number, data in enumerate(_contents(objects)):
-        try:
-            file = _open(data)
-        except InputError as error:
-            if isinstance(error, Quarantined) and error.code not in allow:
-                raise
-            left_out.append((number, error.code))
-            continue
-        with boundary():
-            planes += _planes_of(file, number, max_bytes)
-    if not planes:
-        raise Excluded("VOLUME_EMPTY", f"none of {len(objects)} objects is an image")
-    return planes, tuple(left_out)
-
-
-def _planes_of(file: DicomFile, source: int, max_bytes: int) -> Iterator[Plane]:
-    first = header_of(file)
-    if "MOSAIC" in first.image_type:
-        raise Excluded("VOLUME_MOSAIC", "an image that holds many slices side by side")
-    if first.frames == 1:
-        yield _framed(file.dataset, plane_of(first, source))
-        return
-    _check_size(first.frames, first.rows, first.columns, max_bytes)
-    for frame in range(first.frames):
-        plane = replace(plane_of(header_of(file, frame), source), frame=frame, frames=1)
-        placed = group(file.dataset, frame, tags.PLANE_POSITION) is not None
-        yield _framed(file.dataset, plane if placed else replace(plane, position_mm=None))
-
-
-def _framed(dataset: DataSet, plane: Plane) -> Plane:
-    """With what the functional groups of an enhanced image say of the frame (PS3.3 C.7.6.16.2, C.8.13.5, C.8.15.3)."""
-    content = group(dataset, plane.frame, tags.FRAME_CONTENT)
-    kind = group(dataset, plane.frame, tags.MR_FRAME_TYPE) or group(dataset, plane.frame, tags.CT_FRAME_TYPE)
-    echo = group(dataset, plane.frame, tags.MR_ECHO)
-    if content is not None:
-        number = _unsigned(content, tags.TEMPORAL_POSITION_INDEX)
-        acquisition = _unsigned(content, tags.FRAME_ACQUISITION_NUMBER)
-        plane = replace(plane, stack_id=content.text(tags.STACK_ID), temporal_position=number, acquisition_number=acquisition)
-    if kind is not None:
-        plane = replace(plane, image_type=kind.texts(tags.FRAME_TYPE))
-    times = echo.doubles(tags.EFFECTIVE_ECHO_TIME) if echo is not None else ()
-    return replace(plane, echo_time_ms=times[0]) if times else plane
-
-
-def _unsigned(dataset: DataSet, tag: int) -> int | None:
-    raw = dataset.values.get(tag)
-    return int.from_bytes(raw, "little" if dataset.little else "big") if raw else None
-
-
-def _chosen(found: Sequence[Stack], number: int | None, allow: Collection[str]) -> tuple[Stack, set[str]]:
-    """The stack that is asked for, or the only one, or by permission the largest; and its flags."""
-    if number is not None and not 0 <= number < len(found):
-        raise IndexError(f"stack {number} of {len(found)}")
-    chosen = found[number] if number is not None else max(found, key=lambda one: len(one.planes))
-    mixed = mixture(found) if number is None else mixture([one for one in found if one.series == chosen.series])
-    if number is not None and mixed != "VOLUME_MIXED_PATIENTS":
-        mixed = ""
-    if mixed and mixed not in allow:
-        sizes = ", ".join(f"{index}: {len(one.planes)} slices" for index, one in enumerate(found[:5])) + ", …" * (len(found) > 5)
-        error = Excluded if mixed in _VALID else Quarantined
-        raise error(mixed, f"{len(found)} stacks where one volume is expected ({sizes})")
-    for trouble in chosen.troubles:
-        if trouble.code not in _FLAGS and trouble.code not in allow:
-            raise Quarantined(trouble.code, trouble.detail)
-    return chosen, {trouble.code for trouble in chosen.troubles} | ({mixed} - {""})
-
-
-def _check_size(slices: int, rows: int, columns: int, max_bytes: int) -> None:
-    if 4 * slices * rows * columns > max_bytes:
-        raise Quarantined("VOLUME_TOO_LARGE", f"{slices} × {rows} × {columns} voxels need more than {max_bytes} bytes")
+    return stacks(read_planes(objects_of(sources), allow, MAX_BYTES)[0])
 
 
 def _filled(objects: Sequence[Source], chosen: Stack, max_bytes: int) -> Volume:
@@ -221,7 +112,7 @@ def _filled(objects: Sequence[Source], chosen: Stack, max_bytes: int) -> Volume:
             "VOLUME_NO_GEOMETRY", "position, orientation, pixel spacing or the thickness of the one slice is unknown"
         )
     shape = (len(planes), planes[0].rows, planes[0].columns)
-    _check_size(*shape, max_bytes)
+    check_size(*shape, max_bytes)
     voxels, valid = np.empty(shape, dtype=np.float32), None
     headers = [Header()] * len(planes)
     for at, image in _images(objects, planes):
@@ -238,8 +129,8 @@ def _images(objects: Sequence[Source], planes: Sequence[Plane]) -> Iterator[tupl
     wanted: dict[int, list[int]] = defaultdict(list)
     for at, plane in enumerate(planes):
         wanted[plane.source].append(at)
-    for places, data in zip(wanted.values(), _contents([objects[source] for source in wanted]), strict=True):
-        file = _open(data)
+    for places, data in zip(wanted.values(), contents_of([objects[source] for source in wanted]), strict=True):
+        file = open_image(data)
         for at in places:
             with boundary():
                 header = header_of(file, planes[at].frame)

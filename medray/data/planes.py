@@ -1,0 +1,109 @@
+"""DICOM files → planes: a classic image is one, an enhanced image one for each frame, with what its functional groups say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from medray.data import archive, store
+from medray.data.dicom import boundary, open_whole, tags
+from medray.data.dicom.dataset import DataSet, DicomFile
+from medray.data.dicom.functional import group
+from medray.data.dicom.header import header_of
+from medray.data.series import Plane, plane_of
+from medray.errors import Excluded, InputError, Quarantined, StoreError
+
+_BATCH = 32  # objects that are fetched at a time
+
+Source = bytes | str | Path
+
+
+def objects_of(sources: Source | Iterable[Source]) -> list[Source]:
+    """The objects that sources stand for: themselves, or what lies under the one path or URI that is given."""
+    if isinstance(sources, bytes):
+        return [sources]
+    if isinstance(sources, (str, os.PathLike)):
+        return [info.uri for info in archive.list_objects(os.fspath(sources))]
+    return list(sources)
+
+
+def contents_of(objects: Sequence[Source]) -> Iterator[bytes | InputError]:
+    """The bytes of each object in turn, or why an archive cannot give them; a few are in memory at a time."""
+    for start in range(0, len(objects), _BATCH):
+        batch = objects[start : start + _BATCH]
+        fetched = iter(archive.read_many([store.normalise(item) for item in batch if not isinstance(item, bytes)]))
+        for item in batch:
+            data = item if isinstance(item, bytes) else next(fetched)
+            if isinstance(data, StoreError):
+                raise data
+            yield data
+
+
+def open_image(data: bytes | InputError) -> DicomFile:
+    """The parsed file of an image; raises as :func:`medray.data.dicom.open_whole`, or what was fetched where that is an error."""
+    if isinstance(data, InputError):
+        raise data
+    return open_whole(data)
+
+
+def read_planes(
+    objects: Sequence[Source], allow: Collection[str], max_bytes: int
+) -> tuple[list[Plane], tuple[tuple[int, str], ...]]:
+    """Every plane of the objects, and which hold no image."""
+    planes: list[Plane] = []
+    left_out = []
+    for number, data in enumerate(contents_of(objects)):
+        try:
+            file = open_image(data)
+        except InputError as error:
+            if isinstance(error, Quarantined) and error.code not in allow:
+                raise
+            left_out.append((number, error.code))
+            continue
+        with boundary():
+            planes += _planes_of(file, number, max_bytes)
+    if not planes:
+        raise Excluded("VOLUME_EMPTY", f"none of {len(objects)} objects is an image")
+    return planes, tuple(left_out)
+
+
+def _planes_of(file: DicomFile, source: int, max_bytes: int) -> Iterator[Plane]:
+    first = header_of(file)
+    if "MOSAIC" in first.image_type:
+        raise Excluded("VOLUME_MOSAIC", "an image that holds many slices side by side")
+    if first.frames == 1:
+        yield _framed(file.dataset, plane_of(first, source))
+        return
+    check_size(first.frames, first.rows, first.columns, max_bytes)
+    for frame in range(first.frames):
+        plane = replace(plane_of(header_of(file, frame), source), frame=frame, frames=1)
+        placed = group(file.dataset, frame, tags.PLANE_POSITION) is not None
+        yield _framed(file.dataset, plane if placed else replace(plane, position_mm=None))
+
+
+def _framed(dataset: DataSet, plane: Plane) -> Plane:
+    """With what the functional groups of an enhanced image say of the frame (PS3.3 C.7.6.16.2, C.8.13.5, C.8.15.3)."""
+    content = group(dataset, plane.frame, tags.FRAME_CONTENT)
+    kind = group(dataset, plane.frame, tags.MR_FRAME_TYPE) or group(dataset, plane.frame, tags.CT_FRAME_TYPE)
+    echo = group(dataset, plane.frame, tags.MR_ECHO)
+    if content is not None:
+        number = _unsigned(content, tags.TEMPORAL_POSITION_INDEX)
+        acquisition = _unsigned(content, tags.FRAME_ACQUISITION_NUMBER)
+        plane = replace(plane, stack_id=content.text(tags.STACK_ID), temporal_position=number, acquisition_number=acquisition)
+    if kind is not None:
+        plane = replace(plane, image_type=kind.texts(tags.FRAME_TYPE))
+    times = echo.doubles(tags.EFFECTIVE_ECHO_TIME) if echo is not None else ()
+    return replace(plane, echo_time_ms=times[0]) if times else plane
+
+
+def _unsigned(dataset: DataSet, tag: int) -> int | None:
+    raw = dataset.values.get(tag)
+    return int.from_bytes(raw, "little" if dataset.little else "big") if raw else None
+
+
+def check_size(slices: int, rows: int, columns: int, max_bytes: int) -> None:
+    """Raise Quarantined (VOLUME_TOO_LARGE) where a float32 for each voxel needs more than ``max_bytes``."""
+    if 4 * slices * rows * columns > max_bytes:
+        raise Quarantined("VOLUME_TOO_LARGE", f"{slices} × {rows} × {columns} voxels need more than {max_bytes} bytes")
