@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from pydicom.charset import convert_encodings, decode_bytes
 
@@ -17,7 +18,7 @@ from medray.data.dicom import tags
 from medray.types import Header
 
 UNDEFINED_LENGTH = 0xFFFFFFFF
-_INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
+_INTEGER = re.compile(rb"[+-]?[0-9]{1,12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,8 @@ class DataSet:
         raw = self.values.get(tag)
         if not raw:
             return ""
-        try:
-            text = raw.decode("ascii")
-        except UnicodeDecodeError:
-            text = _decoded(raw, self.charset)
-        if "\x1b" in text:  # an escape sequence of ISO 2022 is ASCII, what follows is not
-            text = _decoded(raw, self.charset)
-        return text.strip(" \0")
+        text = _plain(raw)
+        return _decoded(raw, self.charset).strip(" \0") if text is None else text
 
     def texts(self, tag: int) -> tuple[str, ...]:
         """The values of a text element."""
@@ -74,14 +70,8 @@ class DataSet:
 
     def decimals(self, tag: int) -> tuple[float, ...] | None:
         """The finite numbers of a decimal string (PS3.5 6.2 DS, IS); None where it is absent, empty or no number."""
-        if not self.values.get(tag):
-            return None
-        texts = self.texts(tag)
-        try:
-            numbers = tuple([float(part) for part in texts])
-        except ValueError:
-            return None
-        return numbers if numbers and all(map(math.isfinite, numbers)) and "_" not in "".join(texts) else None
+        raw = self.values.get(tag)
+        return _numbers(raw) if raw else None
 
     def decimal(self, tag: int) -> float | None:
         """The first of :meth:`decimals`."""
@@ -90,11 +80,8 @@ class DataSet:
 
     def integer(self, tag: int) -> int | None:
         """The first value of an integer string; None where it is absent, empty or no integer of 32 bits (PS3.5 6.2 IS)."""
-        texts = self.texts(tag)
-        if not texts or not _INTEGER.fullmatch(texts[0]):
-            return None
-        number = int(texts[0])
-        return number if -(1 << 31) <= number < 1 << 31 else None
+        raw = self.values.get(tag)
+        return _integer(raw) if raw else None
 
     def doubles(self, tag: int) -> tuple[float, ...]:
         """All values of an element of 64-bit floating-point numbers (FD)."""
@@ -105,6 +92,35 @@ class DataSet:
         """The first item of a sequence, or None."""
         found = self.items.get(tag)
         return found[0] if found else None
+
+
+@lru_cache(maxsize=4096)  # images of a series share most of their values
+def _plain(raw: bytes) -> str | None:
+    """Text of ASCII alone without its padding; None where a character set decides: an escape sequence is ASCII, too."""
+    return raw.decode("ascii").strip(" \0") if raw.isascii() and b"\x1b" not in raw else None
+
+
+@lru_cache(maxsize=4096)
+def _integer(raw: bytes) -> int | None:
+    """The first value of an integer string as ASCII; None where it is none of 32 bits."""
+    first = raw.strip(b" \0").split(b"\\")[0].strip(b" \0")
+    if not _INTEGER.fullmatch(first):
+        return None
+    number = int(first)
+    return number if -(1 << 31) <= number < 1 << 31 else None
+
+
+@lru_cache(maxsize=4096)
+def _numbers(raw: bytes) -> tuple[float, ...] | None:
+    """The finite numbers of a decimal string, which is ASCII whatever the character set; None where it is none."""
+    if not raw.isascii() or b"_" in raw:  # Python reads other digits, and 1_000, as numbers too
+        return None
+    text = raw.decode("ascii").strip(" \0")
+    try:
+        numbers = tuple([float(part.strip(" \0")) for part in text.split("\\")])
+    except ValueError:
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
 
 
 def _decoded(raw: bytes, charset: str) -> str:
