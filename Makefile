@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench against clean
 
 $(VENV)/made-base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +34,10 @@ bench: $(VENV)/made-dev
 	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/busi.py
+
+# This checkout against another: make against BEFORE=/tmp/before
+against: $(VENV)/made-dev
+	$(BIN)/python benchmarks/against.py $(BEFORE)
 
 clean:
 	rm -rf $(VENV) medray-demo
