@@ -105,6 +105,7 @@ FLAGS = {
     "ATTRIBUTE_FILLED": "the fill op stated an attribute that the file lacks",
     "BURNED_IN_ANNOTATION": "the pixels hold text that may name the patient",
     "CHARSET_INVALID": "a text value is not in the character set that the file states",
+    "DELIMITER_MISSING": "the compressed pixel data ends with the file and not with its delimiter; its code streams are whole",
     "ENCODING_DIFFERS": "the data set states value representations although its transfer syntax says not, or the reverse",
     "IMAGE_SATURATED": "many pixels have the smallest or the largest value of the image",
     "J2K_DEPTH_DIFFERS": "the JPEG 2000 code stream has another depth than Bits Stored",

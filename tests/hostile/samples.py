@@ -173,6 +173,16 @@ def fragments(data: bytes, *pieces: bytes, table: bytes = b"", end: bytes = SEQU
     return put(without_padding, PIXEL_DATA, element(PIXEL_DATA, "OB", value, UNDEFINED))
 
 
+def not_delimited(data: bytes) -> bytes:
+    """A compressed file of one frame without the sequence delimiter at its end."""
+    return fragments(data, frame_of(data), end=b"")
+
+
+def appended(data: bytes, *elements: bytes) -> bytes:
+    """The file without trailing padding and with elements at its end."""
+    return put(data, 0xFFFCFFFC, b"") + b"".join(elements)
+
+
 def split(stream: bytes, count: int) -> list[bytes]:
     step = max(2, -(-len(stream) // count) // 2 * 2)
     return [stream[at : at + step] for at in range(0, len(stream), step)]

@@ -68,6 +68,8 @@ def s(
 
 
 NO_RESCALE: dict[str, make.Value] = {"RescaleSlope": None, "RescaleIntercept": None}
+SECOND_PIXELS = make.element(0x7FE00010, "OW", make.mr_pixels())
+FLOAT_PIXELS = make.element(0x7FE00008, "OF", bytes(64 * 64 * 4))
 LONG_UID = "1." + "2" * 63
 MR_CLASS, CT_CLASS = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.2"
 PDF_CLASS, PRESENTATION_CLASS = "1.2.840.10008.5.1.4.1.1.104.1", "1.2.840.10008.5.1.4.1.1.11.1"
@@ -99,6 +101,10 @@ FILE = [
     q(10, "code stream cut", lambda: make.j2k()[:-1000], "PIXELS_TRUNCATED"),
     s(11, "trailing padding", lambda: p("MR_small_padded.dcm"), mr),
     q(12, "pixel data twice as long", make.twice, "PIXELS_LENGTH"),
+    q(12, "pixel data element twice", lambda: make.appended(mr(), SECOND_PIXELS), "PIXELS_LENGTH"),
+    q(12, "float pixels behind pixels", lambda: make.appended(mr(), FLOAT_PIXELS), "PIXELS_LENGTH"),
+    q(12, "compressed pixel data element twice", lambda: make.appended(make.j2k(), SECOND_PIXELS), "PIXELS_FRAGMENTS"),
+    q(12, "code streams twice", lambda: make.fragments(make.j2k(), *[make.frame_of(make.j2k())] * 2), "PIXELS_FRAGMENTS"),
     q(13, "gzip", lambda: p("zipMR.gz"), "DICOM_NOT_DICOM"),
     x(16, "DICOMDIR", lambda: p("dicomdirtests/DICOMDIR"), "OBJECT_DICOMDIR"),
     x(16, "DICOMDIR big endian", lambda: p("dicomdirtests/DICOMDIR-bigEnd"), "OBJECT_DICOMDIR"),
@@ -155,7 +161,7 @@ CODECS = [
     f(28, "J2K sign differs", lambda: p("J2K_pixelrep_mismatch.dcm"), "J2K_SIGN_DIFFERS"),
     f(29, "J2K depth differs", lambda: p("693_J2KI.dcm"), "J2K_DEPTH_DIFFERS"),
     f(29, "J2K depth differs lossless", lambda: d("693_J2KR.dcm"), "J2K_DEPTH_DIFFERS", lambda: d("693_UNCR.dcm")),
-    q(30, "J2K too short", lambda: d("emri_small_jpeg_2k_lossless_too_short.dcm"), "PIXELS_TRUNCATED", frame=9),
+    q(30, "J2K too short", lambda: d("emri_small_jpeg_2k_lossless_too_short.dcm")[:-2], "PIXELS_TRUNCATED", frame=9),
     q(30, "J2K with a sequence delimiter inside", lambda: p("JPEG2000-embedded-sequence-delimiter.dcm"), "PIXELS_SIZE"),
     q(30, "HTJ2K with a short QCD", make.short_qcd, "PIXELS_CODEC"),
     q(32, "J2K smaller than the header says", lambda: make.siz(32, 64), "PIXELS_SIZE"),
@@ -187,6 +193,9 @@ FRAGMENTS = [
         lambda: make.fragments(make.j2k(), make.frame_of(make.j2k()), table=b"\0" * 6),
         "PIXELS_FRAGMENTS",
     ),
+    f(36, "no delimiter", lambda: make.not_delimited(make.j2k()), "DELIMITER_MISSING", mr),
+    f(36, "no delimiter, RLE", lambda: make.not_delimited(p("MR_small_RLE.dcm")), "DELIMITER_MISSING", mr),
+    q(36, "no delimiter, cut", lambda: make.not_delimited(make.j2k())[:-2], "PIXELS_TRUNCATED"),
     s(37, "many fragments without offsets", lambda: make.fragments(make.j2k(), *make.split(make.frame_of(make.j2k()), 9)), mr),
     q(
         38,
@@ -433,6 +442,14 @@ def test_every_case_of_the_list_is_covered() -> None:
 def test_8_a_preamble_is_never_copied_out() -> None:
     image = decode(make.preamble(b"<script>alert(1)</script>"))
     assert "script" not in repr(image.header)
+
+
+def test_30_ten_whole_code_streams_and_no_delimiter() -> None:
+    """What pydicom's file lacks is the delimiter alone."""
+    for frame in (0, 9):
+        found = decode(d("emri_small_jpeg_2k_lossless_too_short.dcm"), frame)
+        assert found.header.flags == ("DELIMITER_MISSING", "J2K_DEPTH_DIFFERS")
+        np.testing.assert_array_equal(found.pixels, decode(d("emri_small.dcm"), frame).pixels)
 
 
 def test_59_an_inverted_twin_has_the_same_pixels() -> None:

@@ -12,6 +12,7 @@ from medray.data.dicom import codecs, tags
 from medray.data.dicom.blocks import by_blocks
 from medray.data.dicom.dataset import DicomFile, PixelModule
 from medray.data.dicom.encapsulation import frame_bytes
+from medray.data.dicom.trailing import check_trailing
 from medray.errors import Quarantined
 
 Pixels = NDArray[Any]
@@ -40,18 +41,20 @@ def stored_values(file: DicomFile, header: PixelModule, frame: int = 0) -> Pixel
 
 
 def decode_stored(file: DicomFile, header: PixelModule, frame: int = 0) -> tuple[Pixels, tuple[str, ...]]:
-    """As :func:`stored_values`, and the flags J2K_DEPTH_DIFFERS and J2K_SIGN_DIFFERS where they hold."""
+    """As :func:`stored_values`, and the flags DELIMITER_MISSING, J2K_DEPTH_DIFFERS and J2K_SIGN_DIFFERS where they hold."""
     codecs.check_syntax(header.transfer_syntax)
     if header.transfer_syntax in codecs.NATIVE:
+        assert file.pixels is not None
+        check_trailing(file, file.pixels.start + file.pixels.length_bytes, "PIXELS_LENGTH")
         return _native(file, header, frame), ()
-    pixels, stated = codecs.decode_frame(frame_bytes(file, header.frames, frame), header)
+    code_stream, flags = frame_bytes(file, header.frames, frame)
+    pixels, stated = codecs.decode_frame(code_stream, header)
     dtype = _dtype(header)
-    flags: tuple[str, ...] = ()
     if stated.codec == "JPEG 2000":
         values = pixels.astype(dtype, copy=False)
         if stated.signed != header.signed:
             values = _within(values, min(stated.bits, header.bits_stored))
-            flags = ("J2K_SIGN_DIFFERS",)
+            flags = ("J2K_SIGN_DIFFERS", *flags)
         if stated.bits != header.bits_stored:
             flags = ("J2K_DEPTH_DIFFERS", *flags)
     else:  # JPEG-LS knows no sign; some encoders state another depth than the header

@@ -12,10 +12,10 @@ import numpy as np
 
 from medray.data.dicom import scan
 from medray.data.dicom.dataset import DataSet, PixelElement
-from medray.data.dicom.tags import SEQUENCES, SPECIFIC_CHARACTER_SET, WANTED
+from medray.data.dicom.tags import PIXEL_TAGS, SEQUENCES, SPECIFIC_CHARACTER_SET, WANTED
 from medray.errors import Quarantined
 
-_WANTED, _SEQUENCES = (np.array(sorted(some), np.int64) for some in (WANTED, SEQUENCES))
+_WANTED, _SEQUENCES, _NONE = (np.array(sorted(some), np.int64) for some in (WANTED, SEQUENCES, ()))
 _ROOM = 128
 _TROUBLES = {
     scan.TRUNCATED: ("DICOM_TRUNCATED", "at or after {tag} an element, an item or a sequence goes past the end of what holds it"),
@@ -83,6 +83,15 @@ def walk(data: bytes, start: int, size_bytes: int, *, explicit: bool, little: bo
         raise Quarantined(code, message.format(tag=f"({tag >> 16:04X},{tag & 0xFFFF:04X})"))
     dataset, pixels = _assembled(data, events[:count], little)
     return Walk(dataset, pixels, end, broken)
+
+
+def holds_pixels(data: bytes, start: int, *, explicit: bool, little: bool) -> bool:
+    """Whether a walk comes to a pixel data element, in its place or out of order; what is broken ends it. As :func:`walk`."""
+    events = np.empty((_ROOM, 4), np.int64)
+    ended, count, _, tag, _ = scan.scan(
+        np.frombuffer(data, np.uint8), start, len(data), explicit, little, -1, _NONE, _NONE, events
+    )
+    return bool(count and events[count - 1, 0] == scan.PIXELS) or (ended == scan.TAG_ORDER and tag in PIXEL_TAGS)
 
 
 def is_vr(letters: bytes) -> bool:

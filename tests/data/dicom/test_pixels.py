@@ -40,7 +40,8 @@ def opened(name: str) -> tuple[DicomFile, Header]:
 
 def decodable() -> list[str]:
     found = []
-    for name in sorted(FILES.keys() - {"badVR.dcm", "nested_priv_SQ.dcm"}):  # pydicom misses numbers in their headers
+    missed = {"badVR.dcm", "nested_priv_SQ.dcm", "emri_small_jpeg_2k_lossless_too_short.dcm"}
+    for name in sorted(FILES.keys() - missed):  # pydicom misses numbers in the headers, and pixel data without its delimiter
         with contextlib.suppress(InputError, AssertionError):
             file, header = opened(name)
             stored_values(file, header, header.frames - 1)
