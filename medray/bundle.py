@@ -26,6 +26,7 @@ from medray.data.dicom import decode
 from medray.errors import BundleError, Excluded, MedrayError
 from medray.features import table as features
 from medray.features.table import FeatureSpec
+from medray.imaging.op import is_constant
 from medray.imaging.preprocess import PreprocessSpec, preprocess
 from medray.metrics import Threshold
 from medray.models.family import InputKind, Model
@@ -45,6 +46,7 @@ class InputSpec(Spec):
 
     preprocess: PreprocessSpec
     features: FeatureSpec | None = None
+    allow_constant: bool = Field(False, description="whether images of one value alone are taken, before or after preprocessing")
 
     @model_validator(mode="after")
     def _ranges_fit(self) -> Self:
@@ -62,15 +64,28 @@ class InputSpec(Spec):
         return () if self.features is None else features.columns(self.features)
 
     def apply(self, image: Image) -> Float32:
-        """float32 (rows, columns) for image models, (features,) for table models."""
+        """float32 (rows, columns) for image models, (features,) for table models.
+
+        Raises:
+            Excluded: PIXELS_CONSTANT, all valid pixels are equal before or after preprocessing, or none is valid.
+            InputError: as :func:`medray.imaging.preprocess.preprocess`.
+        """
+        if not self.allow_constant and ("PIXELS_CONSTANT" in image.header.flags or is_constant(image)):
+            raise Excluded("PIXELS_CONSTANT", "every valid pixel has the same value")
         prepared = preprocess(image, self.preprocess)
+        if not self.allow_constant and is_constant(prepared):
+            raise Excluded("PIXELS_CONSTANT", "every valid pixel has the same value after preprocessing")
         if self.features is None:
             return prepared.pixels
         return features.extract(prepared, self.features).values.astype(np.float32)
 
 
 class Manifest(Spec):
-    """What ``bundle.json`` says."""
+    """What ``bundle.json`` says.
+
+    ``modalities`` and ``units`` (see :class:`medray.types.Header`; "" for none stated) are those of the images that the model
+    was trained on. Where they are empty nothing is refused: they are not known, or a step of the preprocessing brings the units.
+    """
 
     format: int = FORMAT
     name: str
@@ -80,6 +95,7 @@ class Manifest(Spec):
     target: str
     positive: str
     modalities: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
     threshold: Threshold
     metrics: dict[str, Any] = Field(default_factory=dict)
     provenance: dict[str, Any] = Field(default_factory=dict)
@@ -121,21 +137,25 @@ class Bundle:
         """Probability of the positive class of one decoded image.
 
         Raises:
-            Excluded: MODEL_SCOPE, the image is of a modality that the model was not trained on.
+            Excluded: MODEL_SCOPE, as :meth:`check_scope`; PIXELS_CONSTANT, the image shows nothing.
+            InputError: what the preprocessing raises.
         """
         self.check_scope(image)
         probabilities: Float64 = self.model.predict_proba(self.manifest.input.apply(image)[None])
         return float(probabilities[0, POSITIVE])
 
     def check_scope(self, image: Image) -> None:
-        """Nothing for an image of a modality that the model was trained on, or that says none.
+        """Nothing for an image of a modality and in units that the model was trained on, or that has no header to say them.
 
         Raises:
             Excluded: MODEL_SCOPE.
         """
-        scope = self.manifest.modalities
-        if scope and image.header.modality and image.header.modality not in scope:
-            raise Excluded("MODEL_SCOPE", f"modality {image.header.modality}; the model knows {', '.join(scope)}")
+        header, modalities, units = image.header, self.manifest.modalities, self.manifest.units
+        if modalities and header.modality and header.modality not in modalities:
+            raise Excluded("MODEL_SCOPE", f"modality {header.modality}; the model knows {', '.join(modalities)}")
+        if units and header.units not in units and (header.units or header.series_uid):
+            known = ", ".join(map(_named, units))
+            raise Excluded("MODEL_SCOPE", f"pixels in {_named(header.units)}; the model knows {known}")
 
     def predict(self, items: Sequence[Input]) -> list[Prediction]:
         """Score DICOM files (bytes, paths, URIs), arrays (2-D, in the units of the modality LUT) or decoded images, in order.
@@ -152,6 +172,10 @@ class Bundle:
             return Prediction(terminal_state(error), code=error.code, message=error.message)
         positive = probability >= self.manifest.threshold.value
         return Prediction(State.SCORED, probability, positive, image.header.sop_uid, flags=image.header.flags)
+
+
+def _named(units: str) -> str:
+    return units or "units that are not stated"
 
 
 def as_image(item: Input) -> Image:

@@ -51,6 +51,8 @@ class Header:
         orientation: Image Orientation (Patient), the direction cosines of a row and of a column, or None.
         voi_window: first VOI (centre, width) in the units of the pixels, or None.
         voi_function: VOI LUT Function: ``"LINEAR"``, ``"LINEAR_EXACT"`` or ``"SIGMOID"``.
+        units: units of the pixels: ``"HU"``, ``"BQML"``, … (see :func:`medray.data.dicom.units.units_of`); "" where they are
+            arbitrary, as of colour and of mirrored MONOCHROME1, or not stated.
         flags: what is odd about the object but does not change its pixels (see :data:`medray.remedies.FLAGS`), sorted.
     """
 
@@ -89,6 +91,7 @@ class Header:
     orientation: tuple[float, float, float, float, float, float] | None = None
     voi_window: tuple[float, float] | None = None
     voi_function: str = "LINEAR"
+    units: str = ""
     flags: tuple[str, ...] = ()
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from quantities import ct, pet
 
 import medray
 from medray import registry
 from medray.bundle import Bundle, InputSpec, Manifest, open_bundle, write_bundle
 from medray.data import store
 from medray.data.dicom import decode
-from medray.errors import BundleError
+from medray.errors import BundleError, Excluded
 from medray.features import table as features
 from medray.features.table import FeatureSpec
+from medray.imaging.op import is_constant
 from medray.imaging.preprocess import PreprocessSpec, preprocess
 from medray.metrics import Threshold
 from medray.models.family import FitData, LocalContext, Samples
@@ -172,6 +178,115 @@ def test_arrays_that_are_no_image_are_excluded(bundle: Bundle, array: np.ndarray
 def test_a_neighbour_in_the_batch_changes_nothing(bundle: Bundle) -> None:
     alone = bundle.predict([MR])[0]
     assert bundle.predict([b"broken", MR, FILES / "MR_small_RLE.dcm"])[1] == alone
+
+
+# --- scope: units ---------------------------------------------------------------------------------------------------------------
+
+
+def in_scope(model_folder: Path, tmp_path: Path, units: tuple[str, ...], data: bytes) -> str:
+    """The code that a bundle of these units gives an image, "" where it scores it."""
+    uri = str(tmp_path / f"scope{'-'.join(units).replace('/', '')}")
+    write_bundle(manifest(modalities=[], units=units), model_folder, uri)
+    (answer,) = open_bundle(uri).predict([data])
+    assert (answer.state is State.SCORED) == (answer.code == "")
+    return answer.code
+
+
+@pytest.mark.parametrize(
+    ("units", "data", "code"),
+    [
+        (("HU",), ct(), ""),
+        (("HU",), ct(RescaleType="MGML"), "MODEL_SCOPE"),
+        (("MGML",), ct(), "MODEL_SCOPE"),
+        (("HU", "MGML"), ct(RescaleType="MGML"), ""),
+        (("BQML",), pet(), ""),
+        (("BQML",), pet(Units="CNTS"), "MODEL_SCOPE"),
+        (("HU",), MR.read_bytes(), "MODEL_SCOPE"),
+        (("",), MR.read_bytes(), ""),
+        (("",), ct(), "MODEL_SCOPE"),
+        ((), ct(RescaleType="MGML"), ""),
+    ],
+)
+def test_a_bundle_refuses_other_units(model_folder: Path, tmp_path: Path, units: tuple[str, ...], data: bytes, code: str) -> None:
+    assert in_scope(model_folder, tmp_path, units, data) == code
+
+
+def test_arrays_are_taken_to_be_in_the_units_of_the_bundle(model_folder: Path, tmp_path: Path) -> None:
+    write_bundle(manifest(units=["HU"]), model_folder, str(tmp_path / "hu"))
+    assert open_bundle(str(tmp_path / "hu")).predict([decode(MR).pixels])[0].state is State.SCORED
+
+
+def test_a_bundle_of_before_there_were_units_scores_as_it_did(uri: str, bundle: Bundle) -> None:
+    path = Path(uri) / "bundle.json"
+    raw = json.loads(path.read_text())
+    del raw["units"], raw["input"]["allow_constant"]
+    path.write_text(json.dumps(raw))
+    assert open_bundle(uri).predict([MR]) == bundle.predict([MR])
+
+
+# --- images that show nothing ---------------------------------------------------------------------------------------------------
+
+FLAT = np.full((32, 32), 7.0)
+PLAIN = Image(np.full((40, 40), 3, np.float32))
+PADDED = Image(np.arange(64, dtype=np.float32).reshape(8, 8), np.zeros((8, 8), np.bool_))
+SPOT = np.pad(np.arange(36.0).reshape(6, 6), ((0, 26), (0, 26)))
+
+
+def flat_dicom(photometric: str = "MONOCHROME2") -> bytes:
+    """The MR test file with one value or one colour."""
+    found = pydicom.dcmread(MR)
+    size = found.Rows * found.Columns
+    if photometric == "RGB":
+        found.PhotometricInterpretation, found.SamplesPerPixel, found.PlanarConfiguration = "RGB", 3, 0
+        found.BitsAllocated, found.BitsStored, found.HighBit, found.PixelRepresentation = 8, 8, 7, 0
+        found.PixelData = bytes([13, 57, 201]) * size
+        found["PixelData"].VR = "OB"
+    else:
+        found.PhotometricInterpretation, found.PixelData = photometric, bytes([17, 1]) * size
+    stream = io.BytesIO()
+    found.save_as(stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "item", [FLAT, FLAT[:1, :1], PLAIN, PADDED, flat_dicom(), flat_dicom("MONOCHROME1"), flat_dicom("RGB")], ids=range(7)
+)
+def test_an_image_of_one_value_is_excluded(bundle: Bundle, item: Any) -> None:
+    (answer,) = bundle.predict([item])
+    assert (answer.state, answer.code, answer.probability) == (State.EXCLUDED, "PIXELS_CONSTANT", None)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [{"op": "centre_crop", "rows": 8, "columns": 8}],
+        [{"op": "window", "centre": 5000, "width": 10}],
+        [{"op": "box_crop", "top": 20, "rows": 8, "columns": 8}, {"op": "minmax"}, {"op": "pad", "rows": 32, "columns": 32}],
+    ],
+)
+def test_so_is_one_of_which_preprocessing_leaves_one_value(steps: list[dict[str, Any]]) -> None:
+    spec = InputSpec(preprocess=PreprocessSpec.model_validate({"steps": steps}))
+    for image in (Image(SPOT.astype(np.float32)), Image(SPOT.astype(np.float32), np.ones(SPOT.shape, np.bool_))):
+        with pytest.raises(Excluded) as caught:
+            spec.apply(image)
+        assert caught.value.code == "PIXELS_CONSTANT"
+        assert "preprocessing" in caught.value.message
+
+
+def test_a_spec_may_allow_them(model_folder: Path, tmp_path: Path) -> None:
+    write_bundle(manifest(input=INPUT.model_copy(update={"allow_constant": True})), model_folder, str(tmp_path / "allows"))
+    answers = open_bundle(str(tmp_path / "allows")).predict([FLAT, flat_dicom()])
+    assert {answer.state for answer in answers} == {State.SCORED}
+
+
+@settings(deadline=None, max_examples=50)
+@given(size=st.integers(2, 40000), at=st.integers(0, 39999), padding=st.booleans())
+def test_one_pixel_that_differs_is_enough(size: int, at: int, padding: bool) -> None:
+    pixels, valid = np.zeros((1, size), np.float32), np.ones((1, size), np.bool_)
+    pixels[0, at % size] = 1
+    assert not is_constant(Image(pixels, valid if padding else None))
+    valid[0, at % size] = False
+    assert is_constant(Image(pixels, valid))
 
 
 # --- the registry --------------------------------------------------------------------------------------------------------------

@@ -9,13 +9,14 @@ from typing import Any
 import httpx
 import numpy as np
 import pyarrow.parquet as pq
+import pydicom
 import pytest
 
 import medray
 from medray.bundle import InputSpec
 from medray.data import store
 from medray.data.dicom import decode
-from medray.distributed.dataset import process, read_values
+from medray.distributed.dataset import outcomes, process, read_values
 from medray.distributed.jobs import PrepareJob
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError
@@ -99,6 +100,29 @@ def test_a_night_refuses_a_bundle_that_changed(trained: Any, held_out: Path, tmp
     with pytest.raises(ConfigError) as caught:
         screen(config)
     assert caught.value.code == "NIGHT_DIFFERS"
+
+
+def test_every_route_refuses_an_image_of_one_value(trained: Any, held_out: Path, tmp_path: Path, ray_session: None) -> None:
+    (tmp_path / "images").mkdir()
+    first, second = sorted(held_out.glob("*.dcm"))[:2]
+    shutil.copy(first, tmp_path / "images" / "sound.dcm")
+    flat = pydicom.dcmread(second)
+    flat.PixelData = bytes(len(flat.PixelData))
+    flat.save_as(tmp_path / "images" / "flat.dcm")
+    source, bundle = str(tmp_path / "images"), trained.bundles["xgb"].uri
+    rows = object_rows(store.list_objects(source))
+    process(rows, PrepareJob(trained.bundles["xgb"].manifest.input), str(tmp_path / "table"), 1)
+    prepared = outcomes(rows, str(tmp_path / "table"))
+    codes = {row["uri"].rsplit("/", 1)[-1]: row["code"] for row in prepared.to_pylist()}
+    assert codes == {"sound.dcm": "", "flat.dcm": "PIXELS_CONSTANT"}
+    night = screen(ScreenConfig(output=str(tmp_path), source=source, bundle=bundle, night="flat", cluster=LOCAL))
+    predicted = predict_source(bundle, source, str(tmp_path / "scores.csv"), LOCAL)
+    for summary in (night.summary, predicted):
+        assert (summary.scored, summary.reasons) == (1, {"PIXELS_CONSTANT": 1})
+
+
+def test_a_bundle_knows_the_units_of_the_images_that_it_was_trained_on(trained: Any) -> None:
+    assert all(bundle.manifest.units == ("",) for bundle in trained.bundles.values())
 
 
 def serve_scores(bundle: str, paths: list[Path]) -> list[float]:

@@ -49,6 +49,7 @@ class Plane:
     slice_thickness_mm: float | None = None
     position_mm: tuple[float, float, float] | None = None
     orientation: tuple[float, ...] | None = None
+    units: str = ""
     stack_id: str = ""
     source: int = 0
     frame: int = 0
@@ -118,6 +119,7 @@ KEYS: Mapping[str, Callable[[Plane], Any]] = {
     "VOLUME_MIXED_SIZE": lambda plane: (plane.rows, plane.columns),
     "VOLUME_MIXED_SPACING": lambda plane: plane.spacing_mm,
     "VOLUME_MIXED_REFERENCE": lambda plane: plane.frame_of_reference_uid,
+    "VOLUME_MIXED_UNITS": lambda plane: plane.units,
     "VOLUME_SEVERAL_STACKS": lambda plane: (
         plane.stack_id,
         plane.echo_time_ms,
@@ -140,10 +142,10 @@ _REPEATS = (
 def stacks(planes: Iterable[Plane]) -> tuple[Stack, ...]:
     """Sort planes into stacks, and each stack into slice order; what is given in another order comes out the same.
 
-    Planes of a stack agree in patient, series, orientation, size, spacing, frame of reference, echo time and Stack ID. Where
-    several lie at the same place they are told apart by temporal position, image type or acquisition number, whichever gives
-    stacks that hold every place once; failing these, by the order of instance numbers where every place is taken equally often
-    (a time series). An instance or frame that is given twice is taken once, with VOLUME_DUPLICATE_SLICE.
+    Planes of a stack agree in patient, series, orientation, size, spacing, frame of reference, units, echo time and Stack ID.
+    Where several lie at the same place they are told apart by temporal position, image type or acquisition number, whichever
+    gives stacks that hold every place once; failing these, by the order of instance numbers where every place is taken equally
+    often (a time series). An instance or frame that is given twice is taken once, with VOLUME_DUPLICATE_SLICE.
     """
     series = groupby(sorted(planes, key=_rank), key=lambda plane: (plane.study_uid, plane.series_uid))
     return tuple(stack for _, group in series for stack in _stacks_of_series(list(group)))

@@ -12,6 +12,7 @@ from medray.data.dicom import boundary
 from medray.data.dicom.dataset import DicomFile
 from medray.data.dicom.header import header_of
 from medray.data.dicom.image import image_of
+from medray.data.dicom.units import units_of
 from medray.data.planes import Source, check_size, contents_of, objects_of, open_image, read_planes
 from medray.data.series import Plane, Stack, stacks
 from medray.data.stack_choice import chosen_stack
@@ -32,7 +33,8 @@ class Volume:
     resampled).
 
     Attributes:
-        voxels: float32 (slices, rows, columns), in the units of the modality LUT: HU for CT, also where it is MONOCHROME1.
+        voxels: float32 (slices, rows, columns), in the units of the modality LUT
+            (``headers[0].units``, the same of every slice): HU for CT, also where it is MONOCHROME1.
         valid: bool (slices, rows, columns), False on pixel padding; None where every voxel counts.
         spacing_mm: distance of slices (of their planes, along the normal), of rows and of columns.
         affine: float64 (4, 4), LPS, see above; exact for every slice unless a flag VOLUME_GAP or VOLUME_TILT says otherwise.
@@ -88,7 +90,8 @@ def build_volume(
 
     Raises:
         Quarantined: VOLUME_NO_GEOMETRY, VOLUME_MIXED_PATIENTS, VOLUME_MIXED_ORIENTATION, VOLUME_MIXED_SIZE, VOLUME_MIXED_SPACING,
-            VOLUME_MIXED_REFERENCE, VOLUME_DUPLICATE_SLICE, VOLUME_GAP, VOLUME_TILT, VOLUME_TOO_LARGE; or a source is broken.
+            VOLUME_MIXED_REFERENCE, VOLUME_MIXED_UNITS, VOLUME_DUPLICATE_SLICE, VOLUME_GAP, VOLUME_TILT, VOLUME_TOO_LARGE; or a
+            source is broken.
         Excluded: VOLUME_EMPTY, VOLUME_MIXED_SERIES, VOLUME_SEVERAL_STACKS, VOLUME_MOSAIC.
         StoreError: a source cannot be read.
         IndexError: there is no such stack.
@@ -144,5 +147,6 @@ def _quantity(file: DicomFile, header: Header, frame: int) -> Image:
     """The image of a frame without the mirroring of MONOCHROME1, which is meant for the eye: HU stay HU."""
     if header.photometric != "MONOCHROME1":
         return image_of(file, header, frame)
-    image = image_of(file, replace(header, photometric="MONOCHROME2", voi_window=None), frame)
+    units = units_of(file.dataset, frame, header.sop_class_uid)
+    image = image_of(file, replace(header, photometric="MONOCHROME2", voi_window=None, units=units), frame)
     return replace(image, header=replace(image.header, photometric=header.photometric))

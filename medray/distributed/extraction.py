@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -56,9 +56,10 @@ class ExtractJob:
         return (*features.columns(self.features), *self.embedding_columns)
 
     def fields(self) -> list[pa.Field]:
-        """``fingerprint``, a float64 column for each feature, null where it is not defined, and ``reasons``."""
+        """``fingerprint``, ``units`` of the pixels that were measured (of the preprocessed image), a float64 column for each
+        feature, null where it is not defined, and ``reasons``."""
         measured = [pa.field(name, pa.float64()) for name in self.columns]
-        return [pa.field("fingerprint", pa.string()), *measured, pa.field("reasons", pa.string())]
+        return [pa.field("fingerprint", pa.string()), pa.field("units", pa.string()), *measured, pa.field("reasons", pa.string())]
 
     def open(self) -> Work:
         """Load the networks, and have the kernels compiled or loaded on a small image."""
@@ -66,6 +67,14 @@ class ExtractJob:
             small = _small_image(2 if self.volumes is None else 3)
             features.extract(preprocess(small, self.preprocess), self.features)
         return _Extracting(self, tuple(open_embedding(spec) for spec in self.embeddings))
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """The features of an image, and the units of the pixels that they are of."""
+
+    features: Extracted
+    units: str
 
 
 @dataclass(frozen=True)
@@ -89,30 +98,32 @@ class _Extracting:
         if image.mask is None and self.job.without_mask == "exclude":
             raise Excluded("MASK_MISSING", "the table of masks has none for this image")
         prepared = preprocess(image, self.job.preprocess)
-        return Done(features.extract(prepared, self.job.features), prepared.header.flags)
+        measured = _Measured(features.extract(prepared, self.job.features), prepared.header.units)
+        return Done(measured, prepared.header.flags)
 
-    def columns(self, values: Sequence[Extracted | None]) -> Sequence[pa.Array]:
+    def columns(self, values: Sequence[_Measured | None]) -> Sequence[pa.Array]:
         """The table of some images; what is not a number becomes null."""
         names = self.job.columns
         matrix = np.full((len(names), len(values)), np.nan)
         for index, value in enumerate(values):
             if value is not None:
-                matrix[:, index] = value.values
-        reasons = [None if value is None else features.reasons_text(value, names) for value in values]
+                matrix[:, index] = value.features.values
+        reasons = [None if value is None else features.reasons_text(value.features, names) for value in values]
         made_by = pa.array([self.job.fingerprint] * len(values), pa.string())
-        return [made_by, *(pa.array(row, from_pandas=True) for row in matrix), pa.array(reasons, pa.string())]
+        units = pa.array([None if value is None else value.units for value in values], pa.string())
+        return [made_by, units, *(pa.array(row, from_pandas=True) for row in matrix), pa.array(reasons, pa.string())]
 
 
 def _together(measured: Result, parts: Sequence[Extracted | InputError]) -> Result:
     """The features of one image with those of the networks; an error of one is that of the image."""
     if isinstance(measured, InputError):
         return measured
-    values = [measured.value]
+    values = [measured.value.features]
     for part in parts:
         if isinstance(part, InputError):
             return part
         values.append(part)
-    return Done(joined(values), measured.flags)
+    return Done(replace(measured.value, features=joined(values)), measured.flags)
 
 
 def _small_image(dimensions: int) -> Image:

@@ -2,7 +2,7 @@
 
 An op is one file in :mod:`medray.imaging.ops`: a frozen spec and a pure function ``(image, spec) -> image``, listed in
 :mod:`medray.imaging.table`. Pixels are finite float32 before and after; the masks of valid pixels and of the region of interest
-stay in step with them. An op that changes the units of the pixels drops the VOI window and LUT, one that changes their
+stay in step with them. An op that changes the units of the pixels drops them with the VOI window and LUT, one that changes their
 size in mm changes the spacing, one that moves the first pixel changes the position, so that none of them is ever stale.
 """
 
@@ -37,6 +37,8 @@ MAX_PIXELS = 1 << 28
 MAX_SIDE = 65535
 """Of one image or volume along each axis: what Rows and Columns of DICOM can hold."""
 
+_BLOCK = 1 << 14
+
 LARGEST = 3.4028234663852886e38
 """Of float32."""
 
@@ -51,6 +53,8 @@ class OpSpec(Spec):
     """Planes (2), volumes (3) or both."""
     takes_unit_range: ClassVar[bool] = False
     """Whether the op takes pixels in [0, 1] and clips others."""
+    brings_units: ClassVar[bool] = False
+    """Whether the pixels are in the same units after the op whatever image it takes, which it may refuse."""
 
     def shape_after(self, before: Shape) -> Shape:
         """The size of every image after the op."""
@@ -93,8 +97,15 @@ def finite(array: Any) -> Float32:
 
 
 def unitless(image: Image, pixels: Float32) -> Image:
+    """The image with pixels in no units, to which its VOI window and LUT do not apply."""
+    return in_units(image, pixels, "")
+
+
+def in_units(image: Image, pixels: Float32, units: str) -> Image:
     """The image with pixels in other units, to which its VOI window and LUT do not apply."""
-    header = image.header if image.header.voi_window is None else replace(image.header, voi_window=None)
+    header = image.header
+    if header.voi_window is not None or header.units != units:
+        header = replace(header, voi_window=None, units=units)
     return replace(image, pixels=np.ascontiguousarray(pixels, np.float32), header=header, voi_lut=None)
 
 
@@ -114,6 +125,23 @@ def valid_pixels(image: Image) -> Float32:
     if values.size == 0:
         raise Quarantined("IMAGE_NO_VALID_PIXELS", "every pixel is padding")
     return values
+
+
+def is_constant(image: Image) -> bool:
+    """Whether all valid pixels are equal, or none is valid; read up to the first that differs."""
+    pixels = image.pixels.ravel()
+    valid = None if image.valid is None else image.valid.ravel()
+    first = None
+    for start in range(0, pixels.size, _BLOCK):
+        block = pixels[start : start + _BLOCK]
+        if valid is not None:
+            block = block[valid[start : start + _BLOCK]]
+        if not block.size:
+            continue
+        first = block[0] if first is None else first
+        if (block != first).any():
+            return False
+    return True
 
 
 def extent(values: Float32) -> tuple[float, float]:

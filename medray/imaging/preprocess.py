@@ -44,6 +44,11 @@ class PreprocessSpec(Spec):
         return in_range
 
     @property
+    def brings_units(self) -> bool:
+        """Whether a step brings every image to the same units, or refuses it."""
+        return any(step.brings_units for step in self.steps)
+
+    @property
     def output_shape(self) -> Shape:
         """(rows, columns) of every preprocessed plane, or None where it depends on the image."""
         shape: Shape = None

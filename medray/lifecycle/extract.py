@@ -47,7 +47,8 @@ def extract(config: ExtractConfig, progress: Progress | None = None) -> ExtractR
     The table has a row for each of them: ``uri`` and ``etag`` (of a volume, those of
     :func:`medray.data.stack_table.volume_table`), ``sop_uid``, ``series_uid``, ``study_uid``, ``patient_key``,
     ``content_sha256``, ``state``, ``code``, ``message``, ``flags``; ``mask`` and ``mask_etag`` where there are masks;
-    ``fingerprint``; a float64 column for each feature, null where it is not defined; and ``reasons``, which says why.
+    ``fingerprint``; ``units`` of the pixels that were measured; a float64 column for each feature, null where it is not
+    defined; and ``reasons``, which says why.
 
     Raises:
         ConfigError: QUERY_INVALID, EXTRACT_NOTHING; LabelError: the table of masks; StoreError; ClusterError; RunError.

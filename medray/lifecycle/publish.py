@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medray import registry
-from medray.bundle import Bundle, Manifest, open_bundle, read_manifest, write_bundle
+from medray.bundle import Bundle, InputSpec, Manifest, open_bundle, read_manifest, write_bundle
 from medray.data import store
 from medray.data.labels import SPLITS
 from medray.distributed.dataset import outcomes, process
@@ -129,6 +129,7 @@ def _write(run: Run, job: FitJob, uri: str, threshold: Threshold, metrics: dict[
         target=config.labels.target,
         positive=config.labels.positive,
         modalities=tuple(sorted(set(run.samples["modality"].to_pylist()) - {""})),
+        units=_units(run.samples, config.inputs[model.input]),
         threshold=threshold,
         metrics=metrics,
         provenance={**run.provenance, "seed": config.seed, "images": run.images()},
@@ -136,6 +137,13 @@ def _write(run: Run, job: FitJob, uri: str, threshold: Threshold, metrics: dict[
     with store.local_folder(job.model_uri) as folder:
         write_bundle(manifest, folder, uri)
     return uri
+
+
+def _units(samples: pa.Table, spec: InputSpec) -> tuple[str, ...]:
+    """The units of the samples' pixels; none where the preprocessing brings them, or an older catalog does not tell."""
+    if spec.preprocess.brings_units or "units" not in samples.column_names:
+        return ()
+    return tuple(sorted({units or "" for units in samples["units"].to_pylist()}))
 
 
 def score_held_out(run: Run, drafts: Mapping[str, str], progress: Progress | None) -> Scores:

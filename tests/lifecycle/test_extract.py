@@ -97,7 +97,7 @@ def test_every_image_has_a_row_with_its_state(files: list[Path], tmp_path: Path,
     assert result.table_uri.endswith(f"/features/{result.fingerprint}")
     rows = rows_of(result)
     names = columns(settings.features)
-    assert list(rows["0.dcm"])[11:] == ["fingerprint", *names, "reasons"]
+    assert list(rows["0.dcm"])[11:] == ["fingerprint", "units", *names, "reasons"]
     assert result.features == len(names)
     for path in files[1:]:
         row, image = rows[path.name], decode(path)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Set
 from medray.data.dicom import tags
 from medray.data.dicom.dataset import DataSet, DicomFile
 from medray.data.dicom.functional import element_source
+from medray.data.dicom.units import units_of
 from medray.data.pseudonym import patient_key
 from medray.types import Header
 
@@ -25,7 +26,9 @@ _FUNCTIONS = {"LINEAR", "LINEAR_EXACT", "SIGMOID"}
 
 
 def header_of(file: DicomFile, frame: int = 0) -> Header:
-    """The header record of a file; of a multi-frame image with the geometry and the window of one frame.
+    """The header record of a file; of a multi-frame image with the geometry, the window and the units of one frame.
+
+    Units are those of decoded planes: colour has none, nor has MONOCHROME1, which is mirrored.
 
     Raises nothing for odd values: they are left out and flagged VALUE_INVALID, WINDOW_INVALID, CHARSET_INVALID.
     """
@@ -38,6 +41,7 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
     codes = {tag: _code(found, tag) for tag in _CODES}
     age, year = _age_years(text(tags.PATIENT_AGE)), _year(text(tags.STUDY_DATE))
     reference = _uid(text(tags.FRAME_OF_REFERENCE))
+    kind, photometric = sop_class(file), _word(found, tags.PHOTOMETRIC_INTERPRETATION)
     read = {tags.PATIENT_AGE: age, tags.STUDY_DATE: year, tags.FRAME_OF_REFERENCE: reference, **integers, **decimals, **codes}
     return Header(
         sop_uid=_uid(text(tags.SOP_INSTANCE)),
@@ -45,12 +49,12 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
         study_uid=_uid(text(tags.STUDY_INSTANCE)),
         patient_key=patient_key(text(tags.PATIENT_ID)),
         modality=codes[tags.MODALITY],
-        sop_class_uid=sop_class(file),
+        sop_class_uid=kind,
         rows=whole(tags.ROWS) or 0,
         columns=whole(tags.COLUMNS) or 0,
         frames=integer(tags.NUMBER_OF_FRAMES) or 1,
         transfer_syntax=file.meta.text(tags.TRANSFER_SYNTAX),
-        photometric=_word(found, tags.PHOTOMETRIC_INTERPRETATION),
+        photometric=photometric,
         samples=whole(tags.SAMPLES_PER_PIXEL) or 1,
         bits_allocated=whole(tags.BITS_ALLOCATED) or 0,
         bits_stored=whole(tags.BITS_STORED) or 0,
@@ -77,6 +81,7 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
         orientation=_orientation(element_source(found, frame, tags.PLANE_ORIENTATION, tags.IMAGE_ORIENTATION)),
         voi_window=window,
         voi_function=function,
+        units=units_of(found, frame, kind) if photometric == "MONOCHROME2" else "",
         flags=tuple(sorted({*file.flags, *window_flags, *_odd(found, read), *_burned_in(found)})),
     )
 

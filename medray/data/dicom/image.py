@@ -25,8 +25,9 @@ def image_of(file: DicomFile, header: Header, frame: int) -> Image:
 
     Returns:
         The image. Pixels are float32 (rows, columns): grey ones in modality units (PS3.3 C.11.1), MONOCHROME1 mirrored with its
-        VOI LUT and window so that larger is brighter; RGB and palette ones as luminance (BT.601) in the units of the colours.
-        Pixel padding (PS3.3 C.7.5.1.1.2) is marked invalid. Flags PIXELS_CONSTANT, J2K_DEPTH_DIFFERS, J2K_SIGN_DIFFERS are added.
+        VOI LUT and window so that larger is brighter, which leaves it without units; RGB and palette ones as luminance (BT.601)
+        in the units of the colours. Pixel padding (PS3.3 C.7.5.1.1.2) is marked invalid.
+        Flags PIXELS_CONSTANT, J2K_DEPTH_DIFFERS, J2K_SIGN_DIFFERS are added.
 
     Raises:
         Excluded, Quarantined: as :func:`medray.data.dicom.pixels.stored_values` and :mod:`medray.data.dicom.luts` do.
