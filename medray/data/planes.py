@@ -12,6 +12,8 @@ from medray.data.dicom import boundary, open_whole, tags
 from medray.data.dicom.dataset import DataSet, DicomFile
 from medray.data.dicom.functional import group
 from medray.data.dicom.header import header_of
+from medray.data.grids import grid_of
+from medray.data.placement import placed
 from medray.data.series import Plane, plane_of
 from medray.errors import Excluded, InputError, Quarantined, StoreError
 
@@ -71,16 +73,17 @@ def read_planes(
 
 def _planes_of(file: DicomFile, source: int, max_bytes: int) -> Iterator[Plane]:
     first = header_of(file)
-    if "MOSAIC" in first.image_type:
-        raise Excluded("VOLUME_MOSAIC", "an image that holds many slices side by side")
+    whole = plane_of(first, source)
+    if (grid := grid_of(file.dataset, first)) is not None:
+        yield from grid.planes(whole)
+        return
     if first.frames == 1:
-        yield _framed(file.dataset, plane_of(first, source))
+        yield _framed(file.dataset, placed(file.dataset, whole))
         return
     check_size(first.frames, first.rows, first.columns, max_bytes)
     for frame in range(first.frames):
         plane = replace(plane_of(header_of(file, frame), source), frame=frame, frames=1)
-        placed = group(file.dataset, frame, tags.PLANE_POSITION) is not None
-        yield _framed(file.dataset, plane if placed else replace(plane, position_mm=None))
+        yield _framed(file.dataset, placed(file.dataset, plane))
 
 
 def _framed(dataset: DataSet, plane: Plane) -> Plane:

@@ -16,18 +16,25 @@ from medray.types import Float64, Header
 ORIENTATION_TOLERANCE = 1e-4
 """By how much direction cosines of one stack may differ; the last digits that scanners write do."""
 SPACING_TOLERANCE_MM = 1e-4
+GRIDS = frozenset({"MOSAIC", "VFRAME"})
+"""Words of Image Type that say that an image holds many slices side by side."""
 _FARTHEST_MM = 1e5
+_NOTES = {
+    "VOLUME_DIRECTION": "whether its slices follow the normal or go against it is not stated",
+    "VOLUME_FRAME_OF_REFERENCE": "positions are in the frame of reference of the volume itself, not in the patient's",
+}
 _MANY = 1000  # different values of one series; more are compared exactly, so that a hostile series costs no quadratic time
 
 
 @dataclass(frozen=True)
 class Plane:
-    """One 2-D slice (an image, or one frame of a multi-frame image), or a whole multi-frame image whose frames are not looked at.
+    """One 2-D slice: an image, a frame of a multi-frame image, a slice of a grid; or a whole image whose slices nobody looks at.
 
     Attributes:
-        source, frame: which input it comes from, and its frame counted from 0.
+        source, frame: which input it comes from, and its frame, or its place in a grid, counted from 0.
         frames: 1, or the number of frames that stand behind it.
-        stack_id: Stack ID (0020,9056) of a frame, "" otherwise.
+        stack_id: Stack ID (0020,9056) of a frame, or what else sets the frames of an image apart; "" otherwise.
+        notes: codes of :mod:`medray.remedies` on how its place is known.
         others: as in :class:`medray.types.Header`.
     """
 
@@ -51,11 +58,17 @@ class Plane:
     orientation: tuple[float, ...] | None = None
     units: str = ""
     stack_id: str = ""
+    notes: tuple[str, ...] = ()
     source: int = 0
     frame: int = 0
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether many slices stand behind it: the frames of an image, or those of a grid."""
+        return self.frames > 1 or not GRIDS.isdisjoint(self.image_type)
 
-FIELDS = tuple(name for name in Plane.__dataclass_fields__ if name not in ("stack_id", "source", "frame"))
+
+FIELDS = tuple(name for name in Plane.__dataclass_fields__ if name not in ("stack_id", "notes", "source", "frame"))
 """Fields of a plane that a header and a catalog row have too."""
 
 
@@ -90,7 +103,8 @@ class Stack:
     @property
     def orientation_name(self) -> str:
         """``"axial"``, ``"coronal"``, ``"sagittal"``, ``"oblique"`` or ""."""
-        return orientation_name(self.planes[0].orientation)
+        first = self.planes[0]
+        return "" if "VOLUME_FRAME_OF_REFERENCE" in first.notes else orientation_name(first.orientation)
 
     @property
     def spacing_mm(self) -> tuple[float, float, float] | None:
@@ -124,7 +138,7 @@ KEYS: Mapping[str, Callable[[Plane], Any]] = {
         plane.stack_id,
         plane.echo_time_ms,
         "LOCALIZER" in plane.image_type,
-        plane.sop_uid if plane.frames > 1 else "",
+        plane.sop_uid if plane.is_whole else "",
     ),
 }
 """Code of a mixture → what always sets stacks apart, the gravest first."""
@@ -240,7 +254,8 @@ def _stack(planes: list[Plane], key: Mapping[str, object], copies: int) -> Stack
     first, positions = planes[0], _positions(planes)
     directions = axes(first.orientation)
     troubles = [Trouble("VOLUME_DUPLICATE_SLICE", f"{copies} slices were given more than once")] if copies else []
-    if first.frames > 1:
+    troubles += [Trouble(code, _NOTES[code]) for code in first.notes]
+    if first.is_whole:
         return Stack(tuple(planes), key, None, tuple(troubles))
     if directions is None or positions is None or first.spacing_mm is None or max(first.spacing_mm) > _FARTHEST_MM:
         troubles.append(Trouble("VOLUME_NO_GEOMETRY", "position, orientation or pixel spacing is missing or no such thing"))

@@ -13,6 +13,7 @@ from medray.data.dicom.dataset import DicomFile
 from medray.data.dicom.header import header_of
 from medray.data.dicom.image import image_of
 from medray.data.dicom.units import units_of
+from medray.data.grids import grid_of
 from medray.data.planes import Source, check_size, contents_of, objects_of, open_image, read_planes
 from medray.data.series import Plane, Stack, stacks
 from medray.data.stack_choice import chosen_stack
@@ -40,7 +41,7 @@ class Volume:
         affine: float64 (4, 4), LPS, see above; exact for every slice unless a flag VOLUME_GAP or VOLUME_TILT says otherwise.
         positions_mm: float64 (slices, 3), Image Position (Patient) of each slice as stored.
         headers: of each slice.
-        frames: frame of its file that each slice is, counted from 0.
+        frames: frame of its file, or place in its grid, that each slice is, counted from 0.
         flags: what was allowed or is worth knowing: codes of :mod:`medray.remedies`, sorted.
         left_out: (number of the source, code) of the sources that hold no image.
     """
@@ -133,14 +134,31 @@ def _images(objects: Sequence[Source], planes: Sequence[Plane]) -> Iterator[tupl
     for at, plane in enumerate(planes):
         wanted[plane.source].append(at)
     for places, data in zip(wanted.values(), contents_of([objects[source] for source in wanted]), strict=True):
-        file = open_image(data)
+        images = _slices(open_image(data), [planes[at] for at in places])
         for at in places:
             with boundary():
-                header = header_of(file, planes[at].frame)
-                image = _quantity(file, header, planes[at].frame)
-            if (header.sop_uid, header.rows, header.columns) != (planes[at].sop_uid, planes[at].rows, planes[at].columns):
+                image = next(images)
+            header, plane = image.header, planes[at]
+            if (header.sop_uid, header.rows, header.columns) != (plane.sop_uid, plane.rows, plane.columns):
                 raise StoreError("OBJECT_CHANGED", "a slice changed while the volume was built", "run again", retryable=True)
-            yield at, image
+            yield at, replace(image, header=_in_place(header, plane))
+
+
+def _slices(file: DicomFile, planes: Sequence[Plane]) -> Iterator[Image]:
+    """The images of some planes of a file."""
+    first = header_of(file)
+    if (grid := grid_of(file.dataset, first)) is not None:
+        whole = _quantity(file, first, 0)
+        yield from (grid.tile(whole, plane.frame) for plane in planes)
+        return
+    yield from (_quantity(file, header_of(file, plane.frame), plane.frame) for plane in planes)
+
+
+def _in_place(header: Header, plane: Plane) -> Header:
+    """The header with the place of its slice, where that is one in the patient."""
+    if "VOLUME_FRAME_OF_REFERENCE" in plane.notes:
+        return header
+    return replace(header, position_mm=plane.position_mm, orientation=plane.orientation)
 
 
 def _quantity(file: DicomFile, header: Header, frame: int) -> Image:

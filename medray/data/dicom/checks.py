@@ -26,6 +26,10 @@ MAX_FRAMES = 1 << 20
 _RLE_RATIO = 64  # two bytes stand for 128 at most (PS3.5 G.3)
 _COLOUR = {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420"}
 _GREY = {"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"}
+_IMAGES_BY_ANOTHER_NAME = {  # Enhanced US Volume, Ophthalmic OCT B-scan Volume Analysis: PS3.3 A.59, A.84
+    "1.2.840.10008.5.1.4.1.1.6.2",
+    "1.2.840.10008.5.1.4.1.1.77.1.5.8",
+}
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))*")  # PS3.5 9.1
 _OUTSIDE = re.compile(r"(^|\\)\.\.(\\|$)|^[/\\]|[/:]")
 
@@ -65,8 +69,9 @@ def _check_class(file: DicomFile) -> None:
 
 @cache
 def _image_classes() -> frozenset[str]:
-    """SOP classes of the standard that are images (PS3.4 B.5): those whose name says so."""
-    return frozenset(uid for uid, (name, kind, *_) in UID_dictionary.items() if kind == "SOP Class" and "Image Storage" in name)
+    """SOP classes of the standard that are images (PS3.4 B.5): those whose name says so, and few others."""
+    named = {uid for uid, (name, kind, *_) in UID_dictionary.items() if kind == "SOP Class" and "Image Storage" in name}
+    return frozenset(named | _IMAGES_BY_ANOTHER_NAME)
 
 
 def _check_directory(found: DataSet) -> None:

@@ -1,0 +1,52 @@
+"""Siemens CSA headers: named values in a private element (0029,xx10), in either of two undocumented layouts.
+
+As nibabel (``nibabel/nicom/csareader.py``) and dcm2niix read them: a count of elements, and for each its name, its number of
+items, and the items, each with a length. Everything is bounded by the length of the header.
+"""
+
+from __future__ import annotations
+
+import struct
+
+_ELEMENT = struct.Struct("<64si4s3i")  # name, number of values that count, VR, type, number of items, a mark
+_ITEM = struct.Struct("<4i")
+_MAX_ITEMS = 4096  # of one header; real ones hold some hundreds
+
+
+def csa_values(data: bytes, names: frozenset[str]) -> dict[str, tuple[str, ...]]:
+    """The values of some elements of a CSA header; what is cut off or broken ends the reading.
+
+    Args:
+        data: value of the private element.
+        names: of the elements that are read.
+
+    Returns:
+        Name → its values without padding, empty ones left out; of the names that are there.
+    """
+    second = data[:4] == b"SV10"
+    at, found, first_length, items = (16 if second else 8), {}, 0, 0
+    if len(data) < at:
+        return {}
+    for _ in range(struct.unpack_from("<I", data, at - 8)[0]):
+        if at + _ELEMENT.size > len(data):
+            break
+        name, _, _, _, count, _ = _ELEMENT.unpack_from(data, at)
+        at += _ELEMENT.size
+        if not found and not items:
+            first_length = count  # the first layout adds the item count of its first element to each length
+        values = []
+        for _ in range(count):
+            items += 1
+            if items > _MAX_ITEMS or at + _ITEM.size > len(data):
+                return found
+            head = _ITEM.unpack_from(data, at)
+            length = head[1] if second else head[0] - first_length
+            at += _ITEM.size
+            if not 0 <= length <= len(data) - at:
+                return found
+            values.append(data[at : at + length].split(b"\0")[0].decode("latin-1").strip())
+            at += -(-length // 4) * 4
+        key = name.split(b"\0")[0].decode("latin-1")
+        if key in names:
+            found[key] = tuple(value for value in values if value)
+    return found
