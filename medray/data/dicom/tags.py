@@ -71,6 +71,7 @@ DETECTOR_INFORMATION = 0x00540022
 DETECTOR_VECTOR = 0x00540020
 SLICE_VECTOR = 0x00540080
 FRAME_VECTORS = tuple(0x00540000 + part for part in (0x10, 0x20, 0x30, 0x50, 0x60, 0x70, 0x80, 0x90, 0x100))
+"""Of energy windows, detectors, phases, rotations, R-R intervals, time slots, slices, angular views, time slices."""
 SEGMENTATION_TYPE = 0x00620001
 SEGMENT_IDENTIFICATION = 0x0062000A
 REFERENCED_SEGMENT = 0x0062000B
