@@ -109,6 +109,7 @@ FLAGS = {
     "CHARSET_INVALID": "a text value is not in the character set that the file states",
     "DELIMITER_MISSING": "the compressed pixel data ends with the file and not with its delimiter; its code streams are whole",
     "ENCODING_DIFFERS": "the data set states value representations although its transfer syntax says not, or the reverse",
+    "GE_ROWS_FLIPPED": "private elements of a GE sequence say that rows may be stored upside down; they are left as they are",
     "IMAGE_SATURATED": "many pixels have the smallest or the largest value of the image",
     "J2K_DEPTH_DIFFERS": "the JPEG 2000 code stream has another depth than Bits Stored",
     "J2K_SIGN_DIFFERS": "the JPEG 2000 code stream has another sign than Pixel Representation",

@@ -21,6 +21,7 @@ GRIDS = frozenset({"MOSAIC", "VFRAME"})
 _FARTHEST_MM = 1e5
 _NOTES = {
     "VOLUME_DIRECTION": "whether its slices follow the normal or go against it is not stated",
+    "GE_ROWS_FLIPPED": "a GE sequence may have written rows upside down, as only private elements tell",
     "VOLUME_FRAME_OF_REFERENCE": "positions are in the frame of reference of the volume itself, not in the patient's",
 }
 _MANY = 1000  # different values of one series; more are compared exactly, so that a hostile series costs no quadratic time
@@ -74,7 +75,8 @@ FIELDS = tuple(name for name in Plane.__dataclass_fields__ if name not in ("stac
 
 def plane_of(header: Header, source: int = 0) -> Plane:
     """The plane of a header."""
-    return Plane(**{name: getattr(header, name) for name in FIELDS}, source=source)
+    notes = tuple(code for code in header.flags if code in _NOTES)
+    return Plane(**{name: getattr(header, name) for name in FIELDS}, notes=notes, source=source)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from medray.data.series import Stack, mixture
 from medray.errors import Excluded, Quarantined
 
-_FLAGS = {"VOLUME_FRAME_OF_REFERENCE", "VOLUME_SHEARED", "VOLUME_SINGLE_SLICE"}  # need no permission
+_FLAGS = {"GE_ROWS_FLIPPED", "VOLUME_FRAME_OF_REFERENCE", "VOLUME_SHEARED", "VOLUME_SINGLE_SLICE"}  # need no permission
 _VALID = {"VOLUME_SEVERAL_STACKS", "VOLUME_MIXED_SERIES"}  # mixtures that may well be meant: Excluded; others are Quarantined
 
 

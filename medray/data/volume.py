@@ -158,7 +158,9 @@ def _in_place(header: Header, plane: Plane) -> Header:
     """The header with the place of its slice, where that is one in the patient."""
     if "VOLUME_FRAME_OF_REFERENCE" in plane.notes:
         return header
-    return replace(header, position_mm=plane.position_mm, orientation=plane.orientation)
+    cosines = plane.orientation or ()
+    orientation = (cosines[0], cosines[1], cosines[2], cosines[3], cosines[4], cosines[5]) if len(cosines) == 6 else None
+    return replace(header, position_mm=plane.position_mm, orientation=orientation)
 
 
 def _quantity(file: DicomFile, header: Header, frame: int) -> Image:

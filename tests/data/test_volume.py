@@ -413,3 +413,20 @@ def test_members_of_a_tar_shard_and_a_shard_beside_loose_files(tmp_path: Path) -
     for number, one in enumerate(data[4:]):
         (tmp_path / f"loose{number}").write_bytes(one)
     assert_same(build_volume(tmp_path), build_volume(data))
+
+
+@pytest.mark.parametrize("told", ["0", "1", "2", "3"])
+def test_rows_that_a_ge_sequence_flips_are_left_and_flagged(told: str, tmp_path: Path) -> None:
+    slices = datasets(SeriesSpec(modality="MR"))
+    for one in slices:
+        one.Manufacturer = "GE MEDICAL SYSTEMS"
+        one.add_new(0x00190010, "LO", "GEMS_ACQU_01")
+        one.add_new(0x0019109C, "LO", "research/ABCD/epi_pepolar")
+        one.add_new(0x001910B3, "DS", told)
+    data = [as_bytes(one) for one in slices]
+    volume = build_volume(data)
+    np.testing.assert_array_equal(volume.voxels, truth(SeriesSpec()))
+    assert volume.flags == (() if told == "0" else ("GE_ROWS_FLIPPED",))
+    assert ("GE_ROWS_FLIPPED" in volume.image().header.flags) == (told != "0")
+    (nifti,) = dcm2niix(data, tmp_path)
+    assert (compare(volume, nifti).value > 0) == (told == "1")  # which it turns over; of 2 and 3 every second volume

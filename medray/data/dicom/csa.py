@@ -24,7 +24,8 @@ def csa_values(data: bytes, names: frozenset[str]) -> dict[str, tuple[str, ...]]
         Name → its values without padding, empty ones left out; of the names that are there.
     """
     second = data[:4] == b"SV10"
-    at, found, first_length, items = (16 if second else 8), {}, 0, 0
+    at, first_length, items = (16 if second else 8), 0, 0
+    found: dict[str, tuple[str, ...]] = {}
     if len(data) < at:
         return {}
     for _ in range(struct.unpack_from("<I", data, at - 8)[0]):

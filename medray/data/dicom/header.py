@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 
 from medray.data.dicom import tags
 from medray.data.dicom.dataset import DataSet, DicomFile
 from medray.data.dicom.functional import element_source
+from medray.data.dicom.private import rows_are_flipped
 from medray.data.dicom.units import units_of
 from medray.data.pseudonym import patient_key
 from medray.types import Header
@@ -82,7 +83,7 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
         voi_window=window,
         voi_function=function,
         units=units_of(found, frame, kind) if photometric == "MONOCHROME2" else "",
-        flags=tuple(sorted({*file.flags, *window_flags, *_odd(found, read), *_burned_in(found)})),
+        flags=tuple(sorted({*file.flags, *window_flags, *_odd(found, read), *_noted(found)})),
     )
 
 
@@ -186,5 +187,8 @@ def _odd(found: DataSet, read: Mapping[int, object]) -> Set[str]:
     return odd
 
 
-def _burned_in(found: DataSet) -> tuple[str, ...]:
-    return ("BURNED_IN_ANNOTATION",) if found.text(tags.BURNED_IN_ANNOTATION) == "YES" else ()
+def _noted(found: DataSet) -> Iterator[str]:
+    if found.text(tags.BURNED_IN_ANNOTATION) == "YES":
+        yield "BURNED_IN_ANNOTATION"
+    if tags.GE_SEQUENCE in found.values and rows_are_flipped(found):
+        yield "GE_ROWS_FLIPPED"

@@ -15,3 +15,12 @@ def private_tag(dataset: DataSet, creator: str, group: int, element: int) -> int
     creators = {block: found for block in tags.PRIVATE_BLOCKS if (found := dataset.text(group << 16 | block))}
     reserved = next((block for block, found in creators.items() if found == creator), None if creators else 0x10)
     return None if reserved is None else group << 16 | reserved << 8 | element
+
+
+def rows_are_flipped(dataset: DataSet) -> bool:
+    """Whether GE's research sequence epi_pepolar wrote the image with its rows perhaps upside down.
+
+    User data 12, (0019,xxB3), says of which images: 1 all, 2 and 3 every second volume (as dcm2niix has it).
+    """
+    ge = dataset.text(tags.GE_CREATOR) == "GEMS_ACQU_01" and "epi_pepolar" in dataset.text(tags.GE_SEQUENCE)
+    return ge and dataset.decimal(tags.GE_USER_DATA) in (1, 2, 3)

@@ -106,8 +106,6 @@ CT_FRAME_TYPE = 0x00189329
 # private elements: (gggg,xxee) in a block xx that a creator reserves with (gggg,00xx) (PS3.5 7.8.1)
 PRIVATE_BLOCKS = range(0x10, 0x14)
 PRIVATE_ELEMENTS = (  # creator, group, element
-    ("GEMS_ACQU_01", 0x0019, 0x9C),  # name of the pulse sequence
-    ("GEMS_ACQU_01", 0x0019, 0xB3),  # user data 12
     ("SIEMENS MR HEADER", 0x0019, 0x0A),  # number of images in a mosaic
     ("SIEMENS CSA HEADER", 0x0029, 0x10),  # CSA image header
     ("Image Private Header", 0x0065, 0x50),  # UIH: number of slices in a volume
@@ -121,6 +119,9 @@ PRIVATE = frozenset(
     for tag in (group << 16 | block, group << 16 | block << 8 | element)
     if tag not in UIH_SLICES
 )
+
+GE_CREATOR, GE_SEQUENCE, GE_USER_DATA = 0x00190010, 0x0019109C, 0x001910B3
+"""GE reserves the first block: GEMS_ACQU_01, name of the pulse sequence, user data 12."""
 
 # a DICOMDIR names its files here
 DIRECTORY_RECORDS = 0x00041220
@@ -229,6 +230,8 @@ WANTED = frozenset(
         IMAGE_POSITION_VOLUME,
         IMAGE_ORIENTATION_VOLUME,
         *PRIVATE,
+        GE_SEQUENCE,
+        GE_USER_DATA,
         REFERENCED_FILE_ID,
     }
 )
