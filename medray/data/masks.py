@@ -16,11 +16,11 @@ from pydicom.uid import SegmentationStorage
 from medray.data import store
 from medray.data.dicom import boundary, tags
 from medray.data.dicom.checks import check_frames, check_pixel_length
-from medray.data.dicom.codecs import check_syntax
 from medray.data.dicom.dataset import DicomFile, ImagePixel, image_pixel, quiet
 from medray.data.dicom.header import sop_class
 from medray.data.dicom.parse import parse
 from medray.data.dicom.pixels import stored_values
+from medray.data.dicom.syntaxes import check_syntax
 from medray.data.labels import read_labels
 from medray.errors import InputError, LabelError, Quarantined
 from medray.types import Bool, Image

@@ -101,7 +101,7 @@ def _heads(items: list[Item]) -> list[_Read]:
 
 def _entries(reads: list[_Read]) -> Iterator[Entry]:
     """Entries of objects of which at least the first bytes are there."""
-    from medray.data.dicom.checks import is_encapsulated  # here, because a run that finds nothing new loads no decoder
+    from medray.data.dicom.syntaxes import is_encapsulated  # here, because a run that finds nothing new loads no decoder
 
     short: list[_Read] = []
     compressed: list[tuple[_Read, Header]] = []

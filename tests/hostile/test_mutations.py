@@ -10,8 +10,8 @@ import pytest
 from hostile.mutations import COMPRESSED, GOOD, KINDS, mutation
 
 from medray.data.dicom import decode
-from medray.data.dicom.codecs import COMPRESSED as COMPRESSED_SYNTAXES
-from medray.data.dicom.codecs import JPEG_LOSSLESS, NATIVE
+from medray.data.dicom.syntaxes import COMPRESSED as COMPRESSED_SYNTAXES
+from medray.data.dicom.syntaxes import JPEG_LOSSLESS, NATIVE
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "mutations.py"
 

@@ -9,22 +9,20 @@ from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     MediaStorageDirectoryStorage,
-    RLELossless,
     SegmentationStorage,
 )
 
 from medray.data.dicom import tags
-from medray.data.dicom.codecs import NATIVE, check_syntax
 from medray.data.dicom.dataset import UNDEFINED_LENGTH, DataSet, DicomFile
 from medray.data.dicom.functional import group
 from medray.data.dicom.header import sop_class
+from medray.data.dicom.syntaxes import LARGEST_RATIO, check_syntax, is_encapsulated
 from medray.errors import Excluded, Quarantined
 
 MAX_PIXELS = 1 << 29
 """Of one frame, in values."""
 MAX_FRAMES = 1 << 20
-_RLE_RATIO = 64  # two bytes stand for 128 at most (PS3.5 G.3)
-_COLOUR = {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420"}
+_COLOUR = {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420", "XYB"}
 _GREY = {"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"}
 _IMAGES_BY_ANOTHER_NAME = {  # Enhanced US Volume, Ophthalmic OCT B-scan Volume Analysis: PS3.3 A.59, A.84
     "1.2.840.10008.5.1.4.1.1.6.2",
@@ -170,8 +168,8 @@ def check_pixel_length(file: DicomFile, size_bytes: int) -> None:
     syntax, expected, stated = file.meta.text(tags.TRANSFER_SYNTAX), _expected_bytes(file.dataset), file.pixels.length_bytes
     deflated = syntax == DeflatedExplicitVRLittleEndian
     available = (len(file.data) if deflated else size_bytes) - file.pixels.start
-    if syntax == RLELossless and _RLE_RATIO * available < expected:
-        raise Quarantined("PIXELS_TRUNCATED", f"{available} bytes of RLE for {expected} bytes of pixels")
+    if (ratio := LARGEST_RATIO.get(syntax)) is not None and ratio * available < expected:
+        raise Quarantined("PIXELS_TRUNCATED", f"{available} compressed bytes for {expected} bytes of pixels")
     if is_encapsulated(syntax):
         if stated != UNDEFINED_LENGTH:
             raise Quarantined("PIXELS_FRAGMENTS", "compressed pixel data that is not in fragments")
@@ -183,11 +181,6 @@ def check_pixel_length(file: DicomFile, size_bytes: int) -> None:
         raise Quarantined("PIXELS_TRUNCATED", message)
     if stated > max(2 * expected - 1, expected + 1):  # a second frame that the header does not tell of
         raise Quarantined("PIXELS_LENGTH", f"{stated} bytes of pixel data, {expected} expected")
-
-
-def is_encapsulated(syntax: str) -> bool:
-    """Whether pixel data of a transfer syntax of the standard is in fragments (PS3.5 A.4)."""
-    return syntax not in NATIVE
 
 
 def _expected_bytes(found: DataSet) -> int:

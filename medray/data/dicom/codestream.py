@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from medray.data.dicom import jpeg2000
+from medray.data.dicom import jpeg2000, jpegxl
 
 _SOF = {0xC0: "JPEG", 0xC1: "JPEG", 0xC2: "JPEG", 0xC3: "JPEG lossless", 0xF7: "JPEG-LS"}  # ITU-T T.81 table B.1, T.87 C.1.1
 _RGB_IDS = (b"RGB", b"rgb")
 _SOC_SIZ = b"\xff\x4f\xff\x51"
 _SCAN = 0xDA
+_SOS = bytes((0xFF, _SCAN))
+_JFIF, _HP_TRANSFORM, _ADOBE = 0xE0, 0xE8, 0xEE  # application segments
+_BYTES_PER_VALUE_XL = 16  # libjxl takes about 6 for a pixel, and keeps up to four frames for others to refer to
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +22,21 @@ class CodeStream:
     """The image that a code stream states.
 
     Attributes:
-        codec: ``"JPEG"`` (sequential or progressive), ``"JPEG lossless"``, ``"JPEG-LS"``, ``"JPEG 2000"``, or "" for neither.
+        codec: ``"JPEG"`` (sequential or progressive), ``"JPEG lossless"``, ``"JPEG-LS"``, ``"JPEG 2000"``, ``"JPEG XL"``, or ""
+            for none of them.
         rows, columns, samples, bits: the image; 0 where none is stated.
         signed: whether JPEG 2000 samples are signed; other codecs know no sign.
-        colour: ``"RGB"`` or ``"YBR"`` where a JPEG says so by its component ids or a JFIF marker (ITU-T T.871 6.1), else "".
+        colour: what the three components are where the code stream itself says so, else "": ``"RGB"``, ``"YBR"``, or
+            ``"YBR_RCT"`` and ``"YBR_ICT"`` for JPEG 2000 with its multiple component transform, which the decoder undoes.
+        near: largest error of a JPEG-LS value (ITU-T T.87 C.2.3), 0 where it is lossless and for other codecs.
         subsampled: whether JPEG 2000 components differ in size.
         tiles: number of JPEG 2000 tiles; 0 where they do not cover the image as T.800 B.3 asks for.
-        reversible: whether JPEG 2000 uses the 5-3 wavelet and so stays within its range of values.
+        reversible: whether JPEG 2000 uses the 5-3 wavelet and so stays within its range of values, or JPEG XL colours that can
+            be without loss.
+        plain: whether a JPEG XL image holds integers and one picture, without an animation or a preview.
         openjph: whether JPEG 2000 blocks are of Part 15, and the code stream as whole and plain as OpenJPH needs it: it crashes
             where COD or QCD are missing or too short, and takes a short code stream for whole.
-        decoder_bytes: memory that a JPEG 2000 decoder takes beside the image; 0 for other codecs.
+        decoder_bytes: memory that a JPEG 2000 or JPEG XL decoder takes beside the image; 0 for other codecs.
     """
 
     codec: str = ""
@@ -37,31 +46,86 @@ class CodeStream:
     bits: int = 0
     signed: bool = False
     colour: str = ""
+    near: int = 0
     subsampled: bool = False
     tiles: int = 1
     reversible: bool = False
     openjph: bool = False
+    plain: bool = True
     decoder_bytes: int = 0
 
 
 def read(data: bytes) -> CodeStream:
-    """The image that a JPEG, JPEG-LS or JPEG 2000 code stream states, the last also inside a JP2 file. Never raises."""
+    """The image that a JPEG, JPEG-LS, JPEG 2000 or JPEG XL code stream states, the last two also in a file. Never raises."""
     if data.startswith(b"\xff\xd8"):
         return _jpeg(data)
+    if jpegxl.is_jpeg_xl(data):
+        return _jpeg_xl(data)
     start = 0 if data.startswith(_SOC_SIZ) else data.find(_SOC_SIZ)
     return _jpeg2000(data, start) if start >= 0 and start + 42 <= len(data) else CodeStream()
 
 
 def _jpeg(data: bytes) -> CodeStream:
-    jfif = False
+    """The frame header (ITU-T T.81 B.2.2); of colour also what is said of the components before the first scan."""
+    frame, end = None, 2
+    marks: dict[tuple[int, bytes], bytes] = {}
     for marker, at, length in jpeg2000.segments(data, 2, _SCAN):
-        if marker == 0xE0:
-            jfif |= data.startswith(b"JFIF", at)
-        elif marker in _SOF and length >= 6 and at + length <= len(data):
-            bits, rows, columns, samples = struct.unpack_from(">BHHB", data, at)
-            rgb = data[at + 6 : at + length : 3] in _RGB_IDS
-            return CodeStream(_SOF[marker], rows, columns, samples, bits, colour="RGB" if rgb else "YBR" if jfif else "")
-    return CodeStream()
+        end = at + length
+        if marker in (_JFIF, _HP_TRANSFORM, _ADOBE):
+            marks.setdefault((marker, data[at : at + 5]), data[at:end])
+        elif frame is None and marker in _SOF and length >= 6 and end <= len(data):
+            frame = _SOF[marker], struct.unpack_from(">BHHB", data, at), data[at + 6 : end]
+            if frame[1][3] == 1 and frame[0] != "JPEG-LS":
+                break
+    if frame is None:
+        return CodeStream()
+    codec, (bits, rows, columns, samples), components = frame
+    colour = _jpeg_colour(components, marks) if samples == 3 else ""
+    return CodeStream(codec, rows, columns, samples, bits, colour=colour, near=_near(data, end) if codec == "JPEG-LS" else 0)
+
+
+def _jpeg_colour(components: bytes, marks: Mapping[tuple[int, bytes], bytes]) -> str:
+    """What three components are, as libjpeg reads it: by JFIF (ITU-T T.871 6.1), then Adobe (T.872 6.5.3), then their ids.
+
+    The ids 1, 2 and 3 say nothing: JFIF's numbers are also used without it. Components of several sizes are no RGB.
+    """
+    if len(marks.get((_JFIF, b"JFIF\0"), b"")) >= 14:
+        return "YBR"
+    if len(adobe := marks.get((_ADOBE, b"Adobe"), b"")) >= 12:
+        return "YBR" if adobe[11] else "RGB"
+    if any((_HP_TRANSFORM, b"mrfx" + number) in marks for number in (b"\1", b"\2", b"\3")):
+        return "RGB"  # Hewlett-Packard's transforms of RGB, which CharLS undoes
+    if components[::3] in _RGB_IDS:
+        return "RGB"
+    return "YBR" if len(set(components[1::3])) > 1 else ""
+
+
+def _near(data: bytes, start: int) -> int:
+    """NEAR of the scan headers (ITU-T T.87 C.2.3) from an offset on; a scan holds no byte from 0x80 on after 0xFF (T.87 A.1)."""
+    near, at = 0, data.find(_SOS, start)
+    while at >= 0:
+        where = at + 5 + 2 * data[at + 4] if at + 4 < len(data) else len(data)
+        near = max(near, data[where] if where < len(data) else 0)
+        at = data.find(_SOS, at + 2)
+    return near
+
+
+def _jpeg_xl(data: bytes) -> CodeStream:
+    found = jpegxl.read(data)
+    if found is None:
+        return CodeStream("JPEG XL")
+    rows, columns, samples = found.rows, found.columns, found.samples
+    return CodeStream(
+        "JPEG XL",
+        rows,
+        columns,
+        samples,
+        found.bits,
+        colour="RGB" if samples == 3 else "",
+        reversible=not found.is_xyb,
+        plain=found.is_plain,
+        decoder_bytes=_BYTES_PER_VALUE_XL * rows * columns * max(samples, 1),
+    )
 
 
 def _jpeg2000(data: bytes, start: int) -> CodeStream:
@@ -84,9 +148,16 @@ def _jpeg2000(data: bytes, start: int) -> CodeStream:
         samples,
         (components[0] & 0x7F) + 1,
         signed=bool(components[0] & 0x80),
+        colour=_transform(styles) if samples == 3 else "",
         subsampled=any(factor != 1 for factor in components[1::3] + components[2::3]),
         tiles=tiles if fits else 0,
         reversible=bool(styles) and all(value[9:10] == b"\x01" for _, value in styles),
         openjph=is_whole and jpeg2000.suits_openjph(main) and len(styles) == 1,
         decoder_bytes=jpeg2000.decoder_bytes(max(rows * columns, 0), samples, styles),
     )
+
+
+def _transform(styles: list[jpeg2000.Segment]) -> str:
+    """The multiple component transform of COD (ITU-T T.800 A.6.1, annex G): RCT goes with the 5-3 wavelet, ICT with the 9-7."""
+    coded = [value for marker, value in styles if marker == jpeg2000.CODING_STYLE and value[4:5] == b"\x01"]
+    return "" if not coded else "YBR_RCT" if coded[0][9:10] == b"\x01" else "YBR_ICT"

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medray.data.dicom import tags
+from medray.data.dicom.colour import luminance
 from medray.data.dicom.dataset import DataSet, DicomFile
-from medray.data.dicom.luts import luminance, modality_values, palette_luminance, voi_lut
+from medray.data.dicom.luts import modality_values, palette_luminance, voi_lut
 from medray.data.dicom.pixels import decode_stored
 from medray.types import Bool, Header, Image
 
@@ -27,7 +28,7 @@ def image_of(file: DicomFile, header: Header, frame: int) -> Image:
         The image. Pixels are float32 (rows, columns): grey ones in modality units (PS3.3 C.11.1), MONOCHROME1 mirrored with its
         VOI LUT and window so that larger is brighter, which leaves it without units; RGB and palette ones as luminance (BT.601)
         in the units of the colours. Pixel padding (PS3.3 C.7.5.1.1.2) is marked invalid.
-        Flags PIXELS_CONSTANT, J2K_DEPTH_DIFFERS, J2K_SIGN_DIFFERS are added.
+        The flag PIXELS_CONSTANT and those of :func:`medray.data.dicom.pixels.decode_stored` are added.
 
     Raises:
         Excluded, Quarantined: as :func:`medray.data.dicom.pixels.stored_values` and :mod:`medray.data.dicom.luts` do.

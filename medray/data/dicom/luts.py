@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from medray.data.dicom import tags
 from medray.data.dicom.blocks import by_blocks
+from medray.data.dicom.colour import luminance
 from medray.data.dicom.dataset import DataSet, DicomFile
 from medray.data.dicom.functional import element_source
 from medray.data.dicom.header import mirror_sum, rescale
@@ -17,7 +18,6 @@ from medray.data.dicom.palette import expanded
 from medray.errors import Quarantined
 from medray.types import Float32, Float64, Header, VoiLut
 
-_LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601-7, section 2.5.1
 _EXACT = 1 << 24
 """float32 holds every whole number up to here."""
 
@@ -119,15 +119,6 @@ def rescaled(stored: NDArray[Any], slope: float, intercept: float) -> Float32:
         return wide.astype(np.float32)
 
     return by_blocks(in_float64, stored)
-
-
-def luminance(rgb: NDArray[Any]) -> Float32:
-    """Luma Y' of RGB values (…, 3) in their units, float32 (…)."""
-
-    def weighed(block: NDArray[Any]) -> Float32:  # one product of a matrix and a vector, not one for each row
-        return np.asarray(block.reshape(-1, 3).astype(np.float32) @ _LUMINANCE).reshape(block.shape[:-1])
-
-    return by_blocks(weighed, rgb)
 
 
 def palette_luminance(indices: NDArray[Any], dataset: DataSet, *, signed: bool) -> Float32:

@@ -8,10 +8,11 @@ import zlib
 import pydicom
 from pydicom.dataelem import RawDataElement
 from pydicom.filereader import read_dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from medray.data.dicom import tags
 from medray.data.dicom.dataset import UNDEFINED_LENGTH, DataSet, DicomFile, PixelElement, quiet
+from medray.data.dicom.syntaxes import DEFLATED
 from medray.data.dicom.walker import Doubt, NeedsMore, Walk, is_vr, walk
 from medray.errors import Quarantined
 
@@ -37,7 +38,7 @@ def parse(head: bytes, size_bytes: int) -> DicomFile | None:
     try:
         meta, start = file_meta(head, size_bytes)
         syntax = meta.text(tags.TRANSFER_SYNTAX)
-        if syntax == DeflatedExplicitVRLittleEndian:
+        if syntax in DEFLATED:
             if len(head) < size_bytes:
                 return None
             inflated = _inflated(head[start:])

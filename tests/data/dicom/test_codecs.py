@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from pydicom import uid
 
 from medray.data.dicom import codestream
-from medray.data.dicom.codecs import check_syntax, decode_frame
+from medray.data.dicom.codecs import decode_frame
+from medray.data.dicom.syntaxes import check_syntax
 from medray.errors import Excluded, InputError, Quarantined
 from medray.types import Header
 

@@ -16,10 +16,11 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space
 
 from medray.data.dicom import decode
+from medray.data.dicom.colour import rgb_of
 from medray.data.dicom.dataset import DicomFile
 from medray.data.dicom.header import header_of
 from medray.data.dicom.parse import parse
-from medray.data.dicom.pixels import rgb_of, stored_values
+from medray.data.dicom.pixels import stored_values
 from medray.errors import Excluded, InputError, Quarantined
 from medray.types import Header
 
