@@ -6,6 +6,7 @@ PYTHONPATH=. python tests/matrix.py > docs/transfer-syntaxes.md
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import convert_color_space
 
-from medray.data.dicom import open_whole
+from medray.data.dicom import open_whole, syntaxes
 from medray.data.dicom.header import header_of
 from medray.data.dicom.pixels import stored_values
 
@@ -134,8 +135,43 @@ def htj2k(reversible: bool) -> Callable[[Pixels, Kind], bytes]:
     )
 
 
+def jpeg_xl(values: Pixels, kind: Kind) -> bytes:
+    """Without loss."""
+    return bytes(imagecodecs.jpegxl_encode(unsigned(values, kind), lossless=True, bitspersample=kind.bits))
+
+
+def lossy_jpeg_xl(values: Pixels, kind: Kind) -> bytes:
+    return bytes(imagecodecs.jpegxl_encode(values, distance=1.0, bitspersample=kind.bits))
+
+
+def recompressed(values: Pixels, kind: Kind) -> bytes:
+    """The JPEG of the kind as JPEG XL."""
+    return bytes(imagecodecs.jpegxl_encode_jpeg(jpeg(values, kind)))
+
+
+def deflated(values: Pixels, kind: Kind) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(raw(values, kind)[: frame_bytes(kind)]) + packer.flush()
+
+
+def rle_of_bits(octets: Pixels) -> bytes:
+    """One segment (PS3.5 G.5)."""
+    segment = bytes(imagecodecs.packbits_encode(octets.tobytes()))
+    return np.array([1, 64, *[0] * 14], "<u4").tobytes() + segment + b"\0" * (len(segment) % 2)
+
+
+def frame_bytes(kind: Kind) -> int:
+    """Of a native frame without padding."""
+    samples = 2 if kind.photometric == "YBR_FULL_422" else kind.samples
+    return (ROWS * COLUMNS * samples * kind.allocated + 7) // 8
+
+
 def any_kind(kind: Kind) -> bool:
     return kind.photometric not in ("YBR_RCT", "YBR_ICT")
+
+
+def run_lengths(kind: Kind) -> bool:
+    return whole_bytes(kind) or kind.bits == 1
 
 
 def whole_bytes(kind: Kind) -> bool:
@@ -148,6 +184,18 @@ def baseline(kind: Kind) -> bool:
 
 def extended(kind: Kind) -> bool:
     return baseline(kind) or (kind.bits == 12 and not kind.signed)
+
+
+def recompressible(kind: Kind) -> bool:
+    return baseline(kind) and kind.photometric != "RGB"
+
+
+def lossy_xl(kind: Kind) -> bool:
+    return kind.bits > 1 and not kind.signed and kind.photometric in ("MONOCHROME1", "MONOCHROME2", "RGB")
+
+
+def lossless_xl(kind: Kind) -> bool:
+    return kind.photometric in ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB") and kind.bits > 1
 
 
 def lossless(kind: Kind) -> bool:
@@ -187,7 +235,9 @@ SYNTAXES = [
     Syntax(uid.ExplicitVRLittleEndian, None, any_kind),
     Syntax(uid.DeflatedExplicitVRLittleEndian, None, any_kind),
     Syntax(uid.ExplicitVRBigEndian, None, any_kind),
-    Syntax(uid.RLELossless, None, whole_bytes),
+    Syntax(syntaxes.ENCAPSULATED_UNCOMPRESSED, raw, any_kind),
+    Syntax(syntaxes.DEFLATED_FRAME, deflated, any_kind),
+    Syntax(uid.RLELossless, None, run_lengths),
     Syntax(uid.JPEGBaseline8Bit, jpeg, baseline, 0.06),
     Syntax(uid.JPEGExtended12Bit, jpeg, extended, 0.06),
     Syntax(uid.JPEGLossless, lossless_jpeg(4), lossless),
@@ -199,7 +249,17 @@ SYNTAXES = [
     Syntax(uid.HTJ2KLossless, htj2k(True), wavelet("YBR_RCT")),
     Syntax(uid.HTJ2KLosslessRPCL, htj2k(True), wavelet("YBR_RCT")),
     Syntax(uid.HTJ2K, htj2k(False), wavelet("YBR_ICT"), 0.02),
+    Syntax(syntaxes.JPEG_XL_LOSSLESS, jpeg_xl, lossless_xl),
+    Syntax(syntaxes.JPEG_XL_RECOMPRESSION, recompressed, recompressible, 0.06),
+    Syntax(syntaxes.JPEG_XL_ANY, lossy_jpeg_xl, lossy_xl, 0.06),
 ]
+NAMES = {
+    syntaxes.DEFLATED_FRAME: "Deflated Image Frame Compression",
+    syntaxes.JPEG_XL_LOSSLESS: "JPEG XL Lossless",
+    syntaxes.JPEG_XL_RECOMPRESSION: "JPEG XL JPEG Recompression",
+    syntaxes.JPEG_XL_ANY: "JPEG XL",
+}
+"""Those that pydicom does not know yet."""
 
 
 def dataset(syntax: Syntax, kind: Kind, values: Pixels, **changes: Any) -> pydicom.FileDataset:
@@ -229,7 +289,9 @@ def add_palette(found: pydicom.FileDataset, kind: Kind) -> None:
 
 def set_pixels(found: pydicom.FileDataset, syntax: Syntax, kind: Kind, values: Pixels) -> None:
     found.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
-    if syntax.encode is not None:
+    if syntax.uid == uid.RLELossless and kind.bits == 1:  # which pydicom cannot
+        found.PixelData = encapsulate([rle_of_bits(np.packbits(values, bitorder="little"))])
+    elif syntax.encode is not None:
         code_stream = syntax.encode(values, kind)
         assert code_stream is not None
         found.PixelData = encapsulate([code_stream])
@@ -246,8 +308,10 @@ def set_pixels(found: pydicom.FileDataset, syntax: Syntax, kind: Kind, values: P
 def file_bytes(found: pydicom.FileDataset) -> bytes:
     buffer = io.BytesIO()
     syntax = found.file_meta.TransferSyntaxUID
-    order = {} if syntax.is_encapsulated else {"implicit_vr": syntax.is_implicit_VR, "little_endian": syntax.is_little_endian}
-    pydicom.dcmwrite(buffer, found, **order)
+    is_native = syntax in syntaxes.NATIVE
+    found["PixelData"].is_undefined_length = not is_native
+    implicit, little = (syntax.is_implicit_VR, syntax.is_little_endian) if is_native else (False, True)
+    pydicom.dcmwrite(buffer, found, implicit_vr=implicit, little_endian=little, force_encoding=syntax in NAMES)
     return buffer.getvalue()
 
 
@@ -285,15 +349,15 @@ def table(cells: Mapping[tuple[str, str], str]) -> str:
     """The Markdown page."""
     lines = [HEAD, "| transfer syntax | " + " | ".join(kind.title for kind in KINDS) + " |", "|---" * (len(KINDS) + 1) + "|"]
     for syntax in SYNTAXES:
-        name = f"{uid.UID(syntax.uid).name} `{syntax.uid}`"
+        name = f"{NAMES.get(syntax.uid) or uid.UID(syntax.uid).name} `{syntax.uid}`"
         lines.append("| " + " | ".join([name, *(cells[syntax.uid, kind.title] for kind in KINDS)]) + " |")
     return "\n".join([*lines, FOOT])
 
 
 HEAD = """# Transfer syntaxes
 
-What medray decodes. `tests/data/test_matrix.py` makes a file of every cell, decodes it, compares it with what was stored and with
-pydicom, and checks that this page says what came out.
+What medray decodes. `tests/data/dicom/test_matrix.py` makes a file of every cell, decodes it, compares it with what was stored
+and with pydicom, and checks that this page says what came out.
 
 - **exact**: every stored value comes back bit for bit.
 - **lossy**: the code stream itself is lossy; the values are those of the reference decoders.
@@ -305,23 +369,52 @@ image is their luminance.
 FOOT = """
 ¹ The stored values are exact; their conversion to RGB rounds. ² The same, and the file holds half of the chrominance.
 
+Single bits in RLE: eight pixels a byte, as native frames have them, or one byte a pixel, as older writers do; the length tells.
+
+## Lossy code streams
+
+A lossy codec overshoots. Its values **saturate** at the limits of Bits Stored (unsigned 0 to 2^b - 1, signed -2^(b-1) to
+2^(b-1) - 1) and never wrap around, whichever depth the code stream states: JPEG, JPEG-LS whose scans state a NEAR above 0,
+JPEG 2000, HTJ2K and JPEG XL that are irreversible or of a transfer syntax that allows loss. After lossless ones, RLE and in
+native data, bits above Bits Stored are masked: they may be an overlay (PS3.5 8.1.2).
+
+JPEG, JPEG-LS and JPEG XL know no sign. Signed values are read as two's complement of the depth that the code stream states; where
+none is negative and some are beyond the largest by more than the codec's error, as the bits stored alone. Where the sign lies
+among the bits of an unsigned number, loss may have changed it: the flag LOSSY_SIGN. (PS3.5 8.2.1 has no signed lossy JPEG.)
+
+## Colour
+
+What the code stream says of its components decides (PS3.5 8.2.1, 8.2.4), and a Photometric Interpretation that contradicts it is
+flagged COLOUR_DIFFERS:
+
+- JPEG 2000 with its multiple component transform holds RGB, whatever the header says; without it YBR_FULL is converted, and a
+  header that names YBR_RCT or YBR_ICT all the same is not believed: the components are RGB.
+- JPEG, lossless JPEG and JPEG-LS: as libjpeg has it, a JFIF marker says YCbCr; else an Adobe marker says RGB (transform 0) or
+  YCbCr; else the component ids R, G, B say RGB; components of several sizes are YCbCr. Where none of these is there (ids 1, 2, 3)
+  the header decides. Hewlett-Packard's colour transforms of JPEG-LS are undone.
+- JPEG XL states its own colours; they come back as RGB.
+
+The conversion of YBR and the luminance are exact: luminance is the float32 nearest to (299 R + 587 G + 114 B) / 1000. So equal
+colours give equal bits whether they lie by pixel, by plane, in RLE or in a palette, and R = G = B gives that very value.
+
 ## Not decoded, by policy
 
 | transfer syntax | state | code |
 |---|---|---|
 | MPEG2, MPEG-4 AVC/H.264, HEVC/H.265, SMPTE ST 2110 | EXCLUDED | PIXELS_VIDEO |
-| JPIP referenced, deflate or not: the pixels are on a server | EXCLUDED | PIXELS_ELSEWHERE |
+| JPIP referenced (4.94, 4.95, 4.204, 4.205), deflate or not: the pixels are on a server | EXCLUDED | PIXELS_ELSEWHERE |
 | JPEG 2000 Part 2 multi-component (4.92, 4.93) | EXCLUDED | PIXELS_MULTI_COMPONENT |
 | retired, private and unknown ones | QUARANTINED | DICOM_UNKNOWN_TRANSFER_SYNTAX |
 
 ## Which decoder, and why
 
 - JPEG (8 and 12 bits, lossless of all predictors): libjpeg-turbo. pylibjpeg and GDCM cannot decode 12-bit JPEG extended.
-- JPEG-LS: CharLS. JPEG 2000: OpenJPEG.
+- JPEG-LS: CharLS. JPEG 2000: OpenJPEG. JPEG XL: libjxl; animations, previews, floating-point samples and alpha are refused.
 - HTJ2K: OpenJPH where the code stream is reversible, OpenJPEG where it is not. Both agree to one grey level within the range, but
   imagecodecs' binding of OpenJPH does not clip irreversible values that overshoot it: in saturated areas 256 becomes 0, and
   OpenJPEG is right. OpenJPH also gets whole and plain code streams only, since it hides errors.
 - RLE: PackBits of imagecodecs, segment by segment, after the segment table is checked.
+- Deflated frames: zlib, which inflates no more than the header asks for.
 """
 
 

@@ -12,7 +12,7 @@ from medray.data.dicom.codestream import CodeStream
 from medray.data.dicom.dataset import DicomFile, PixelModule
 from medray.data.dicom.encapsulation import frame_bytes
 from medray.data.dicom.native import dtype_of, within
-from medray.data.dicom.syntaxes import COMPRESSED, JPEG_XL_LOSSLESS, NATIVE, check_syntax
+from medray.data.dicom.syntaxes import COMPRESSED, LOSSLESS, NATIVE, check_syntax
 from medray.data.dicom.trailing import check_trailing
 
 Pixels = NDArray[Any]
@@ -63,10 +63,8 @@ def decode_stored(file: DicomFile, header: PixelModule, frame: int = 0) -> tuple
 
 def _is_lossy(stated: CodeStream, header: PixelModule) -> bool:
     """Whether values may lie beside those that were stored, and so beyond Bits Stored."""
-    if stated.codec == "JPEG 2000":
-        return not stated.reversible
-    if stated.codec == "JPEG XL":
-        return not stated.reversible or header.transfer_syntax != JPEG_XL_LOSSLESS
+    if stated.codec in ("JPEG 2000", "JPEG XL"):  # a reversible code stream may have been cut to a rate
+        return not stated.reversible or header.transfer_syntax not in LOSSLESS
     return stated.codec == "JPEG" or stated.near > 0
 
 
@@ -83,7 +81,10 @@ def _without_loss(pixels: Pixels, stated: CodeStream, header: PixelModule) -> Pi
     """What is above Bits Stored may be an overlay and does not count; some encoders state another depth than the header."""
     values = pixels.astype(dtype_of(header), copy=False)
     if stated.codec == "JPEG 2000" and stated.signed == header.signed:
-        return values
+        is_mirrored = header.photometric == "MONOCHROME1" and stated.bits > header.bits_stored  # the end of the range counts
+        return (
+            np.minimum(values, values.dtype.type((1 << header.bits_stored) - 1)) if is_mirrored and not header.signed else values
+        )
     counts_stated = stated.codec == "JPEG 2000" or (header.signed and stated.codec in ("JPEG-LS", "JPEG XL"))
     return within(values, min(stated.bits, header.bits_stored) if counts_stated else header.bits_stored)
 

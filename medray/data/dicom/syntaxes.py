@@ -21,6 +21,8 @@ JPEG_LOSSLESS = frozenset({uid.JPEGLossless, uid.JPEGLosslessSV1})
 JPEG_LS = frozenset({uid.JPEGLSLossless, uid.JPEGLSNearLossless})
 HTJ2K = frozenset({uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K})
 JPEG_2000 = frozenset({uid.JPEG2000Lossless, uid.JPEG2000, *HTJ2K})
+LOSSLESS = frozenset({uid.JPEG2000Lossless, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, JPEG_XL_LOSSLESS})
+"""Of the codecs that have both: those that promise to lose nothing."""
 JPEG_XL = frozenset({JPEG_XL_LOSSLESS, JPEG_XL_RECOMPRESSION, JPEG_XL_ANY})
 COMPRESSED: Mapping[str, str] = {
     **dict.fromkeys(JPEG, "JPEG"),

@@ -39,7 +39,10 @@ def test_pydicom_has_the_same_values(syntax: matrix.Syntax, kind: matrix.Kind) -
 def by_pydicom(data: bytes) -> list[np.ndarray]:
     """What each decoder of pydicom makes of it; none where none can (12-bit JPEG)."""
     dataset = pydicom.dcmread(io.BytesIO(data))
-    decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
+    try:
+        decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
+    except NotImplementedError:  # it does not know the newer ones
+        return []
     found = []
     for plugin in decoder.available_plugins or [""]:
         try:
