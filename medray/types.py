@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,24 @@ class State(StrEnum):
     EXCLUDED = "EXCLUDED"
     QUARANTINED = "QUARANTINED"
     FAILED = "FAILED"
+
+
+class UltrasoundRegion(NamedTuple):
+    """A part of an ultrasound image that has a scale of its own (PS3.3 C.8.5.5).
+
+    Attributes:
+        spatial_format: Region Spatial Format: 1 (2-D), 2 (M-mode), 3 (spectral), 4 (waveform).
+        top, left, bottom, right: where its rows and columns start and end, in pixels from the upper left corner of the image.
+        row_mm, column_mm: distance of pixel centres; None where it is not 2-D, or not in cm.
+    """
+
+    spatial_format: int
+    top: float
+    left: float
+    bottom: float
+    right: float
+    row_mm: float | None
+    column_mm: float | None
 
 
 @dataclass(frozen=True)
@@ -45,7 +65,9 @@ class Header:
         image_type: Image Type (0008,0008).
         series_number, instance_number, acquisition_number, temporal_position: as stored, or None.
         echo_time_ms: Echo Time, or None.
-        spacing_mm: (row, column) distance of pixel centres in mm, or None where unknown.
+        spacing_mm: (row, column) distance of pixel centres in mm, or None where unknown; flags say what it is worth.
+        pixel_aspect: height over width of a pixel where its spacing is unknown, or None for a square one.
+        ultrasound_regions: what the spacing of an ultrasound image is taken from, so that a crop can take it anew; else empty.
         slice_thickness_mm: Slice Thickness, or None.
         position_mm: Image Position (Patient), x y z in LPS, of the first frame, or None.
         orientation: Image Orientation (Patient), the direction cosines of a row and of a column, or None.
@@ -86,6 +108,8 @@ class Header:
     echo_time_ms: float | None = None
     frame_of_reference_uid: str = ""
     spacing_mm: tuple[float, float] | None = None
+    pixel_aspect: float | None = None
+    ultrasound_regions: tuple[UltrasoundRegion, ...] = ()
     slice_thickness_mm: float | None = None
     position_mm: tuple[float, float, float] | None = None
     orientation: tuple[float, float, float, float, float, float] | None = None
@@ -136,6 +160,13 @@ class Image:
         if self.pixels.ndim == 2:
             return self.header.spacing_mm
         return None if self.slice_spacing_mm is None else (self.slice_spacing_mm, *self.header.spacing_mm)
+
+    @property
+    def pixel_shape(self) -> tuple[float, float]:
+        """(height, width) of a pixel, of area 1: by the spacing, else by the aspect ratio; (1, 1) where neither is sensible."""
+        rows, columns = self.header.spacing_mm or (self.header.pixel_aspect or 1.0, 1.0)
+        height = math.sqrt(rows / columns)
+        return (height, 1 / height) if 1e-3 < height < 1e3 else (1.0, 1.0)
 
     @property
     def region(self) -> Bool | None:

@@ -17,7 +17,7 @@ from medray.data import store, tables
 from medray.data.keyed import KeyedTable
 from medray.data.store import ObjectInfo
 from medray.errors import Excluded, InputError, MedrayError, Quarantined, StoreError
-from medray.types import Header, State
+from medray.types import Header, State, UltrasoundRegion
 
 if TYPE_CHECKING:
     from pyarrow.dataset import Dataset  # importing it takes as long as all the rest of this layer
@@ -39,6 +39,7 @@ _ARROW = {
     tuple[float, float] | None: pa.list_(pa.float64()),
     tuple[float, float, float] | None: pa.list_(pa.float64()),
     tuple[float, float, float, float, float, float] | None: pa.list_(pa.float64()),
+    tuple[UltrasoundRegion, ...]: pa.list_(pa.list_(pa.float64())),
 }
 """Type of a Header field → type of its column."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from medray.features.family import Extracted, Feature, Reason, explained, joined, undefined
-from medray.features.region import boxed
+from medray.features.region import boxed, in_proportion
 from medray.kernels import kernel
 from medray.spec import Spec
 from medray.types import Bool, Float64, Image
@@ -34,9 +34,9 @@ class MomentsParams(Spec):
 class Moments:
     """Hu's seven invariants, and the magnitudes of the Zernike moments about the centroid.
 
-    None of them changes when the region is moved, turned or scaled. Hu's are given as -sign(h) log₁₀(|h| + 1e-12); h₇ changes
-    its sign in a mirror. Zernike's unit disc is the smallest about the centroid that holds the region, and the weights are
-    divided by their sum.
+    None of them changes when the region is moved, turned or scaled. Pixels have the proportions that the spacing, else the pixel
+    aspect ratio gives them. Hu's are given as -sign(h) log₁₀(|h| + 1e-12); h₇ changes its sign in a mirror. Zernike's unit disc
+    is the smallest about the centroid that holds the region, and the weights are divided by their sum.
     """
 
     name = "moments"
@@ -60,8 +60,8 @@ class Moments:
         total = weights.sum(dtype=np.float64)
         if total <= 0:
             return undefined(len(self.features(params)), Reason.UNDEFINED)
-        hu = cv2.HuMoments(cv2.moments(weights)).ravel()
-        magnitudes = zernike(weights / total, region, params.degree)
+        hu = cv2.HuMoments(in_proportion(cv2.moments(weights), image.pixel_shape)).ravel()
+        magnitudes = zernike(weights / total, region, params.degree, image.pixel_shape)
         return joined([explained(-np.sign(hu) * np.log10(np.abs(hu) + 1e-12)), explained(magnitudes, Reason.TOO_SMALL)])
 
 
@@ -70,15 +70,16 @@ def orders(degree: int) -> list[tuple[int, int]]:
     return [(n, m) for n in range(1, degree + 1) for m in range(n % 2, n + 1, 2)]
 
 
-def zernike(weights: Any, region: Bool, degree: int) -> Float64:
+def zernike(weights: Any, region: Bool, degree: int, pixel_shape: tuple[float, float] = (1.0, 1.0)) -> Float64:
     """Magnitudes of the Zernike moments, float64 (len(orders(degree)),); NaN for a region of one pixel.
 
     Args:
         weights: float64 (rows, columns), 0 outside the region; their sum is 1.
         region: bool (rows, columns).
         degree: the highest.
+        pixel_shape: height and width of a pixel.
     """
-    rows, columns = (np.arange(side, dtype=np.float64) for side in weights.shape)
+    rows, columns = (np.arange(side, dtype=np.float64) * size for side, size in zip(weights.shape, pixel_shape, strict=True))
     down, across = rows - weights.sum(axis=1) @ rows, columns - weights.sum(axis=0) @ columns
     radius = _radius(down, across, region)
     if radius == 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -31,6 +31,13 @@ def boxed(image: Image) -> tuple[Float32, Bool]:
         return image.pixels, np.ones(image.pixels.shape, bool)
     box = box_of(image.region)
     return image.pixels[box], image.region[box]
+
+
+def in_proportion(moments: Mapping[str, float], pixel_shape: tuple[float, float]) -> dict[str, float]:
+    """The moments of :func:`cv2.moments`, the central ones of pixels of this (height, width) and area 1."""
+    height, width = pixel_shape
+    central = {name: value for name, value in moments.items() if name[:2] in ("mu", "nu")}
+    return {**moments, **{name: value * width ** int(name[2]) * height ** int(name[3]) for name, value in central.items()}}
 
 
 def eroded(region: Bool, radius: int, border: bool) -> Bool:

@@ -16,9 +16,11 @@ Polarity = Literal["dark", "bright"]
 SIDE = 128
 """Rows and columns of the frame in which regions are sought."""
 SMOOTHING = 1.5
-"""Standard deviation of the Gaussian against speckle, in frame pixels."""
+"""Standard deviation of the Gaussian against speckle, in frame pixels of area 1."""
 BACKGROUND = 30.0
-"""Standard deviation of the Gaussian that estimates the background, in frame pixels."""
+"""Standard deviation of the Gaussian that estimates the background, in frame pixels of area 1."""
+FLATTEST = 4.0
+"""Height or width of a frame pixel of area 1 beyond which the Gaussians are stretched no further."""
 QUANTILES = np.arange(0.05, 0.6, 0.05)
 """Shares of the frame that the thresholds cut off."""
 AREA = 80, 6000
@@ -44,7 +46,7 @@ class Region:
     valid: Bool
 
 
-def find_region(pixels: Float32, valid: Bool, polarity: Polarity) -> Region | None:
+def find_region(pixels: Float32, valid: Bool, polarity: Polarity, height: float = 1.0) -> Region | None:
     """The region of highest score, or None where nothing is darker (or brighter) than its surroundings.
 
     The image is resampled to a square frame, smoothed, and half of its background is taken off. Every component below each
@@ -56,6 +58,7 @@ def find_region(pixels: Float32, valid: Bool, polarity: Polarity) -> Region | No
         pixels: float32 (rows, columns).
         valid: bool (rows, columns), the pixels that count.
         polarity: whether the region is darker or brighter than its surroundings.
+        height: of a pixel of the frame whose area is 1; both Gaussians are round in the proportions of the image.
     """
     frame = np.asarray(cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.float32)
     counted = cv2.resize(valid.astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST) > 0
@@ -63,8 +66,8 @@ def find_region(pixels: Float32, valid: Bool, polarity: Polarity) -> Region | No
         return None
     level = frame if polarity == "dark" else -frame
     level = np.where(counted, level, level[counted].max())
-    smooth = cv2.GaussianBlur(level, (0, 0), SMOOTHING)
-    level = np.asarray(smooth - 0.5 * cv2.GaussianBlur(smooth, (0, 0), BACKGROUND), dtype=np.float32)
+    smooth = _smooth(level, SMOOTHING, height)
+    level = smooth - np.float32(0.5) * _smooth(smooth, BACKGROUND, height)
     best, best_score = None, 0.0
     for mask in _candidates(level, counted):
         rim = _rim(mask, counted)
@@ -72,6 +75,12 @@ def find_region(pixels: Float32, valid: Bool, polarity: Polarity) -> Region | No
         if score > best_score:
             best, best_score = Region(mask, rim, frame, counted), score
     return best
+
+
+def _smooth(level: Float32, sigma: float, height: float) -> Float32:
+    height = min(max(height, 1 / FLATTEST), FLATTEST)
+    smooth = cv2.GaussianBlur(level, (0, 0), sigmaX=sigma * height, sigmaY=sigma / height)
+    return np.asarray(smooth, dtype=np.float32)
 
 
 def _candidates(level: Float32, valid: Bool) -> Iterator[Bool]:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from medray.features.family import Extracted, Feature, Reason, explained, undefined
-from medray.features.region import GREY, region_of
+from medray.features.region import GREY, in_proportion, region_of
 from medray.features.segment import RIM, SIDE, Polarity, Region, find_region
 from medray.spec import Spec
 from medray.types import Bool, Float32, Float64, Image
@@ -62,7 +62,8 @@ class ShapeParams(Spec):
 class Shape:
     """Outline and surroundings of the one region that is darker (or brighter) than what lies around it; NaN where there is none.
 
-    The region is found by :mod:`medray.features.segment`, in a square frame, so nothing tells of the size of the image.
+    The region is found by :mod:`medray.features.segment`, in a square frame, so nothing tells of the size of the image. Its
+    outline is measured in the proportions of the image: by its spacing, else its pixel aspect ratio, else with square pixels.
     """
 
     name = "shape"
@@ -76,39 +77,47 @@ class Shape:
 
     def extract(self, image: Image, params: ShapeParams) -> Extracted:
         """The features of an image in [0, 1]; NaN where no region stands out."""
-        region = find_region(image.pixels, region_of(image), params.foreground)
+        rows, columns = (size * one for size, one in zip(image.pixels.shape, image.pixel_shape, strict=True))
+        height = np.sqrt(rows / columns)  # of a pixel of the frame
+        region = find_region(image.pixels, region_of(image), params.foreground, height)
         if region is None:
             return undefined(len(OUTLINE) + len(SURROUNDINGS), Reason.NO_REGION)
-        return explained([*outline(region.mask), *surroundings(region)])
+        return explained([*outline(region.mask, height), *surroundings(region)])
 
 
-def outline(mask: Bool) -> list[float]:
-    """OUTLINE of bool (SIDE, SIDE), one component of at least a few pixels."""
+def outline(mask: Bool, height: float = 1.0) -> list[float]:
+    """OUTLINE of bool (SIDE, SIDE), one component of at least a few pixels of this height and of area 1."""
+    pixel = np.array([1 / height, height])  # along x and y
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     contour = max(contours, key=len)
     hull = cv2.convexHull(contour)
-    _, _, width, height = cv2.boundingRect(contour)
-    area, perimeter = float(np.count_nonzero(mask)), max(cv2.arcLength(contour, True), 1.0)
+    _, _, across, down = cv2.boundingRect(contour)
+    area, perimeter = float(np.count_nonzero(mask)), max(_length(contour * pixel), 1.0)
     convex = np.zeros(mask.shape, np.uint8)
     cv2.fillConvexPoly(convex, hull, 1)
-    moments = cv2.moments(mask.astype(np.uint8), binaryImage=True)
+    moments = in_proportion(cv2.moments(mask.astype(np.uint8), binaryImage=True), (height, 1 / height))
     row, column = moments["m01"] / moments["m00"], moments["m10"] / moments["m00"]
     eccentricity, orientation = _axes(moments)
     hu = cv2.HuMoments(moments).ravel()
     return [
         area / mask.size,
-        area / (width * height),
+        area / (across * down),
         area / np.count_nonzero(convex | mask),
         eccentricity,
-        height / width,
+        down * height**2 / across,
         4 * np.pi * area / perimeter**2,
-        float(cv2.arcLength(hull, True)) / perimeter,
+        _length(hull * pixel) / perimeter,
         row / (SIDE - 1),
         column / (SIDE - 1),
         orientation,
-        *_radii(contour.reshape(-1, 2).astype(np.float64) - (column, row)),
+        *_radii((contour.reshape(-1, 2).astype(np.float64) - (column, row)) * pixel),
         *(-np.sign(hu) * np.log10(np.abs(hu) + 1e-12)),
     ]
+
+
+def _length(points: Float64) -> float:
+    """Length of a closed line through float64 (n, 1, 2)."""
+    return float(cv2.arcLength(points.astype(np.float32), True))
 
 
 def _axes(moments: dict[str, float]) -> tuple[float, float]:

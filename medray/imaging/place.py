@@ -1,6 +1,7 @@
-"""Where an image lies: cuts, padding and turns, with the masks, the position, the orientation and the spacing in step.
+"""Where an image lies and how large its pixels are: cuts, padding, turns and scales, with masks and header in step.
 
-A position that can no longer be known (spacing or orientation is unknown, or slices are not evenly stacked) becomes None.
+A position that can no longer be known (spacing or orientation is unknown, or slices are not evenly stacked) becomes None. An
+ultrasound image takes its spacing anew from the regions that a cut leaves in it (PS3.3 C.8.5.5).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medray.data import ultrasound
 from medray.data.geometry import axes
 from medray.types import Float64, Header, Image
 
@@ -42,7 +44,19 @@ def moved(image: Image, offset: Sequence[float]) -> Header:
 def cut(image: Image, *slices: slice) -> Image:
     """The part of an image inside one slice (first and end index) for each axis, copied."""
     header = moved(image, [one.start or 0 for one in slices])
-    return _each(replace(image, header=header), lambda array: array[slices].copy())
+    result = _each(replace(image, header=header), lambda array: array[slices].copy())
+    return replace(result, header=_measured(header, slices[-2:], result.pixels.shape[-2:]))
+
+
+def _measured(header: Header, slices: Sequence[slice], shape: Sequence[int]) -> Header:
+    """The header of a part of an image, its spacing that of the ultrasound regions in it, if there were any."""
+    if not header.ultrasound_regions:
+        return header
+    top, left = (one.start or 0 for one in slices)
+    regions = ultrasound.within(ultrasound.moved(header.ultrasound_regions, (top, left)), shape[0], shape[1])
+    spacing = ultrasound.common_spacing(regions)
+    aspect = None if spacing else header.pixel_aspect
+    return replace(header, spacing_mm=spacing, pixel_aspect=aspect, ultrasound_regions=regions)
 
 
 def padded(image: Image, before: Sequence[int], shape: Sequence[int], value: float) -> Image:
@@ -57,6 +71,9 @@ def padded(image: Image, before: Sequence[int], shape: Sequence[int], value: flo
     valid = np.ones(image.pixels.shape, np.bool_) if image.valid is None else image.valid
     mask = None if image.mask is None else laid(image.mask, 0)
     header = moved(image, [-first for first in before])
+    if header.ultrasound_regions:
+        regions = ultrasound.moved(header.ultrasound_regions, (-before[-2], -before[-1]))
+        header = replace(header, ultrasound_regions=regions)
     return replace(image, pixels=laid(image.pixels, value), valid=laid(valid, 0), mask=mask, header=header)
 
 
@@ -74,10 +91,47 @@ def turned(image: Image, order: Sequence[int], flips: Sequence[bool]) -> Image:
     header, spacing = moved(image, first), _spacings(image)
     *through, row_mm, column_mm = (spacing[axis] for axis in order)
     known = None if row_mm is None or column_mm is None else (row_mm, column_mm)
-    header = replace(header, spacing_mm=known, orientation=_orientation(image, order, flips))
+    header = replace(_turned_pixels(image, header, order, flips), spacing_mm=known, orientation=_orientation(image, order, flips))
     turn = tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)
     result = replace(image, header=header, slice_spacing_mm=through[0] if through else image.slice_spacing_mm)
     return _each(result, lambda array: np.ascontiguousarray(array.transpose(order)[turn]))
+
+
+def _turned_pixels(image: Image, header: Header, order: Sequence[int], flips: Sequence[bool]) -> Header:
+    """The header with the pixel aspect and the ultrasound regions of the turned image; of none whose slices become rows."""
+    if header.pixel_aspect is None and not header.ultrasound_regions:
+        return header
+    rows, columns = image.pixels.ndim - 2, image.pixels.ndim - 1
+    if {*order[-2:]} != {rows, columns}:
+        return replace(header, pixel_aspect=None, ultrasound_regions=())
+    aspect, regions = header.pixel_aspect, header.ultrasound_regions
+    if order[-1] == rows:
+        aspect, regions = None if aspect is None else 1 / aspect, ultrasound.transposed(regions)
+    shape = image.pixels.shape[order[-2]], image.pixels.shape[order[-1]]
+    return replace(header, pixel_aspect=aspect, ultrasound_regions=ultrasound.flipped(regions, shape, (flips[-2], flips[-1])))
+
+
+def scaled(image: Image, shape: Sequence[int], scale: Sequence[float]) -> tuple[Header, float | None]:
+    """The header, and the distance of slices, for other pixels around the same centre.
+
+    Args:
+        image: a plane or a volume.
+        shape: number of the new pixels along each axis.
+        scale: size of a new pixel in old ones along each axis.
+    """
+    ends = zip(image.pixels.shape, shape, scale, strict=True)
+    first = [((old - 1) - (new - 1) * one) / 2 for old, new, one in ends]
+    header, (down, across) = moved(image, first), scale[-2:]
+    if header.spacing_mm is not None:
+        header = replace(header, spacing_mm=(header.spacing_mm[0] * down, header.spacing_mm[1] * across))
+    elif down != across:
+        aspect = (header.pixel_aspect or 1.0) * down / across
+        header = replace(header, pixel_aspect=None if aspect == 1 else aspect)
+    if header.ultrasound_regions:
+        corner = first[-2] + (1 - down) / 2, first[-1] + (1 - across) / 2
+        header = replace(header, ultrasound_regions=ultrasound.moved(header.ultrasound_regions, corner, (down, across)))
+    slice_mm = image.slice_spacing_mm
+    return header, slice_mm if slice_mm is None or len(scale) < 3 else slice_mm * scale[0]
 
 
 def directions(image: Image) -> Float64 | None:

@@ -82,7 +82,7 @@ def _lines(texts: Sequence[str]) -> float:
 
 def _aspect(image: Image) -> float:
     """Height over width as it lies in the patient."""
-    rows, columns = image.header.spacing_mm or (1.0, 1.0)
+    rows, columns = image.pixel_shape
     return float(image.pixels.shape[-2] * rows / (image.pixels.shape[-1] * columns))
 
 

@@ -62,6 +62,13 @@ class DataSet:
             return None
         return int.from_bytes(raw[:2], "little" if self.little else "big")
 
+    def long(self, tag: int) -> int | None:
+        """The first value of a 32-bit unsigned binary number (UL); None where it is absent or of another size."""
+        raw = self.values.get(tag)
+        if raw is None or len(raw) < 4:
+            return None
+        return int.from_bytes(raw[:4], "little" if self.little else "big")
+
     def wholes(self, tag: int) -> tuple[int, ...]:
         """All values of an element of unsigned 16-bit numbers."""
         raw = self.values.get(tag, b"")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Set
 from medray.data.dicom import tags
 from medray.data.dicom.dataset import DataSet, DicomFile
 from medray.data.dicom.functional import element_source
+from medray.data.dicom.pixel_size import pixel_size
 from medray.data.dicom.private import rows_are_flipped
 from medray.data.dicom.units import units_of
 from medray.data.pseudonym import patient_key
@@ -35,11 +36,11 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
     """
     found = file.dataset
     text, whole, integer = found.text, found.whole, found.integer
-    measures = element_source(found, frame, tags.PIXEL_MEASURES, tags.PIXEL_SPACING)
     window, function, window_flags = voi_window(file, frame)
     integers = {tag: integer(tag) for tag in _INTEGERS}
     decimals = {tag: found.decimal(tag) for tag in _DECIMALS}
     codes = {tag: _code(found, tag) for tag in _CODES}
+    size = pixel_size(found, frame, codes[tags.MODALITY])
     age, year = _age_years(text(tags.PATIENT_AGE)), _year(text(tags.STUDY_DATE))
     reference = _uid(text(tags.FRAME_OF_REFERENCE))
     kind, photometric = sop_class(file), _word(found, tags.PHOTOMETRIC_INTERPRETATION)
@@ -74,7 +75,9 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
         temporal_position=integers[tags.TEMPORAL_POSITION],
         echo_time_ms=decimals[tags.ECHO_TIME],
         frame_of_reference_uid=reference,
-        spacing_mm=_spacing_mm(measures) or _spacing_mm(found, tags.IMAGER_PIXEL_SPACING),
+        spacing_mm=size.spacing_mm,
+        pixel_aspect=size.pixel_aspect,
+        ultrasound_regions=size.ultrasound_regions,
         slice_thickness_mm=_positive(
             element_source(found, frame, tags.PIXEL_MEASURES, tags.SLICE_THICKNESS).decimal(tags.SLICE_THICKNESS)
         ),
@@ -83,7 +86,7 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
         voi_window=window,
         voi_function=function,
         units=units_of(found, frame, kind) if photometric == "MONOCHROME2" else "",
-        flags=tuple(sorted({*file.flags, *window_flags, *_odd(found, read), *_noted(found)})),
+        flags=tuple(sorted({*file.flags, *window_flags, *size.flags, *_odd(found, read), *_noted(found)})),
     )
 
 
@@ -141,13 +144,6 @@ def _code(found: DataSet, tag: int) -> str:
 
 def _positive(value: float | None) -> float | None:
     return value if value is not None and value > 0 else None
-
-
-def _spacing_mm(found: DataSet, tag: int = tags.PIXEL_SPACING) -> tuple[float, float] | None:
-    numbers = found.decimals(tag)
-    if numbers is None or len(numbers) != 2 or min(numbers) <= 0:
-        return None
-    return numbers[0], numbers[1]
 
 
 def _position(found: DataSet) -> tuple[float, float, float] | None:

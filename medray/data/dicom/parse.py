@@ -157,7 +157,8 @@ def _as_data_set(found: pydicom.Dataset, little: bool, charset: str = "") -> Dat
     """
     values: dict[int, bytes] = {}
     items: dict[int, tuple[DataSet, ...]] = {}
-    for tag in found.keys():  # noqa: SIM118 - iterating a data set itself converts its elements
+    # sequences last: on the way to their items pydicom converts Pixel Representation; iterating a data set itself converts all
+    for tag in sorted(found.keys(), key=lambda tag: int(tag) in tags.SEQUENCES):
         if int(tag) in tags.SEQUENCES:
             sequence = found[tag].value
             items[int(tag)] = tuple(_as_data_set(item, little, charset) for item in sequence)

@@ -58,4 +58,6 @@ def fill(image: Image, spec: Fill) -> Image:
         slice_mm = from_thickness or spec.slice_spacing_mm
     if not lacking and slice_mm == image.slice_spacing_mm:
         return image
+    if "spacing_mm" in lacking:
+        lacking |= {"pixel_aspect": None, "ultrasound_regions": ()}  # they are for images without a spacing
     return flagged(replace(image, header=replace(image.header, **lacking), slice_spacing_mm=slice_mm), "ATTRIBUTE_FILLED")

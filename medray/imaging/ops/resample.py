@@ -1,4 +1,4 @@
-"""Resample to a spacing in mm."""
+"""Resample to a spacing in mm, or to square pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from medray.errors import Excluded
 from medray.imaging.op import OpSpec, Shape, check_size, valid_mean
-from medray.imaging.place import moved
+from medray.imaging.place import scaled
 from medray.imaging.resampling import resample_axis
 from medray.types import Float32, Image
 
@@ -20,7 +20,9 @@ class Resample(OpSpec):
     """Resample to a spacing in mm, exactly, around the centre of the image; the size is the nearest whole number of pixels.
 
     Area means where an axis shrinks (nothing aliases), linear where it grows. Invalid pixels have no weight; a pixel is valid
-    where at least half its weight is. Excluded as SPACING_UNKNOWN where a spacing that is to change is not known.
+    where at least half its weight is. Excluded as SPACING_UNKNOWN where a spacing that is to change is not known. `square` needs
+    none in mm: it resamples rows or columns, whichever are farther apart by the spacing or the pixel aspect ratio, to the
+    distance of the others.
     """
 
     source: ClassVar[str] = "Knutsson and Westin 1993, CVPR (normalised convolution); grid: IBSI 1 reference manual, 2.4"
@@ -30,10 +32,14 @@ class Resample(OpSpec):
     column_mm: float | None = Field(None, ge=0.001, le=1000, description="distance of columns in mm; null keeps it")
     slice_mm: float | None = Field(None, ge=0.001, le=1000, description="distance of slices in mm, of a volume; null keeps it")
 
+    square: bool = Field(False, description="make pixels square, without a distance of rows and columns in mm")
+
     @model_validator(mode="after")
     def _one_at_least(self) -> Self:
-        if self.row_mm is self.column_mm is self.slice_mm is None:
-            raise ValueError("give row_mm, column_mm or slice_mm")
+        if self.row_mm is self.column_mm is self.slice_mm is None and not self.square:
+            raise ValueError("give row_mm, column_mm or slice_mm, or square: true")
+        if self.square and (self.row_mm is not None or self.column_mm is not None):
+            raise ValueError("give row_mm and column_mm, or square: true")
         return self
 
     def shape_after(self, before: Shape) -> Shape:
@@ -51,30 +57,35 @@ def resample(image: Image, spec: Resample) -> Image:
     Raises:
         Excluded: SPACING_UNKNOWN, IMAGE_TOO_LARGE.
     """
-    dimensions = image.pixels.ndim
-    rows, columns = image.header.spacing_mm or (None, None)
-    before = [image.slice_spacing_mm, rows, columns][-dimensions:]
-    wanted = [spec.slice_mm, spec.row_mm, spec.column_mm][-dimensions:]
-    scale = [_scale(old, new) for old, new in zip(before, wanted, strict=True)]
+    scale = _scales(image, spec)
     shape = [max(round(size / one), 1) for size, one in zip(image.pixels.shape, scale, strict=True)]
     check_size(shape)
     pixels, weight = valid_mean(image, lambda array: _resampled(array, shape, scale))
     mask = None if image.mask is None else _resampled(image.mask.astype(np.float32), shape, scale) >= 0.5
-    ends = zip(image.pixels.shape, shape, scale, strict=True)
-    header = moved(image, [((old - 1) - (new - 1) * one) / 2 for old, new, one in ends])
-    *through, row_mm, column_mm = (new or old for old, new in zip(before, wanted, strict=True))
+    header, slice_mm = scaled(image, shape, scale)
+    if header.spacing_mm is not None:  # what was asked for, to the last digit
+        rows_mm, columns_mm = header.spacing_mm
+        header = replace(header, spacing_mm=(spec.row_mm or rows_mm, spec.column_mm or columns_mm))
     return replace(
         image,
         pixels=pixels,
         valid=None if weight is None else weight >= 0.5,
         mask=mask,
-        header=replace(header, spacing_mm=None if row_mm is None or column_mm is None else (row_mm, column_mm)),
-        slice_spacing_mm=through[0] if through else image.slice_spacing_mm,
+        header=header,
+        slice_spacing_mm=slice_mm if image.pixels.ndim == 2 else spec.slice_mm or slice_mm,
     )
 
 
+def _scales(image: Image, spec: Resample) -> list[float]:
+    """Size of a new pixel in old ones along each axis."""
+    rows, columns = image.header.spacing_mm or (None, None)
+    plane = [_scale(rows, spec.row_mm), _scale(columns, spec.column_mm)]
+    if spec.square:
+        plane = [min(image.pixel_shape) / size for size in image.pixel_shape]
+    return plane if image.pixels.ndim == 2 else [_scale(image.slice_spacing_mm, spec.slice_mm), *plane]
+
+
 def _scale(before: float | None, wanted: float | None) -> float:
-    """Size of a new pixel in old ones."""
     if wanted is None:
         return 1.0
     if before is None:

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from medray.imaging.op import OpSpec, Pixels, Shape, check_size, float32, valid_mean
-from medray.imaging.place import moved
+from medray.imaging.place import scaled
 from medray.imaging.resampling import resample_axis
 from medray.types import Float32, Image
 
@@ -18,8 +18,8 @@ from medray.types import Float32, Image
 class Resize(OpSpec):
     """Resample to rows x columns (of a volume to slices too, if asked), or to the largest size inside with the image's aspect.
 
-    Area means where an axis shrinks (nothing aliases), linear where it grows. Invalid pixels have no weight; a pixel is valid
-    where at least half its weight is.
+    The aspect is that in mm, or by the pixel aspect ratio, so that pixels become square. Area means where an axis shrinks
+    (nothing aliases), linear where it grows. Invalid pixels have no weight; a pixel is valid where at least half its weight is.
     """
 
     source: ClassVar[str] = "Knutsson and Westin 1993, CVPR (normalised convolution)"
@@ -28,7 +28,7 @@ class Resize(OpSpec):
     rows: Pixels = Field(description="height in pixels")
     columns: Pixels = Field(description="width in pixels")
     slices: Pixels | None = Field(None, description="number of slices, of a volume; null keeps them")
-    keep_aspect: bool = Field(False, description="keep the proportion of rows to columns, so that one of them may be smaller")
+    keep_aspect: bool = Field(False, description="keep the proportion of height to width, so that rows or columns may be fewer")
 
     def shape_after(self, before: Shape) -> Shape:
         """Fixed, unless the aspect is kept."""
@@ -46,25 +46,22 @@ def resize(image: Image, spec: Resize) -> Image:
         Excluded: IMAGE_TOO_LARGE.
     """
     before = image.pixels.shape
-    after = (*([spec.slices or before[0]] if len(before) == 3 else []), *_plane(before[-2:], spec))
+    after = (*([spec.slices or before[0]] if len(before) == 3 else []), *_plane(image, spec))
     check_size(after)
     pixels, weight = valid_mean(image, lambda array: _resampled(array, after))
     valid = None if weight is None else weight >= 0.5
     mask = None if image.mask is None else _resampled(image.mask.astype(np.float32), after) >= 0.5
     scale = [old / new for old, new in zip(before, after, strict=True)]
-    header, slice_mm = moved(image, [(one - 1) / 2 for one in scale]), image.slice_spacing_mm
-    if header.spacing_mm is not None:
-        header = replace(header, spacing_mm=(header.spacing_mm[0] * scale[-2], header.spacing_mm[1] * scale[-1]))
-    if slice_mm is not None and len(scale) == 3:
-        slice_mm *= scale[0]
+    header, slice_mm = scaled(image, after, scale)
     return replace(image, pixels=pixels, valid=valid, mask=mask, header=header, slice_spacing_mm=slice_mm)
 
 
-def _plane(shape: tuple[int, ...], spec: Resize) -> tuple[int, int]:
+def _plane(image: Image, spec: Resize) -> tuple[int, int]:
     if not spec.keep_aspect:
         return spec.rows, spec.columns
-    scale = min(spec.rows / shape[0], spec.columns / shape[1])
-    return max(round(shape[0] * scale), 1), max(round(shape[1] * scale), 1)
+    height, width = (size * one for size, one in zip(image.pixels.shape[-2:], image.pixel_shape, strict=True))
+    scale = min(spec.rows / height, spec.columns / width)
+    return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
 def _resampled(array: Float32, shape: tuple[int, ...]) -> Float32:

@@ -74,6 +74,8 @@ def test_the_header_says_what_pydicom_reads(path: Path) -> None:
         assert header.position_mm == plain(found.get("ImagePositionPatient"))
         assert header.orientation == plain(found.get("ImageOrientationPatient"))
         spacing = plain(found.get("PixelSpacing")) or plain(found.get("ImagerPixelSpacing"))
+        for region in found.get("SequenceOfUltrasoundRegions", []):
+            spacing = spacing or (10 * region.PhysicalDeltaY, 10 * region.PhysicalDeltaX)
         assert header.spacing_mm == (spacing or None)
 
 
