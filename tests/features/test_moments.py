@@ -9,6 +9,7 @@ import pytest
 from measured import measured
 
 from medray.features.moments import MOMENTS, MomentsParams, orders, zernike
+from medray.types import Header
 
 
 def blob(angle: float = 0, scale: float = 1, shift: tuple[float, float] = (0, 0)) -> np.ndarray:
@@ -57,6 +58,19 @@ def test_turned_moved_and_scaled_regions_have_the_same_moments(changes: dict[str
             assert changed[name] == pytest.approx(value, abs=0.01), name
         elif abs(value) < 7:
             assert changed[name] == pytest.approx(value, rel=0.02), name
+
+
+@pytest.mark.parametrize("header", [Header(pixel_aspect=2.0), Header(spacing_mm=(0.4, 0.2))])
+def test_pixels_that_are_not_square_count_with_their_proportions(header: Header) -> None:
+    pixels = blob()
+    region = np.hypot(*(np.indices(pixels.shape) - 127.5)) <= 80
+    low = pixels.reshape(128, 2, 256).mean(1), region[::2]
+    reference, found = measured(MOMENTS, pixels, region), measured(MOMENTS, *low, header=header)
+    for name, value in reference.items():
+        if "zernike" in name:
+            assert found[name] == pytest.approx(value, abs=0.01), name
+        elif abs(value) < 7:
+            assert found[name] == pytest.approx(value, rel=0.02), name
 
 
 def test_a_disc_has_no_moments_but_the_lowest() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 
 import cv2
@@ -14,8 +15,8 @@ from pydicom import dcmread
 from medray.features.segment import SIDE, find_region
 from medray.features.shape import SHAPE, ShapeParams
 from medray.imaging.preprocess import PreprocessSpec, preprocess
-from medray.imaging.table import Percentile, Resize
-from medray.types import Image
+from medray.imaging.table import Percentile, Resize, resize
+from medray.types import Header, Image
 
 BUSI = Path(__file__).parents[2].parent / "shared" / "data" / "busi"
 
@@ -48,6 +49,53 @@ def test_taller_than_wide_shows() -> None:
     assert tall["shape_height_to_width"] > 1.8
     assert wide["shape_height_to_width"] < 0.6
     assert tall["shape_orientation"] > 0.9 > 0.1 > wide["shape_orientation"]
+
+
+def disc(shape: tuple[int, int], down: float, across: float) -> np.ndarray:
+    """A dark ellipse with these half axes in the middle of an image."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]] - (np.array(shape)[:, None, None] - 1) / 2
+    return np.where((rows / down) ** 2 + (columns / across) ** 2 < 1, 0.2, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("shape", "half_axes", "header"),
+    [
+        ((128, 128), (20, 40), Header(pixel_aspect=2.0)),
+        ((128, 128), (40, 20), Header(pixel_aspect=0.5)),
+        ((128, 256), (20, 40), Header(pixel_aspect=2.0)),
+        ((256, 128), (30, 40), Header(pixel_aspect=4 / 3)),
+        ((128, 128), (20, 40), Header(spacing_mm=(0.2, 0.1))),
+        ((128, 128), (20, 40), Header(spacing_mm=(0.2, 0.1), pixel_aspect=0.5)),
+        ((200, 400), (60, 60), Header()),
+    ],
+)
+def test_what_is_round_in_the_patient_is_round_whatever_its_pixels(
+    shape: tuple[int, int], half_axes: tuple[int, int], header: Header
+) -> None:
+    found = measured(SHAPE, disc(shape, *half_axes), header=header)
+    assert found["shape_eccentricity"] < 0.2
+    assert found["shape_height_to_width"] == pytest.approx(1, abs=0.06)
+    assert found["shape_radius_deviation"] < 0.05
+    assert found["shape_compactness"] > 0.8
+
+
+def test_what_is_round_stays_so_when_it_is_resized() -> None:
+    image = Image(disc((200, 300), 60, 60).astype(np.float32))
+    for size in ((128, 128), (256, 100)):
+        small = resize(image, Resize(rows=size[0], columns=size[1]))
+        assert measured(SHAPE, small.pixels, header=small.header)["shape_eccentricity"] < 0.2
+
+
+def test_a_wide_lesion_of_tall_pixels_is_as_wide_as_it_is() -> None:
+    wide = measured(SHAPE, disc((128, 128), 10, 40), header=Header(pixel_aspect=2.0))  # 20 : 40
+    assert wide["shape_height_to_width"] == pytest.approx(0.5, abs=0.06)
+    assert wide["shape_eccentricity"] == pytest.approx(math.sqrt(0.75), abs=0.05)
+    assert wide["shape_orientation"] < 0.1
+
+
+@pytest.mark.parametrize("shape", [(1, 300), (4000, 2)])
+def test_a_very_long_image_takes_no_longer(shape: tuple[int, int]) -> None:
+    assert np.isnan(measured(SHAPE, np.ones(shape), header=Header(pixel_aspect=900.0))["shape_eccentricity"])
 
 
 @pytest.mark.parametrize("side", [128, 512])

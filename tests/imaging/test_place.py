@@ -1,4 +1,4 @@
-"""Cuts, padding and turns keep every pixel at its place in the patient."""
+"""Cuts, padding and turns keep every pixel at its place in the patient, and of its size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from placed import OBLIQUE, centre, marked, placed, same_place, world
 
+from medray.data.ultrasound import common_spacing
 from medray.imaging.place import cut, moved, padded, turned
+from medray.imaging.table import Fill, Resample, Resize, fill, resample, resize
+from medray.types import Header, Image, UltrasoundRegion
 
 
 @pytest.mark.parametrize("shape", [(12, 15), (4, 12, 15)])
@@ -62,3 +65,90 @@ def test_a_right_handed_turn_of_a_volume_moves_no_voxel() -> None:
     after = turned(image, (1, 2, 0), (False, False, False))
     assert after.spacing_mm == (0.5, 0.3, 2.0)
     np.testing.assert_allclose(centre(after), centre(image), atol=1e-6)
+
+
+# --- the size of a pixel -------------------------------------------------------------------------------------------------------
+
+LEFT = UltrasoundRegion(1, 0, 0, 40, 30, 0.2, 0.1)
+RIGHT = UltrasoundRegion(1, 0, 30, 40, 60, 0.4, 0.4)
+M_MODE = UltrasoundRegion(2, 0, 30, 40, 60, None, None)
+
+
+def scanned(*regions: UltrasoundRegion, **header: object) -> Image:
+    """An ultrasound image of 40 × 60 pixels, its spacing as decode finds it."""
+    known = {"spacing_mm": common_spacing(regions), "ultrasound_regions": regions, **header}
+    return Image(np.arange(2400, dtype=np.float32).reshape(40, 60), header=Header(**known))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("regions", "columns", "spacing"),
+    [
+        ((LEFT, RIGHT), (0, 30), (0.2, 0.1)),
+        ((LEFT, RIGHT), (35, 60), (0.4, 0.4)),
+        ((LEFT, RIGHT), (20, 40), None),
+        ((LEFT, M_MODE), (0, 60), (0.2, 0.1)),
+        ((LEFT, M_MODE), (31, 60), None),
+        ((LEFT,), (40, 60), None),
+        ((LEFT,), (20, 60), (0.2, 0.1)),
+    ],
+)
+def test_a_cut_takes_its_spacing_from_the_ultrasound_regions_in_it(
+    regions: tuple[UltrasoundRegion, ...], columns: tuple[int, int], spacing: tuple[float, float] | None
+) -> None:
+    part = cut(scanned(*regions), slice(5, 20), slice(*columns))
+    assert part.spacing_mm == spacing
+    for one in part.header.ultrasound_regions:
+        assert 0 <= one.left < one.right <= part.pixels.shape[1]
+        assert 0 <= one.top < one.bottom <= 15
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("flips", [(False, False), (True, False), (False, True), (True, True)])
+def test_regions_are_turned_with_the_pixels(order: tuple[int, int], flips: tuple[bool, bool]) -> None:
+    whole = scanned(LEFT, RIGHT, M_MODE)
+    after = turned(whole, order, flips)
+    for before, one in zip(whole.header.ultrasound_regions, after.header.ultrasound_regions, strict=True):
+        inside = after.pixels[int(one.top) : int(one.bottom), int(one.left) : int(one.right)]
+        expected = whole.pixels[int(before.top) : int(before.bottom), int(before.left) : int(before.right)]
+        assert set(inside.ravel().tolist()) == set(expected.ravel().tolist())
+        sizes = (before.row_mm, before.column_mm)
+        assert (one.row_mm, one.column_mm) == tuple(sizes[axis] for axis in order)
+
+
+def test_regions_follow_padding_and_scale() -> None:
+    wide = padded(scanned(LEFT, RIGHT), (3, 5), (50, 70), 0)
+    assert wide.header.ultrasound_regions[0] == (1, 3, 5, 43, 35, 0.2, 0.1)
+    half = resize(wide, Resize(rows=25, columns=140))
+    assert half.header.ultrasound_regions[1] == pytest.approx((1, 1.5, 70, 21.5, 130, 0.8, 0.2))
+    assert cut(half, slice(2, 20), slice(70, 120)).spacing_mm == pytest.approx((0.8, 0.2))
+    fine = resample(cut(half, slice(0, 25), slice(70, 130)), Resample(row_mm=0.4, column_mm=0.4))
+    assert fine.spacing_mm == (0.4, 0.4)
+    assert cut(fine, slice(5, 20), slice(2, 9)).spacing_mm == pytest.approx((0.4, 0.4))
+
+
+def test_a_stated_spacing_stays_whatever_is_cut() -> None:
+    stated = fill(scanned(LEFT, RIGHT, pixel_aspect=2.0), Fill(spacing_mm=(0.3, 0.3)))
+    assert stated.header.pixel_aspect is None
+    assert cut(stated, slice(0, 40), slice(0, 20)).spacing_mm == (0.3, 0.3)
+
+
+@pytest.mark.parametrize("size", [(20, 60), (40, 90), (10, 15)])
+def test_the_aspect_ratio_is_kept_in_step(size: tuple[int, int]) -> None:
+    image = Image(np.ones((40, 60), np.float32), header=Header(pixel_aspect=2.0))
+    tall = resize(image, Resize(rows=size[0], columns=size[1]))
+    # the image is as high as it is wide by 80 : 60, whatever its pixels
+    height, width = (one * two for one, two in zip(tall.pixels.shape, tall.pixel_shape, strict=True))
+    assert height / width == pytest.approx(80 / 60)
+    assert turned(image, (1, 0), (False, True)).header.pixel_aspect == 0.5
+    assert turned(image, (0, 1), (True, True)).header.pixel_aspect == 2.0
+    assert cut(image, slice(2, 9), slice(3, 9)).header.pixel_aspect == 2.0
+    assert padded(image, (1, 1), (50, 70), 0).header.pixel_aspect == 2.0
+    assert resize(Image(np.ones((40, 60), np.float32)), Resize(rows=20, columns=30)).header.pixel_aspect is None
+
+
+def test_the_aspect_ratio_of_a_volume_turned_through_its_slices_is_unknown() -> None:
+    volume = Image(np.ones((3, 4, 5), np.float32), header=Header(pixel_aspect=2.0), slice_spacing_mm=1.0)
+    assert turned(volume, (1, 2, 0), (False,) * 3).header.pixel_aspect is None
+    assert turned(volume, (0, 2, 1), (True, False, True)).header.pixel_aspect == 0.5
+    small = resize(volume, Resize(rows=2, columns=5, slices=6))
+    assert (small.header.pixel_aspect, small.slice_spacing_mm) == (4.0, 0.5)

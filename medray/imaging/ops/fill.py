@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from medray.data.ultrasound import alike
 from medray.imaging.op import OpSpec, flagged
 from medray.imaging.ops.window import Centre, Width
 from medray.types import Image
@@ -19,7 +20,8 @@ _RULES = {"slice_spacing_mm", "slice_spacing_from_thickness"}
 class Fill(OpSpec):
     """Fill in attributes where the image lacks them, by values that are stated here; what the image says itself stays.
 
-    An image to which something was filled in has the flag ATTRIBUTE_FILLED. Nothing is guessed from pixels.
+    An image to which something was filled in has the flag ATTRIBUTE_FILLED, and SPACING_DIFFERS where the spacing contradicts a
+    pixel aspect ratio. Nothing is guessed from pixels.
     """
 
     source: ClassVar[str] = "DICOM PS3.3 C.7.3.1, C.7.6.2 (attributes)"
@@ -58,6 +60,9 @@ def fill(image: Image, spec: Fill) -> Image:
         slice_mm = from_thickness or spec.slice_spacing_mm
     if not lacking and slice_mm == image.slice_spacing_mm:
         return image
-    if "spacing_mm" in lacking:
-        lacking |= {"pixel_aspect": None, "ultrasound_regions": ()}  # they are for images without a spacing
-    return flagged(replace(image, header=replace(image.header, **lacking), slice_spacing_mm=slice_mm), "ATTRIBUTE_FILLED")
+    filled = replace(image, header=replace(image.header, **lacking), slice_spacing_mm=slice_mm)
+    if "spacing_mm" in lacking:  # the aspect ratio and the ultrasound regions are for images without one
+        if image.header.pixel_aspect is not None and not alike(image.pixel_shape, filled.pixel_shape):
+            filled = flagged(filled, "SPACING_DIFFERS")
+        filled = replace(filled, header=replace(filled.header, pixel_aspect=None, ultrasound_regions=()))
+    return flagged(filled, "ATTRIBUTE_FILLED")

@@ -58,6 +58,13 @@ def test_slices_of_a_volume() -> None:
     assert fill(BARE, Fill(slice_spacing_mm=9)) is BARE
 
 
+@pytest.mark.parametrize(("spacing", "flags"), [((0.2, 0.1), ()), ((0.1, 0.1), ("SPACING_DIFFERS",))])
+def test_a_spacing_that_contradicts_the_aspect_ratio_is_flagged(spacing: tuple[float, float], flags: tuple[str, ...]) -> None:
+    tall = replace(BARE, header=Header(pixel_aspect=2.0))
+    header = fill(tall, Fill(spacing_mm=spacing)).header
+    assert (header.spacing_mm, header.pixel_aspect, header.flags) == (spacing, None, ("ATTRIBUTE_FILLED", *flags))
+
+
 def test_a_filled_spacing_lets_the_image_be_resampled() -> None:
     spec = PreprocessSpec(steps=(Fill(spacing_mm=(0.5, 0.5)), Resample(row_mm=1, column_mm=1)))
     assert preprocess(BARE, spec).pixels.shape == (2, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from medray.errors import Excluded
 from medray.imaging.resampling import resample_axis
 from medray.imaging.table import Resample, resample
-from medray.types import Image
+from medray.types import Header, Image
 
 NOISE = np.random.default_rng(5).normal(size=(23, 31)).astype(np.float32)
 
@@ -113,3 +114,37 @@ def test_what_shrinks_does_so_first_whatever_the_axis() -> None:
         assert result.pixels.shape in {(1000, 40), (67, 600)}
         np.testing.assert_allclose(result.pixels, 1, rtol=1e-5)
         assert peak < 10 << 20
+
+
+@pytest.mark.parametrize(
+    ("known", "shape", "after"),
+    [
+        ({"pixel_aspect": 2.0}, (20, 30), {}),
+        ({"pixel_aspect": 0.5}, (10, 60), {}),
+        ({"spacing_mm": (0.4, 0.2)}, (20, 30), {"spacing_mm": (0.2, 0.2)}),
+        ({"spacing_mm": (0.3, 0.3)}, (10, 30), {"spacing_mm": (0.3, 0.3)}),
+        ({}, (10, 30), {}),
+    ],
+)
+def test_square_pixels_need_no_millimetres(known: dict[str, Any], shape: tuple[int, int], after: dict[str, Any]) -> None:
+    image = Image(np.ones((10, 30), np.float32), header=Header(**known))
+    square = resample(image, Resample(square=True))
+    assert square.pixels.shape == shape
+    assert square.pixel_shape == pytest.approx((1, 1))
+    assert square.header.spacing_mm == (pytest.approx(after["spacing_mm"]) if after else None)
+
+
+def test_an_aspect_ratio_is_no_spacing() -> None:
+    with pytest.raises(Excluded, match="SPACING_UNKNOWN"):
+        resample(Image(np.ones((4, 4), np.float32), header=Header(pixel_aspect=2.0)), Resample(row_mm=1, column_mm=1))
+
+
+def test_square_pixels_of_a_volume_and_another_slice_spacing() -> None:
+    volume = placed(np.ones((4, 6, 10)), spacing_mm=(0.5, 0.25))
+    square = resample(volume, Resample(square=True, slice_mm=1))
+    assert (square.pixels.shape, square.spacing_mm) == ((8, 12, 10), pytest.approx((1, 0.25, 0.25)))
+
+
+def test_square_pixels_and_millimetres_are_not_asked_for_together() -> None:
+    with pytest.raises(ValidationError):
+        Resample(square=True, row_mm=1)

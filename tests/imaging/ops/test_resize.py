@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -40,6 +41,17 @@ def test_padding_has_no_weight() -> None:
 def test_keep_aspect_fits_inside(shape: tuple[int, int], expected: tuple[int, int]) -> None:
     spec = Resize(rows=64, columns=64, keep_aspect=True)
     assert resize(Image(np.ones(shape, np.float32)), spec).pixels.shape == expected
+
+
+@pytest.mark.parametrize(
+    ("known", "shape"),
+    [({"pixel_aspect": 2.0}, (64, 64)), ({"spacing_mm": (0.1, 0.2)}, (16, 64)), ({"pixel_aspect": 0.5}, (16, 64))],
+)
+def test_the_aspect_that_is_kept_is_that_of_what_is_shown(known: dict[str, Any], shape: tuple[int, int]) -> None:
+    image = Image(np.ones((50, 100), np.float32), header=Header(**known))
+    after = resize(image, Resize(rows=64, columns=64, keep_aspect=True))
+    assert after.pixels.shape == shape
+    assert after.pixel_shape == pytest.approx((1, 1))
 
 
 @pytest.mark.parametrize("size", [(10, 5), (40, 50), (4, 33)])
