@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from medray.data.correct import corrected, needed_permissions
+from medray.data.correction import Correction, Interpolation, check_names
 from medray.data.dicom import boundary
 from medray.data.dicom.dataset import DicomFile
 from medray.data.dicom.header import header_of
@@ -17,67 +19,23 @@ from medray.data.grids import grid_of
 from medray.data.planes import Source, check_size, contents_of, objects_of, open_image, read_planes
 from medray.data.series import Plane, Stack, stacks
 from medray.data.stack_choice import chosen_stack
+from medray.data.volume_record import Volume
 from medray.errors import Quarantined, StoreError
-from medray.types import Bool, Float32, Float64, Header, Image
+from medray.types import Header, Image
 
 MAX_BYTES = 4 << 30
 
-
-@dataclass(frozen=True)
-class Volume:
-    """A stack of parallel slices as one array.
-
-    ``affine @ (column, row, slice, 1)`` is the centre of ``voxels[slice, row, column]`` in mm, in the patient's LPS system of
-    DICOM (x to the left, y to the back, z to the head; PS3.3 C.7.6.2.1.1). Slices follow each other along the normal, which is
-    the cross product of the directions of a row and of a column, so the matrix is right-handed. Its third column is the step
-    from slice to slice as it is, also where that is not parallel to the normal (flag VOLUME_SHEARED: gantry tilt; nothing is
-    resampled).
-
-    Attributes:
-        voxels: float32 (slices, rows, columns), in the units of the modality LUT
-            (``headers[0].units``, the same of every slice): HU for CT, also where it is MONOCHROME1.
-        valid: bool (slices, rows, columns), False on pixel padding; None where every voxel counts.
-        spacing_mm: distance of slices (of their planes, along the normal), of rows and of columns.
-        affine: float64 (4, 4), LPS, see above; exact for every slice unless a flag VOLUME_GAP or VOLUME_TILT says otherwise.
-        positions_mm: float64 (slices, 3), Image Position (Patient) of each slice as stored.
-        headers: of each slice.
-        frames: frame of its file, or place in its grid, that each slice is, counted from 0.
-        flags: what was allowed or is worth knowing: codes of :mod:`medray.remedies`, sorted.
-        left_out: (number of the source, code) of the sources that hold no image.
-    """
-
-    voxels: Float32
-    valid: Bool | None
-    spacing_mm: tuple[float, float, float]
-    affine: Float64
-    positions_mm: Float64
-    headers: tuple[Header, ...]
-    frames: tuple[int, ...]
-    flags: tuple[str, ...] = ()
-    left_out: tuple[tuple[int, str], ...] = ()
-
-    @property
-    def sop_uids(self) -> tuple[str, ...]:
-        """SOP Instance UID of each slice."""
-        return tuple(header.sop_uid for header in self.headers)
-
-    def image(self) -> Image:
-        """The voxels as one image of three dimensions, with the header of the first slice and the flags of the volume.
-
-        Slices that are not evenly spaced (VOLUME_GAP) have no slice spacing.
-        """
-        first = self.headers[0]
-        header = replace(first, flags=tuple(sorted({*first.flags, *self.flags})))
-        return Image(self.voxels, self.valid, header, slice_spacing_mm=None if "VOLUME_GAP" in self.flags else self.spacing_mm[0])
-
-    @property
-    def affine_ras(self) -> Float64:
-        """The affine in the RAS system of NIfTI, for the same order of indices."""
-        return np.diag([-1.0, -1.0, 1.0, 1.0]) @ self.affine
+__all__ = ["MAX_BYTES", "Volume", "build_volume", "volume_stacks"]
 
 
 def build_volume(
-    sources: Source | Iterable[Source], *, stack: int | None = None, allow: Collection[str] = (), max_bytes: int = MAX_BYTES
+    sources: Source | Iterable[Source],
+    *,
+    stack: int | None = None,
+    allow: Collection[str] = (),
+    correct: Collection[Correction] = (),
+    interpolation: Interpolation = "linear",
+    max_bytes: int = MAX_BYTES,
 ) -> Volume:
     """Build the volume of a series, classic (one slice a file) or multi-frame, whatever the order of the files.
 
@@ -85,6 +43,9 @@ def build_volume(
         sources: DICOM files as bytes, paths or URIs (also of members of a shard); or one path or URI of a file, a shard, or a
             folder with everything under it. Objects that are no images are left out.
         stack: number of the stack among :func:`volume_stacks`; None where there is one.
+        correct: ``"tilt"``: a constant gantry tilt is taken out, ``"spacing"``: slices are evenly spaced; by interpolation and
+            only where they are not so already (see :func:`medray.data.correct.corrected`).
+        interpolation: ``"linear"`` or ``"cubic"``.
         allow: codes that become flags instead of errors. Of a mixture that is allowed the largest stack is built, never the
             mixture. The code of a source that cannot be read leaves that source out.
         max_bytes: size of the voxels that is not exceeded.
@@ -96,12 +57,14 @@ def build_volume(
         Excluded: VOLUME_EMPTY, VOLUME_MIXED_SERIES, VOLUME_SEVERAL_STACKS, VOLUME_MOSAIC.
         StoreError: a source cannot be read.
         IndexError: there is no such stack.
+        ValueError: there is no such correction or interpolation.
     """
+    check_names(correct, interpolation)
     objects = objects_of(sources)
     planes, left_out = read_planes(objects, allow, max_bytes)
-    chosen, flags = chosen_stack(stacks(planes), stack, allow)
-    volume = _filled(objects, chosen, max_bytes)
-    return replace(volume, flags=tuple(sorted(flags)), left_out=left_out)
+    chosen, flags = chosen_stack(stacks(planes), stack, {*allow, *needed_permissions(correct)})
+    volume = replace(_filled(objects, chosen, max_bytes), flags=tuple(sorted(flags)), left_out=left_out)
+    return corrected(volume, correct, interpolation, max_bytes)
 
 
 def volume_stacks(sources: Source | Iterable[Source], *, allow: Collection[str] = ()) -> tuple[Stack, ...]:

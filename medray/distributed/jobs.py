@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from medray.bundle import Bundle, InputSpec, open_bundle
+from medray.data.correction import Correction, Interpolation
 from medray.errors import InputError
 from medray.types import Image
 
@@ -35,13 +36,16 @@ class Volumes:
     """How inputs become volumes.
 
     Attributes:
-        allow, max_bytes: as :func:`medray.data.volume.build_volume` takes them; the members are not larger either.
+        allow, max_bytes, correct, interpolation: as :func:`medray.data.volume.build_volume` takes them; the members are not
+            larger either.
         segment: as :func:`medray.data.volume_masks.decode_volume_mask` takes it.
     """
 
     allow: tuple[str, ...] = ()
     max_bytes: int = 1 << 30
     segment: int | None = None
+    correct: tuple[Correction, ...] = ()
+    interpolation: Interpolation = "linear"
 
 
 class Work(Protocol):

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from medray.data import archive
 from medray.data.catalog import terminal_state
+from medray.data.correct import corrected, corrected_mask, needed_permissions
 from medray.data.dicom import decode
 from medray.data.masks import decode_mask
 from medray.data.volume import build_volume
@@ -104,10 +105,15 @@ def _decoded(contents: Sequence[bytes], volumes: Volumes | None) -> tuple[Image,
         return image, lambda mask: decode_mask(mask, image)
     if not contents:
         raise Quarantined("VOLUME_TOO_LARGE", f"the slices have more than {volumes.max_bytes} bytes")
-    volume = build_volume(contents, allow=volumes.allow, max_bytes=volumes.max_bytes)
-    whole = volume.image()
+    correct, allow = volumes.correct, {*volumes.allow, *needed_permissions(volumes.correct)}
+    volume = build_volume(contents, allow=allow, max_bytes=volumes.max_bytes)  # as masks are drawn on it
+    whole = corrected(volume, correct, volumes.interpolation, volumes.max_bytes).image()
     header = replace(whole.header, sop_uid=whole.header.sop_uid if len(set(volume.sop_uids)) == 1 else "")
-    return replace(whole, header=header), lambda mask: decode_volume_mask(mask, volume, volumes.segment)
+
+    def marked(mask: bytes) -> Bool:
+        return corrected_mask(decode_volume_mask(mask, volume, volumes.segment), volume, correct)
+
+    return replace(whole, header=header), marked
 
 
 def _bytes(answer: archive.Answer) -> bytes:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from medray.bundle import InputSpec
 from medray.data import store
+from medray.data.correction import Correction, Interpolation
 from medray.data.labels import SplitSpec
 from medray.distributed.extraction import WithoutMask
 from medray.distributed.jobs import Volumes
@@ -122,6 +123,8 @@ class ExtractConfig(Spec):
     where: str | None = Field(None, description="SQL condition on the columns of the catalog that chooses among its images")
     allow: tuple[str, ...] = Field((), description="codes of volumes that become flags: VOLUME_GAP, …")
     max_bytes: int = Field(1 << 30, ge=1, le=16 << 30, description="size of a volume: 4 bytes a voxel; larger ones are refused")
+    correct: tuple[Correction, ...] = Field((), description="what is corrected in volumes by interpolation: tilt, spacing")
+    interpolation: Interpolation = Field("linear", description="of corrected volumes: linear or cubic")
     preprocess: PreprocessSpec = PreprocessSpec()
     features: FeatureSpec = FeatureSpec()
     embeddings: tuple[EmbeddingSpec, ...] = Field((), description="networks whose activations are features as well")
@@ -146,7 +149,7 @@ class ExtractConfig(Spec):
         if unknown := [code for code in self.allow if code not in REMEDIES and code not in FLAGS]:
             raise ValueError(f"allow: there is no code {unknown[0]!r}")
         if self.of == "images":
-            if given := self.model_fields_set & {"allow", "max_bytes", "segment"}:
+            if given := self.model_fields_set & {"allow", "correct", "interpolation", "max_bytes", "segment"}:
                 raise ValueError(f"{min(given)} is of volumes: set of: volumes")
             return self
         if self.embeddings:
@@ -162,7 +165,9 @@ class ExtractConfig(Spec):
     @property
     def volumes(self) -> Volumes | None:
         """How inputs become volumes, where they are not images."""
-        return None if self.of == "images" else Volumes(self.allow, self.max_bytes, self.segment)
+        if self.of == "images":
+            return None
+        return Volumes(self.allow, self.max_bytes, self.segment, self.correct, self.interpolation)
 
 
 def load_config(uri: str, kind: type[S], overrides: Sequence[str] = ()) -> S:

@@ -23,6 +23,19 @@ from medray.lifecycle.config import ExtractConfig
 from medray.lifecycle.summary import Progress, Summary, named, summarise
 from medray.spec import fingerprint
 
+_MADE_BY = {
+    "preprocess",
+    "features",
+    "without_mask",
+    "of",
+    "allow",
+    "correct",
+    "interpolation",
+    "max_bytes",
+    "segment",
+}
+"""Settings that the values of a feature table depend on."""
+
 
 @dataclass(frozen=True)
 class ExtractResult:
@@ -74,9 +87,7 @@ def extract_job(config: ExtractConfig) -> ExtractJob:
     """
     embeddings = tuple(map(_anywhere, config.embeddings))
     opened = [open_embedding(spec) for spec in embeddings]
-    specs = config.model_dump(
-        mode="json", include={"preprocess", "features", "without_mask", "of", "allow", "max_bytes", "segment"}
-    )
+    specs = config.model_dump(mode="json", include=_MADE_BY)
     made_by = fingerprint([specs, [one.fingerprint for one in opened], config.masks is not None, version("medray")])
     names = tuple(name for one in opened for name in one.columns)
     return ExtractJob(config.preprocess, config.features, made_by, config.without_mask, embeddings, names, config.volumes)

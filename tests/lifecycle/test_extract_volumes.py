@@ -129,6 +129,12 @@ def test_every_stack_has_a_row_with_its_state(series: Path, tmp_path: Path, ray_
         "24#0": ("SCORED", "", "VOLUME_DUPLICATE_SLICE"),
     }
 
+    settings = config(tmp_path, correct=["tilt", "spacing"], interpolation="cubic", where=f"series_uid = '{GAP.series_uid}'")
+    row = rows_of(extract(settings))["22#0"]
+    volume = build_volume(str(series / "gap"), correct=["tilt", "spacing"], interpolation="cubic")
+    assert (row["state"], row["flags"], len(volume.voxels)) == ("SCORED", "VOLUME_SPACING_CORRECTED", 7)
+    assert np.array_equal(measured(row, settings), expected(volume.image(), settings), equal_nan=True)
+
 
 def test_a_stack_is_measured_again_when_a_slice_is_another(series: Path, tmp_path: Path, ray_session: None) -> None:
     ingested(tmp_path)
@@ -167,6 +173,15 @@ def test_masks_are_put_where_their_frames_lie(series: Path, tmp_path: Path, ray_
         **{"20#0": "", "21#0": "", "21#1": "MASK_GEOMETRY", "24#0": "VOLUME_DUPLICATE_SLICE"},
     }
 
+    drawn = datasets(GAP)[:3] + datasets(GAP)[4:]
+    (tmp_path / "gap.dcm").write_bytes(as_bytes(segmentation(drawn, np.delete(marked[:7], 3, axis=0))))
+    (tmp_path / "masks.csv").write_text(f"SeriesInstanceUID,mask\n{GAP.series_uid},gap.dcm\n")
+    settings = config(tmp_path, masks=str(tmp_path / "masks.csv"), without_mask="exclude", segment=1, correct=["spacing"])
+    between = np.insert((marked == 1)[[0, 1, 2, 4, 5, 6]], 3, (marked[2] == 1) | (marked[4] == 1), axis=0)
+    image = replace(build_volume(str(series / "gap"), correct=["spacing"]).image(), mask=between)
+    row = rows_of(extract(settings))["22#0"]
+    assert np.array_equal(measured(row, settings), expected(image, settings), equal_nan=True)
+
 
 def test_a_real_series_through_the_command_line(tmp_path: Path, medray: Run, ray_session: None) -> None:
     folder = SHARED / "data" / "series" / "ct-phantom"
@@ -197,6 +212,9 @@ def test_a_real_series_through_the_command_line(tmp_path: Path, medray: Run, ray
         ({"features": {"families": [{"family": "lbp"}]}}, "lbp takes no volumes"),
         ({"allow": ["VOLUME_HOLE"]}, "there is no code 'VOLUME_HOLE'"),
         ({"of": "images", "allow": ["VOLUME_GAP"]}, "allow is of volumes"),
+        ({"of": "images", "correct": ["tilt"]}, "correct is of volumes"),
+        ({"correct": ["hue"]}, "'tilt' or 'spacing'"),
+        ({"interpolation": "nearest"}, "'linear' or 'cubic'"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
