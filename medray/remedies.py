@@ -116,6 +116,8 @@ FLAGS = {
     "J2K_SIGN_DIFFERS": "the JPEG 2000 code stream has another sign than Pixel Representation",
     "LATERALITY_DIFFERS": "the breast lies at the other side of the image than is usual for its laterality",
     "LOSSY_SIGN": "signed values in a lossy code stream that knows no sign: some may have the wrong one",
+    "META_LENGTH_DIFFERS": "the file meta information states another length than it has; its elements were followed",
+    "META_UID_DIFFERS": "the file meta information names another SOP instance; the data set's UID counts",
     "PIXELS_CONSTANT": "every pixel has the same value",
     "PREAMBLE_NOT_ZERO": "the preamble holds something; the file may also be one of another format",
     "SEQUENCE_BROKEN": "a sequence that medray does not read is broken",
@@ -123,6 +125,7 @@ FLAGS = {
     "SPACING_DIFFERS": "attributes contradict each other about the size of a pixel; docs/pixel-size.md says which is taken",
     "SPACING_ESTIMATED": "the pixel spacing is that at the detector over the magnification that the file states",
     "SPACING_NOMINAL": "the pixel spacing is that of the scanner of a film or page, not of what is shown on it",
+    "UID_LEADING_ZERO": "a UID has a component with a leading zero; it is kept as it is",
     "US_REGIONS_MIXED": "part of the image has another scale or none (M-mode, spectrum, curve); crop to one ultrasound region",
     "US_REGION_OUTSIDE": "an ultrasound region ends outside the image: if it was resized since, its pixel spacing is wrong",
     "VALUE_INVALID": "a date, age or number cannot be read and is left out",
@@ -131,6 +134,6 @@ FLAGS = {
     "VOLUME_TILT_CORRECTED": "slices were moved within their planes by interpolation to take out the gantry tilt, as asked for",
     "VOLUME_SHEARED": "the slice step is not parallel to the normal (gantry tilt); the affine is exact, but not orthogonal",
     "VOLUME_SINGLE_SLICE": "one slice; the slice thickness stands for the slice spacing",
-    "WINDOW_INVALID": "the VOI window is no window and is left out",
+    "WINDOW_INVALID": "the VOI window or the VOI LUT is none and is left out",
 }
 """Flag of an image that is scored all the same → what is odd."""

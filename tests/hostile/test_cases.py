@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hostile import samples as make
-from hostile.samples import change, d, mr, p
+from hostile.samples import change, d, mr, p, put
 from numpy.typing import NDArray
 
 from medray.data.dicom import decode, inspect
@@ -68,10 +68,15 @@ def s(
 
 
 NO_RESCALE: dict[str, make.Value] = {"RescaleSlope": None, "RescaleIntercept": None}
+NO_SYNTAX = "DICOM_NO_TRANSFER_SYNTAX"
 SECOND_PIXELS = make.element(0x7FE00010, "OW", make.mr_pixels())
 FLOAT_PIXELS = make.element(0x7FE00008, "OF", bytes(64 * 64 * 4))
 LONG_UID = "1." + "2" * 63
 MR_CLASS, CT_CLASS = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.2"
+ENHANCED_CT_CLASS = "1.2.840.10008.5.1.4.1.1.2.1"
+CAPTURES = [f"1.2.840.10008.5.1.4.1.1.7{tail}" for tail in ("", ".1", ".2", ".3", ".4")] + ["1.2.840.10008.5.1.4.1.1.1"]
+CT, BAD_UID = "CT_NO_RESCALE", "DICOM_BAD_UID"
+EMPTY_MODALITY_LUT, EMPTY_VOI_LUT = (make.element(tag, "SQ", make.item(b"")) for tag in (0x00283000, 0x00283010))
 PDF_CLASS, PRESENTATION_CLASS = "1.2.840.10008.5.1.4.1.1.104.1", "1.2.840.10008.5.1.4.1.1.11.1"
 
 FILE = [
@@ -89,9 +94,12 @@ FILE = [
     q(5, "empty transfer syntax", lambda: make.syntax(mr(), ""), "DICOM_NO_TRANSFER_SYNTAX"),
     s(6, "no group length", lambda: change(mr(), FileMetaInformationGroupLength=None), mr),
     q(6, "no group length and no pixels", lambda: p("no_meta_group_length.dcm"), "PIXELS_MISSING"),
-    q(7, "meta length 0", lambda: make.group_length(0), "DICOM_ENCODING"),
-    q(7, "meta length huge", lambda: make.group_length(0xFFFFFFFF), "DICOM_ENCODING"),
-    q(7, "meta length into the data set", lambda: make.group_length(400), "DICOM_ENCODING"),
+    f(7, "meta length 0", lambda: make.group_length(0), "META_LENGTH_DIFFERS", mr),
+    f(7, "meta length huge", lambda: make.group_length(0xFFFFFFFF), "META_LENGTH_DIFFERS", mr),
+    f(7, "meta length into the data set", lambda: make.group_length(400), "META_LENGTH_DIFFERS", mr),
+    f(7, "meta length into itself", lambda: make.group_length(30), "META_LENGTH_DIFFERS", mr),
+    q(7, "meta length wrong and no transfer syntax", lambda: change(make.group_length(30), TransferSyntaxUID=None), NO_SYNTAX),
+    q(7, "meta length 0 and a cut element", lambda: make.group_length(0)[:200], "DICOM_TRUNCATED"),
     f(8, "program in the preamble", lambda: make.preamble(b"MZ\x90\0\3\0\0\0"), "PREAMBLE_NOT_ZERO", mr),
     f(8, "HTML in the preamble", lambda: make.preamble(b"<script>alert(1)</script>"), "PREAMBLE_NOT_ZERO", mr),
     f(8, "zip", make.zip_polyglot, "PREAMBLE_NOT_ZERO", mr),
@@ -276,7 +284,9 @@ DESCRIPTION = [
     s(63, "padding value", lambda: p("CT_small.dcm")),
 ]
 VALUES = [
-    q(64, "CT without rescale", lambda: make.ct(**NO_RESCALE), "CT_NO_RESCALE"),
+    q(64, "CT without rescale", lambda: make.ct(**NO_RESCALE), CT),
+    q(64, "enhanced CT without rescale", lambda: _of_class(ENHANCED_CT_CLASS), CT),
+    *[s(64, f"capture of modality CT, class {uid}", lambda uid=uid: _of_class(uid)) for uid in CAPTURES],  # type: ignore[misc]
     s(64, "CT with rescale in functional groups", lambda: d("eCT_Supplemental.dcm"), frame=1),
     q(65, "slope 0", lambda: make.ct(RescaleSlope="0"), "PIXELS_RESCALE"),
     q(65, "slope NaN", lambda: make.ct(RescaleSlope="NaN"), "PIXELS_RESCALE"),
@@ -291,8 +301,12 @@ VALUES = [
     q(67, "modality LUT cut", lambda: make.modality_lut(4096, 100), "PIXELS_LUT"),
     q(67, "modality LUT of 5 bits", lambda: make.modality_lut(4096, 4096, bits=5), "PIXELS_LUT"),
     s(67, "modality LUT of no item", lambda: change(mr(), ModalityLUTSequence=b""), mr),
-    q(67, "CT with a modality LUT of no item", lambda: make.ct(**NO_RESCALE, ModalityLUTSequence=b""), "CT_NO_RESCALE"),
-    q(67, "VOI LUT cut", lambda: make.voi_lut(4096, 100), "PIXELS_LUT"),
+    q(67, "CT with a modality LUT of no item", lambda: make.ct(**NO_RESCALE, ModalityLUTSequence=b""), CT),
+    f(67, "VOI LUT cut", lambda: make.voi_lut(4096, 100), "WINDOW_INVALID", lambda: make.grey(make.ramp(), 12)),
+    s(67, "modality LUT of an empty item", lambda: put(mr(), 0x00283000, EMPTY_MODALITY_LUT), mr),
+    s(67, "VOI LUT of an empty item", lambda: put(mr(), 0x00283010, EMPTY_VOI_LUT), mr),
+    s(67, "CT with rescale and a modality LUT of an empty item", lambda: put(make.ct(), 0x00283000, EMPTY_MODALITY_LUT), make.ct),
+    q(67, "CT with a modality LUT of an empty item", lambda: put(make.ct(**NO_RESCALE), 0x00283000, EMPTY_MODALITY_LUT), CT),
     x(68, "enhanced MR", lambda: d("emri_small.dcm"), "IMAGE_MULTI_FRAME"),
     x(68, "enhanced CT", lambda: d("eCT_Supplemental.dcm"), "IMAGE_MULTI_FRAME"),
     s(68, "frame of enhanced MR", lambda: d("emri_small_big_endian.dcm"), lambda: d("emri_small.dcm"), frame=4),
@@ -318,10 +332,21 @@ IDENTIFIERS = [
     ),
     q(73, "long UID", lambda: change(mr(), SeriesInstanceUID=LONG_UID), "DICOM_BAD_UID"),
     q(73, "UID of letters", lambda: change(mr(), SeriesInstanceUID="1.2.abc"), "DICOM_BAD_UID"),
-    q(73, "UID with a leading zero", lambda: change(mr(), SeriesInstanceUID="1.02.3"), "DICOM_BAD_UID"),
+    f(73, "UID with a leading zero", lambda: change(mr(), SeriesInstanceUID="1.02.3"), "UID_LEADING_ZERO", mr),
+    f(73, "UID that starts with a leading zero", lambda: change(mr(), StudyInstanceUID="01.2.3"), "UID_LEADING_ZERO", mr),
+    s(73, "UID with components of zero", lambda: change(mr(), StudyInstanceUID="0.0.10.0", SeriesInstanceUID="1.0"), mr),
+    q(73, "UID with an empty component", lambda: change(mr(), SeriesInstanceUID="1..3"), "DICOM_BAD_UID"),
+    q(73, "UID with a dot at its end", lambda: change(mr(), SeriesInstanceUID="1.3."), "DICOM_BAD_UID"),
+    q(
+        73,
+        "UID with other digits",
+        lambda: change(mr(), SpecificCharacterSet="ISO_IR 192", StudyInstanceUID="1.٣"),
+        "DICOM_BAD_UID",
+    ),
     q(73, "UID with an end of line", lambda: change(mr(), SeriesInstanceUID="1.2.3\n4"), "DICOM_BAD_UID"),
     q(73, "two UIDs", lambda: change(mr(), SeriesInstanceUID="1.2.3\\1.2.4"), "DICOM_BAD_UID"),
-    q(74, "other instance in the file meta", lambda: change(mr(), SOPInstanceUID="1.2.3"), "DICOM_UID_MISMATCH"),
+    f(74, "other instance in the file meta", lambda: change(mr(), SOPInstanceUID="1.2.3"), "META_UID_DIFFERS", mr),
+    s(74, "no instance in the file meta", lambda: change(mr(), MediaStorageSOPInstanceUID=None), mr),
     q(74, "other class in the file meta", lambda: change(mr(), SOPClassUID=CT_CLASS), "DICOM_UID_MISMATCH"),
 ]
 TEXT = [
@@ -367,6 +392,11 @@ TEXT = [
     f(79, "burned in", lambda: change(mr(), BurnedInAnnotation="YES "), "BURNED_IN_ANNOTATION", mr),
 ]
 CASES = [*FILE, *ENCODING, *CODECS, *FRAGMENTS, *STRUCTURE, *DESCRIPTION, *VALUES, *IDENTIFIERS, *TEXT]
+
+
+def _of_class(uid: str) -> bytes:
+    """The CT image without rescale as an object of another class."""
+    return change(make.ct(**NO_RESCALE), SOPClassUID=uid, MediaStorageSOPClassUID=uid)
 
 
 def _two_frames(*offsets: int) -> bytes:

@@ -7,7 +7,10 @@ from functools import cache
 
 from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import (
+    CTImageStorage,
     DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
     MediaStorageDirectoryStorage,
     SegmentationStorage,
 )
@@ -16,6 +19,7 @@ from medray.data.dicom import tags
 from medray.data.dicom.dataset import UNDEFINED_LENGTH, DataSet, DicomFile
 from medray.data.dicom.functional import group
 from medray.data.dicom.header import sop_class
+from medray.data.dicom.lookup import first_lut
 from medray.data.dicom.syntaxes import LARGEST_RATIO, check_syntax, is_encapsulated
 from medray.errors import Excluded, Quarantined
 
@@ -28,7 +32,8 @@ _IMAGES_BY_ANOTHER_NAME = {  # Enhanced US Volume, Ophthalmic OCT B-scan Volume 
     "1.2.840.10008.5.1.4.1.1.6.2",
     "1.2.840.10008.5.1.4.1.1.77.1.5.8",
 }
-_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))*")  # PS3.5 9.1
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")  # PS3.5 9.1; leading zeros are flagged
+_HOUNSFIELD = {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
 _OUTSIDE = re.compile(r"(^|\\)\.\.(\\|$)|^[/\\]|[/:]")
 
 
@@ -46,7 +51,7 @@ def classify(file: DicomFile) -> None:
         raise Quarantined("PIXELS_MISSING", "an image object without pixel data")
     _check_identifiers(file)
     _check_pixel_description(file.dataset)
-    _check_rescale(file.dataset)
+    _check_rescale(file)
 
 
 def _check_class(file: DicomFile) -> None:
@@ -89,9 +94,6 @@ def _check_identifiers(file: DicomFile) -> None:
             raise Quarantined("DICOM_MISSING_UID", f"no {keyword}")
         if len(uid) > 64 or not _UID.fullmatch(uid):
             raise Quarantined("DICOM_BAD_UID", f"{keyword} is malformed")
-    instance = file.dataset.text(tags.SOP_INSTANCE)
-    if (file.meta.text(tags.MEDIA_STORAGE_SOP_INSTANCE) or instance) != instance:
-        raise Quarantined("DICOM_UID_MISMATCH", "SOP Instance UID differs between file meta information and data set")
     if (file.dataset.text(tags.SOP_CLASS) or sop_class(file)) != sop_class(file):
         raise Quarantined("DICOM_UID_MISMATCH", "SOP Class UID differs between file meta information and data set")
 
@@ -138,15 +140,20 @@ def _check_groups(found: DataSet) -> None:
         raise Quarantined("PIXELS_FRAMES", f"{frames or 1} frames, {len(per_frame)} items of per-frame functional groups")
 
 
-def _check_rescale(found: DataSet) -> None:
-    """Modality values can be known (PS3.3 C.11.1): a slope that is no number or 0, or CT without one, is refused."""
-    if found.items.get(tags.MODALITY_LUT_SEQUENCE):
+def _check_rescale(file: DicomFile) -> None:
+    """Modality values can be known (PS3.3 C.11.1): a slope that is no number or 0 is refused.
+
+    So are CT images without one (C.8.2.1, C.8.15.2): nobody knows their Hounsfield units. A screen or a picture that a CT scanner
+    saves as a secondary capture never had any.
+    """
+    found = file.dataset
+    if first_lut(found, tags.MODALITY_LUT_SEQUENCE) is not None:
         return
     frames = len(found.items.get(tags.PER_FRAME_GROUPS, ())) or 1
     transformed = [group(found, frame, tags.PIXEL_VALUE_TRANSFORMATION) or found for frame in range(frames)]
     for source in {id(item): item for item in transformed}.values():
         if not source.text(tags.RESCALE_SLOPE) and not source.text(tags.RESCALE_INTERCEPT):
-            if found.text(tags.MODALITY) == "CT":
+            if found.text(tags.MODALITY) == "CT" and sop_class(file) in _HOUNSFIELD:
                 raise Quarantined("CT_NO_RESCALE", "a CT image without rescale slope and intercept")
             continue
         slope, intercept = source.decimal(tags.RESCALE_SLOPE), source.decimal(tags.RESCALE_INTERCEPT)

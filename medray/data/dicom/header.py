@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Set
 from medray.data.dicom import tags
 from medray.data.dicom.dataset import DataSet, DicomFile
 from medray.data.dicom.functional import element_source
+from medray.data.dicom.lookup import first_lut, first_voi_lut, is_readable
 from medray.data.dicom.pixel_size import pixel_size
 from medray.data.dicom.private import rows_are_flipped
 from medray.data.dicom.units import units_of
@@ -24,6 +25,8 @@ _INTEGERS = (tags.SERIES_NUMBER, tags.INSTANCE_NUMBER, tags.ACQUISITION_NUMBER, 
 _DECIMALS = (tags.ECHO_TIME, tags.SLICE_THICKNESS)
 _CODE = re.compile(r"[A-Za-z0-9 _/-]{0,16}")  # CS (PS3.5 6.2) and what is often seen: nothing that names, commands or marks up
 _UID = re.compile(r"[0-9.]{0,64}")
+_UIDS = (tags.SOP_INSTANCE, tags.STUDY_INSTANCE, tags.SERIES_INSTANCE, tags.FRAME_OF_REFERENCE)
+_LEADING_ZERO = re.compile(rb"(?:^|\.)0[0-9]")
 _FUNCTIONS = {"LINEAR", "LINEAR_EXACT", "SIGMOID"}
 
 
@@ -86,7 +89,7 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
         voi_window=window,
         voi_function=function,
         units=units_of(found, frame, kind) if photometric == "MONOCHROME2" else "",
-        flags=tuple(sorted({*file.flags, *window_flags, *size.flags, *_odd(found, read), *_noted(found)})),
+        flags=tuple(sorted({*file.flags, *window_flags, *size.flags, *_odd(found, read), *_odd_uids(file), *_noted(found)})),
     )
 
 
@@ -96,14 +99,15 @@ def sop_class(file: DicomFile) -> str:
 
 
 def voi_window(file: DicomFile, frame: int) -> tuple[tuple[float, float] | None, str, tuple[str, ...]]:
-    """The first VOI window (centre, width), its function, and WINDOW_INVALID where it is none (PS3.3 C.11.2.1.2).
+    """The first VOI window (centre, width), its function, and WINDOW_INVALID where it or the VOI LUT is none (PS3.3 C.11.2.1.2).
 
     The window of a MONOCHROME1 image is mirrored with its pixels (see :func:`medray.data.dicom.image.image_of`).
     """
     found = file.dataset
-    source = element_source(found, frame, tags.FRAME_VOI_LUT, tags.WINDOW_CENTER)
+    source, lut = element_source(found, frame, tags.FRAME_VOI_LUT, tags.WINDOW_CENTER), first_voi_lut(found, frame)
+    flags = () if lut is None or is_readable(lut) else ("WINDOW_INVALID",)
     if not source.text(tags.WINDOW_CENTER) and not source.text(tags.WINDOW_WIDTH):
-        return None, "LINEAR", ()
+        return None, "LINEAR", flags
     centre, width = source.decimal(tags.WINDOW_CENTER), source.decimal(tags.WINDOW_WIDTH)
     function = source.text(tags.VOI_LUT_FUNCTION) or "LINEAR"
     narrowest = 1.0 if function == "LINEAR" else 1e-300  # at least 1, or above 0
@@ -112,12 +116,12 @@ def voi_window(file: DicomFile, frame: int) -> tuple[tuple[float, float] | None,
     if found.text(tags.PHOTOMETRIC_INTERPRETATION) == "MONOCHROME1":
         asymmetry = 1.0 if function == "LINEAR" else 0.0  # C.11.2.1.2.1: (c - 0.5) ± (w - 1) / 2
         centre = mirror_sum(found, frame) - centre + asymmetry
-    return (centre, width), function, ()
+    return (centre, width), function, flags
 
 
 def mirror_sum(found: DataSet, frame: int) -> float:
     """Value + mirrored value of a MONOCHROME1 image in modality units: stored v becomes last - v, or so the output of its LUT."""
-    lut = found.first_item(tags.MODALITY_LUT_SEQUENCE)
+    lut = first_lut(found, tags.MODALITY_LUT_SEQUENCE)
     if lut is not None and len(described := lut.wholes(tags.LUT_DESCRIPTOR)) == 3:
         return float((1 << min(described[2], 16)) - 1)
     last = -1 if found.whole(tags.PIXEL_REPRESENTATION) else (1 << (found.whole(tags.BITS_STORED) or 0)) - 1
@@ -188,3 +192,17 @@ def _noted(found: DataSet) -> Iterator[str]:
         yield "BURNED_IN_ANNOTATION"
     if tags.GE_SEQUENCE in found.values and rows_are_flipped(found):
         yield "GE_ROWS_FLIPPED"
+
+
+def _odd_uids(file: DicomFile) -> list[str]:
+    """META_UID_DIFFERS and UID_LEADING_ZERO; the UIDs of the data set count, as they are."""
+    found, stated = file.dataset.values, file.meta.values.get(tags.MEDIA_STORAGE_SOP_INSTANCE)
+    odd = []
+    if stated != found.get(tags.SOP_INSTANCE):
+        instance, other = file.dataset.text(tags.SOP_INSTANCE), file.meta.text(tags.MEDIA_STORAGE_SOP_INSTANCE)
+        if instance and other and instance != other:
+            odd.append("META_UID_DIFFERS")
+    uids = [found.get(tag, b"") for tag in _UIDS]
+    if any(b".0" in uid or uid.startswith(b"0") for uid in uids) and any(map(_LEADING_ZERO.search, uids)):
+        odd.append("UID_LEADING_ZERO")
+    return odd

@@ -37,13 +37,12 @@ def parse(head: bytes, size_bytes: int) -> DicomFile | None:
     _check_magic(head)
     try:
         meta, start = file_meta(head, size_bytes)
-        syntax = meta.text(tags.TRANSFER_SYNTAX)
-        if syntax in DEFLATED:
+        if meta.text(tags.TRANSFER_SYNTAX) in DEFLATED:
             if len(head) < size_bytes:
                 return None
             inflated = _inflated(head[start:])
-            return _data_set(head, meta, syntax, inflated, len(inflated), 0)
-        return _data_set(head, meta, syntax, head, size_bytes, start)
+            return _data_set(head, meta, start, inflated, len(inflated), 0)
+        return _data_set(head, meta, start, head, size_bytes, start)
     except NeedsMore:
         return None
 
@@ -61,21 +60,23 @@ def file_meta(head: bytes, size_bytes: int) -> tuple[DataSet, int]:
 
     Raises:
         NeedsMore: ``head`` ends inside it.
-        Quarantined: DICOM_ENCODING, DICOM_NO_TRANSFER_SYNTAX, or as :func:`medray.data.dicom.walker.walk`.
+        Quarantined: DICOM_NO_TRANSFER_SYNTAX, or as :func:`medray.data.dicom.walker.walk`.
     """
     walked = walk(head, _META_START, size_bytes, explicit=True, only_group=2)
     meta, after = walked.dataset, walked.end
-    stated = meta.values.get(tags.META_LENGTH)
-    if stated is not None:
-        end = _META_START + 12 + int.from_bytes(stated, "little")
-        if end != after:
-            raise Quarantined("DICOM_ENCODING", f"the file meta information ends at byte {after}, it says at byte {end}")
     if not meta.text(tags.TRANSFER_SYNTAX):
         raise Quarantined("DICOM_NO_TRANSFER_SYNTAX", "no Transfer Syntax UID (0002,0010)")
     return meta, after
 
 
-def _data_set(head: bytes, meta: DataSet, syntax: str, data: bytes, size_bytes: int, start: int) -> DicomFile:
+def _meta_length_differs(meta: DataSet, end: int) -> bool:
+    """Whether the group length of the file meta information is not that of its elements; these say where the data set starts."""
+    stated = meta.values.get(tags.META_LENGTH)
+    return stated is not None and _META_START + 12 + int.from_bytes(stated, "little") != end
+
+
+def _data_set(head: bytes, meta: DataSet, meta_end: int, data: bytes, size_bytes: int, start: int) -> DicomFile:
+    syntax = meta.text(tags.TRANSFER_SYNTAX)
     little, states_vr = syntax != ExplicitVRBigEndian, syntax != ImplicitVRLittleEndian
     explicit = is_vr(data[start + 4 : start + 6]) if len(data) >= start + 6 else states_vr
     try:
@@ -85,6 +86,7 @@ def _data_set(head: bytes, meta: DataSet, syntax: str, data: bytes, size_bytes: 
             raise NeedsMore from None
         walked = Walk(*second_opinion(data, start, explicit, little), end=len(data), broken=True)
     odd = {
+        "META_LENGTH_DIFFERS": _meta_length_differs(meta, meta_end),
         "PREAMBLE_NOT_ZERO": head[:128] != _NO_PREAMBLE,
         "SEQUENCE_BROKEN": walked.broken,
         "ENCODING_DIFFERS": explicit != states_vr,

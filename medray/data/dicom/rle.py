@@ -61,10 +61,10 @@ def _single_bits(data: bytes, header: PixelModule) -> NDArray[Any]:
 
 
 def _segment(data: bytes, length: int) -> NDArray[np.uint8]:
-    """The bytes of a segment; some encoders write a run too many."""
-    for surplus in (0, _SURPLUS_BYTES):
+    """The bytes of a segment; some encoders write a run too many, or pad it (PS3.5 G.3.1) with another byte than 0."""
+    for padding, surplus in ((0, 0), (0, _SURPLUS_BYTES), (1, 0), (1, _SURPLUS_BYTES)):
         try:
-            found = imagecodecs.packbits_decode(data, out=length + surplus)
+            found = imagecodecs.packbits_decode(data[: len(data) - padding], out=length + surplus)
         except (RuntimeError, ValueError) as error:  # also for a byte too many
             broken = error
             continue

@@ -160,6 +160,17 @@ def test_rle_of_odd_encoders(segment: bytes) -> None:
     assert (decode_frame(rle(segment), RLE)[0] == 7).all()
 
 
+def test_rle_segments_may_be_padded_with_any_byte() -> None:
+    """The standard asks for 0 (PS3.5 G.3.1); every other byte reads as the start of a run that has no bytes."""
+    odd = b"\x00\x07" + run(97) + b"\x01\x07\x07"  # a literal run of three bytes at its end makes it odd
+    for value in range(256):
+        padded = odd + bytes([value])
+        assert (decode_frame(rle(padded), RLE)[0] == 7).all()
+        deep = decode_frame(rle(padded, padded), replace(RLE, bits_allocated=16))[0]
+        assert (deep == 0x0707).all()
+    assert code_of(rle(odd[:-3] + b"\xff"), RLE) == "PIXELS_TRUNCATED"
+
+
 def test_rle_segments_are_the_bytes_of_a_sample_from_the_high_one() -> None:
     found = decode_frame(rle(run(100, 1), run(104, 2)), replace(RLE, bits_allocated=16))[0]
     assert (found == 0x0102).all()

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi, apply_windowing
 from pydicom.sequence import Sequence
 
-from medray.data.dicom import decode, tags
+from medray.data.dicom import decode, inspect, tags
 from medray.data.dicom.dataset import DataSet
 from medray.data.dicom.luts import palette_luminance, rescaled
 from medray.data.dicom.palette import expanded
@@ -116,19 +116,55 @@ def test_the_output_of_a_modality_lut_is_mirrored_for_monochrome1() -> None:
     np.testing.assert_array_equal(image.pixels, 65535 - values[matrix.values_of(inverse)])
 
 
-@pytest.mark.parametrize(
-    "sequence",
-    [
-        lut([500, 0, 16], words(range(499))),
-        lut([500, 0, 3], words(range(500))),
-        lut([500, 0], words(range(500))),
-        lut([0, 0, 16], b""),
-    ],
-    ids=["short", "3 bits", "no bits", "empty"],
-)
-@pytest.mark.parametrize("keyword", ["ModalityLUTSequence", "VOILUTSequence"])
-def test_a_corrupt_lut_is_refused(sequence: Sequence, keyword: str) -> None:
-    assert code_of(matrix.file_bytes(made(**{keyword: sequence}))) == "PIXELS_LUT"
+CORRUPT = {
+    "short": lut([500, 0, 16], words(range(499))),
+    "3 bits": lut([500, 0, 3], words(range(500))),
+    "no bits": lut([500, 0], words(range(500))),
+    "no data": lut([0, 0, 16], b""),
+}
+KINDS = [matrix.Kind("MONOCHROME2", 12), matrix.Kind("MONOCHROME1", 12)]
+
+
+@pytest.mark.parametrize("sequence", CORRUPT.values(), ids=CORRUPT)
+def test_a_corrupt_modality_lut_is_refused(sequence: Sequence) -> None:
+    assert code_of(matrix.file_bytes(made(ModalityLUTSequence=sequence))) == "PIXELS_LUT"
+
+
+@pytest.mark.parametrize("sequence", CORRUPT.values(), ids=CORRUPT)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.title)
+def test_a_corrupt_voi_lut_is_left_out_and_flagged_as_a_broken_window_is(sequence: Sequence, kind: matrix.Kind) -> None:
+    """It is for display: the pixels are what they are without it. The head of the file says the same."""
+    data = matrix.file_bytes(made(kind, VOILUTSequence=sequence))
+    seen, found, plain = inspect(data[:8192], len(data)), decode(data), decode(matrix.file_bytes(made(kind)))
+    assert seen == found.header
+    assert (found.voi_lut, found.header.voi_window) == (None, plain.header.voi_window)
+    assert set(found.header.flags) - set(plain.header.flags) == {"WINDOW_INVALID"}
+    np.testing.assert_array_equal(found.pixels, plain.pixels)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.title)
+@pytest.mark.parametrize("placeholder", [Sequence(), Sequence([Dataset()])], ids=["no item", "an empty item"])
+def test_a_placeholder_for_a_lut_stands_for_none(placeholder: Sequence, kind: matrix.Kind) -> None:
+    described = {"RescaleSlope": 2, "RescaleIntercept": -1024}
+    plain = decode(matrix.file_bytes(made(kind, **described)))
+    found = decode(matrix.file_bytes(made(kind, **described, ModalityLUTSequence=placeholder, VOILUTSequence=placeholder)))
+    np.testing.assert_array_equal(found.pixels, plain.pixels)
+    assert (found.header, found.voi_lut) == (plain.header, None)
+
+
+def test_a_voi_lut_behind_a_placeholder_is_the_first() -> None:
+    table = lut([4096, 0, 16], words(range(4096)))
+    behind = Sequence([Dataset(), *table])
+    found, plain = (decode(matrix.file_bytes(made(VOILUTSequence=sequence))).voi_lut for sequence in (behind, table))
+    assert found is not None
+    assert plain is not None
+    assert found.first == plain.first
+    np.testing.assert_array_equal(found.values, plain.values)
+
+
+def test_a_palette_is_never_a_placeholder() -> None:
+    kind = matrix.Kind("PALETTE COLOR", 8)
+    assert code_of(matrix.file_bytes(made(kind, RedPaletteColorLookupTableData=b""))) == "PIXELS_LUT"
 
 
 # --- palette -------------------------------------------------------------------------------------------------------------------

@@ -180,11 +180,25 @@ def test_sequences_may_nest_but_not_without_end(defined: bool, depth: int, deep:
         assert file.dataset.whole(tags.ROWS) == 64
 
 
-@pytest.mark.parametrize("length", [0, 5, 1 << 31])
-def test_a_wrong_length_of_the_file_meta_information(length: int) -> None:
-    data = bytearray(file_of(MODALITY, ROWS))
-    data[140:144] = struct.pack("<I", length)
-    assert code_of(bytes(data)) == "DICOM_ENCODING"
+def with_meta_length(data: bytes, length: int) -> bytes:
+    return data[:140] + struct.pack("<I", length) + data[144:]
+
+
+@pytest.mark.parametrize("length", [0, 5, 29, 1 << 31, 0xFFFFFFFF])
+def test_a_wrong_length_of_the_file_meta_information_is_flagged(length: int) -> None:
+    """De-identifiers and converters leave it as it was; the elements of group 2 say where the data set starts."""
+    data = file_of(MODALITY, ROWS)
+    found, plain = (parse(some, len(some)) for some in (with_meta_length(data, length), data))
+    assert found is not None
+    assert plain is not None
+    assert (found.flags, plain.flags) == (("META_LENGTH_DIFFERS",), ())
+    assert (found.dataset, found.pixels) == (plain.dataset, plain.pixels)
+
+
+def test_a_wrong_length_of_a_broken_file_meta_information_does_not_mend_it() -> None:
+    data = with_meta_length(file_of(MODALITY), 0)
+    assert code_of(data.replace(b"\x02\0\x10\0UI", b"\x02\0\x10\0@@")) == "DICOM_BAD_VR"
+    assert code_of(data.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1\0" * 2)).startswith("DICOM_")
 
 
 def test_a_broken_sequence_that_is_not_read_is_passed_over_and_flagged() -> None:
