@@ -26,7 +26,7 @@ _DECIMALS = (tags.ECHO_TIME, tags.SLICE_THICKNESS)
 _CODE = re.compile(r"[A-Za-z0-9 _/-]{0,16}")  # CS (PS3.5 6.2) and what is often seen: nothing that names, commands or marks up
 _UID = re.compile(r"[0-9.]{0,64}")
 _UIDS = (tags.SOP_INSTANCE, tags.STUDY_INSTANCE, tags.SERIES_INSTANCE, tags.FRAME_OF_REFERENCE)
-_LEADING_ZERO = re.compile(rb"(?:^|\.)0[0-9]")
+_LEADING_ZERO = re.compile(rb"\.0[0-9]")
 _FUNCTIONS = {"LINEAR", "LINEAR_EXACT", "SIGMOID"}
 
 
@@ -194,15 +194,13 @@ def _noted(found: DataSet) -> Iterator[str]:
         yield "GE_ROWS_FLIPPED"
 
 
-def _odd_uids(file: DicomFile) -> list[str]:
+def _odd_uids(file: DicomFile) -> Iterator[str]:
     """META_UID_DIFFERS and UID_LEADING_ZERO; the UIDs of the data set count, as they are."""
     found, stated = file.dataset.values, file.meta.values.get(tags.MEDIA_STORAGE_SOP_INSTANCE)
-    odd = []
     if stated != found.get(tags.SOP_INSTANCE):
         instance, other = file.dataset.text(tags.SOP_INSTANCE), file.meta.text(tags.MEDIA_STORAGE_SOP_INSTANCE)
         if instance and other and instance != other:
-            odd.append("META_UID_DIFFERS")
-    uids = [found.get(tag, b"") for tag in _UIDS]
-    if any(b".0" in uid or uid.startswith(b"0") for uid in uids) and any(map(_LEADING_ZERO.search, uids)):
-        odd.append("UID_LEADING_ZERO")
-    return odd
+            yield "META_UID_DIFFERS"
+    uids = b".".join((b"", *[found.get(tag, b"") for tag in _UIDS]))
+    if b".0" in uids and _LEADING_ZERO.search(uids):
+        yield "UID_LEADING_ZERO"

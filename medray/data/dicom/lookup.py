@@ -81,10 +81,12 @@ def first_lut(source: DataSet, sequence: int) -> DataSet | None:
 
 def first_voi_lut(dataset: DataSet, frame: int) -> DataSet | None:
     """The item of the first VOI LUT of a frame; None where there is none, and in colour, which no VOI LUT is for."""
+    if not dataset.items:
+        return None
     source = element_source(dataset, frame, tags.FRAME_VOI_LUT, tags.VOI_LUT_SEQUENCE)
     item = first_lut(source, tags.VOI_LUT_SEQUENCE)
-    is_grey = dataset.text(tags.PHOTOMETRIC_INTERPRETATION).startswith("MONOCHROME")
-    return item if is_grey and dataset.whole(tags.SAMPLES_PER_PIXEL) == 1 else None
+    is_grey = item is not None and dataset.text(tags.PHOTOMETRIC_INTERPRETATION) in ("MONOCHROME1", "MONOCHROME2")
+    return item if is_grey else None
 
 
 def is_readable(item: DataSet) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from medray.data.dicom import tags
 from medray.data.dicom.dataset import DataSet
 from medray.data.dicom.functional import element_source
+from medray.data.dicom.lookup import first_lut
 
 _CT = frozenset(
     {
@@ -43,7 +44,7 @@ def units_of(found: DataSet, frame: int, sop_class: str) -> str:
     """
     if tags.UNITS in found.values:
         return _of_pet(found)
-    if found.items and (lut := found.first_item(tags.MODALITY_LUT_SEQUENCE)) is not None:
+    if found.items and (lut := first_lut(found, tags.MODALITY_LUT_SEQUENCE)) is not None:
         return term(lut.text(tags.MODALITY_LUT_TYPE))
     source = element_source(found, frame, tags.PIXEL_VALUE_TRANSFORMATION, tags.RESCALE_SLOPE) if found.items else found
     if tags.RESCALE_SLOPE not in source.values:
