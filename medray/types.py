@@ -143,6 +143,7 @@ class Image:
         voi_lut: the image's first VOI LUT, or None.
         mask: bool, as the pixels; True in the region of interest; None where that is the whole image.
         slice_spacing_mm: distance of the slices of a volume along their normal; None where unknown, and of a plane.
+        frame: which frame of its file a plane is, counted from 0.
     """
 
     pixels: Float32
@@ -151,6 +152,7 @@ class Image:
     voi_lut: VoiLut | None = None
     mask: Bool | None = None
     slice_spacing_mm: float | None = None
+    frame: int = 0
 
     @property
     def spacing_mm(self) -> tuple[float, ...] | None:

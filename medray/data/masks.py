@@ -9,26 +9,22 @@ from contextlib import contextmanager
 
 import imagecodecs
 import numpy as np
+import PIL.Image
 import pyarrow as pa
-import pydicom
-from pydicom.uid import SegmentationStorage
+from numpy.typing import NDArray
 
 from medray.data import store
-from medray.data.dicom import boundary, tags
-from medray.data.dicom.checks import check_frames, check_pixel_length
-from medray.data.dicom.dataset import DicomFile, ImagePixel, image_pixel, quiet
-from medray.data.dicom.header import sop_class
-from medray.data.dicom.parse import parse
-from medray.data.dicom.pixels import stored_values
-from medray.data.dicom.syntaxes import check_syntax
+from medray.data.dicom import boundary
+from medray.data.geometry import axes
 from medray.data.labels import read_labels
+from medray.data.mask_frames import placed
+from medray.data.mask_geometry import Target
+from medray.data.segmentation import Choice, open_segmentation
 from medray.errors import InputError, LabelError, Quarantined
 from medray.types import Bool, Image
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"  # Label Map Segmentation Storage
-_FRACTIONAL = "FRACTIONAL"
-
+_INDEXED = b"\3"  # colour type, at byte 25 (PNG 11.2.2); the depth lies before it
 
 KEY_COLUMNS = {"sop_uid": "SOPInstanceUID", "series_uid": "SeriesInstanceUID"}
 
@@ -57,19 +53,46 @@ def read_masks(uri: str, key: str = "sop_uid") -> pa.Table:
     return pa.table({key: pa.array(found, pa.string()), "mask": pa.array(places, pa.string())})
 
 
-def decode_mask(data: bytes, image: Image) -> Bool:
+def decode_mask(data: bytes, image: Image, segment: int | None = None, level: float | None = None) -> Bool:
     """The pixels of an image that a mask marks, bool (rows, columns).
 
     Args:
-        data: a DICOM SEG (PS3.3 A.51: binary, or a label map), of whose frames those count that refer to the image (all, where
-            none refers to any image), whatever segment they are of; or a PNG, of which every value above 0 counts.
+        data: a DICOM SEG (PS3.3 A.51) of which those frames count that lie on the image or, where nothing says where they lie,
+            refer to it, see :func:`medray.data.mask_frames.placed`; or a PNG, of which every value above 0 counts (of an indexed
+            one, the index; of colours, any channel; alpha never).
         image: as decoded.
+        segment: number of the segment that counts: Referenced Segment Number, the value in a label map or in a PNG of one
+            channel; None: all.
+        level: from which part of Maximum Fractional Value on a pixel of a fractional SEG counts, above 0 and at most 1.
 
     Raises:
-        Quarantined: MASK_UNREADABLE, MASK_SIZE.
+        Quarantined: MASK_UNREADABLE, MASK_SIZE, MASK_GEOMETRY, MASK_OTHER_IMAGE.
     """
     with unreadable():
-        return _png(data, image) if data.startswith(_PNG) else _segmentation(data, image)
+        if data.startswith(_PNG):
+            return _png(data, image, segment)
+        found = open_segmentation(data)
+        check_size(found.pixel.rows, found.pixel.columns, image.pixels.shape)
+        mask = np.zeros(image.pixels.shape, bool)
+        for frame, _ in placed(found, _target(image), segment):
+            mask |= found.marked(frame, Choice(segment, level))
+        return mask
+
+
+def _target(image: Image) -> Target:
+    header = image.header
+    known = axes(header.orientation) is not None and header.position_mm is not None and header.spacing_mm is not None
+    return Target(
+        shape=(image.pixels.shape[0], image.pixels.shape[1]),
+        sources=((header.sop_uid, image.frame),),
+        frames=header.frames,
+        series_uid=header.series_uid,
+        frame_of_reference_uid=header.frame_of_reference_uid,
+        orientation=header.orientation,
+        positions_mm=np.array([header.position_mm], np.float64) if known else None,
+        spacing_mm=header.spacing_mm,
+        thickness_mm=header.slice_thickness_mm,
+    )
 
 
 @contextmanager
@@ -91,59 +114,25 @@ def check_size(rows: int, columns: int, shape: tuple[int, ...]) -> None:
         raise Quarantined("MASK_SIZE", f"a mask of {rows} × {columns} pixels for an image of {expected}")
 
 
-def _png(data: bytes, image: Image) -> Bool:
+def _png(data: bytes, image: Image, segment: int | None) -> Bool:
     columns, rows = struct.unpack_from(">II", data.ljust(24, b"\0"), 16)
     check_size(rows, columns, image.pixels.shape)
     try:
-        values = np.asarray(imagecodecs.png_decode(data))
-    except (RuntimeError, ValueError) as error:
+        values = _indices(data) if data[25:26] == _INDEXED else np.asarray(imagecodecs.png_decode(data))
+    except (OSError, RuntimeError, SyntaxError, ValueError) as error:
         raise Quarantined("MASK_UNREADABLE", f"the PNG of the mask is broken ({type(error).__name__})") from error
     if values.ndim == 3:  # an alpha channel, the last of two or four, says nothing
-        values = values[..., : values.shape[2] - (values.shape[2] % 2 == 0)].max(-1)
-    return np.asarray(values > 0)
+        values = values[..., : values.shape[2] - (values.shape[2] % 2 == 0)]
+        values = values[..., 0] if values.shape[2] == 1 else values
+    if segment is None:
+        return np.asarray(values > 0 if values.ndim == 2 else (values > 0).any(-1))
+    if values.ndim == 3 or not segment:
+        raise Quarantined("MASK_UNREADABLE", f"a PNG with colours for labels, or the segment {segment}, which is its background")
+    depth = data[24]
+    return np.asarray(values == (segment if depth >= 8 or data[25:26] == _INDEXED else segment * (255 // ((1 << depth) - 1))))
 
 
-def _segmentation(data: bytes, image: Image) -> Bool:
-    file, header = open_segmentation(data)
-    check_size(header.rows, header.columns, image.pixels.shape)
-    mask = np.zeros(image.pixels.shape, bool)
-    for frame in _frames(file, data, header.frames, image.header.sop_uid):
-        mask |= stored_values(file, header, frame) > 0
-    return mask
-
-
-def open_segmentation(data: bytes) -> tuple[DicomFile, ImagePixel]:
-    """A DICOM SEG that draws a line, and how its pixels are stored.
-
-    Raises:
-        Quarantined: MASK_UNREADABLE, or as the checks of images do.
-    """
-    file = parse(data, len(data))
-    if file is None or file.pixels is None:
-        raise Quarantined("MASK_UNREADABLE", "the mask has no pixels")
-    if sop_class(file) not in (SegmentationStorage, LABEL_MAP):
-        raise Quarantined("MASK_UNREADABLE", "the mask is neither a DICOM segmentation nor a PNG")
-    if file.dataset.text(tags.SEGMENTATION_TYPE) == _FRACTIONAL:
-        raise Quarantined("MASK_UNREADABLE", "the mask is a fractional segmentation, which draws no line")
-    check_frames(file.dataset)
-    check_syntax(file.meta.text(tags.TRANSFER_SYNTAX))
-    check_pixel_length(file, len(data))
-    return file, image_pixel(file)
-
-
-def _frames(file: DicomFile, data: bytes, frames: int, sop_uid: str) -> list[int]:
-    """The frames that refer to an image (PS3.3 C.7.6.16.2.6); one frame alone needs no reference."""
-    if frames == 1:
-        return [0]
-    with quiet():
-        found = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
-    sources = [_references(item) for item in found.get("PerFrameFunctionalGroupsSequence", ())]
-    if not any(sources):
-        return list(range(frames))
-    return [frame for frame, uids in enumerate(sources) if sop_uid in uids]
-
-
-def _references(groups: pydicom.Dataset) -> set[str]:
-    derivations = groups.get("DerivationImageSequence") or ()
-    sources = [source for item in derivations for source in item.get("SourceImageSequence") or ()]
-    return {str(source.get("ReferencedSOPInstanceUID", "")) for source in sources}
+def _indices(data: bytes) -> NDArray[np.uint8]:
+    """The values of an indexed PNG, uint8 (rows, columns): places in its palette, not the colours there."""
+    with PIL.Image.open(io.BytesIO(data), formats=["PNG"]) as opened:
+        return np.asarray(opened)

@@ -44,4 +44,4 @@ class BlockActor:
     def _chunk(self, rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
         fetched = fetch(rows, self._job.volumes)
         with self._computing:
-            return table_of(rows, fetched, self._work, schema, self._job.volumes)
+            return table_of(rows, fetched, self._work, schema, self._job.volumes, self._job.choice)

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from medray.data.segmentation import ALL, Choice
 from medray.distributed.jobs import Done, Result, Volumes, Work, each
 from medray.embedding import Embedding, EmbeddingSpec, open_embedding
 from medray.errors import Excluded, InputError
@@ -35,6 +36,7 @@ class ExtractJob:
         embeddings: networks whose activations are features as well.
         embedding_columns: the names of those, in order.
         volumes: how inputs become volumes, where they are not images.
+        choice: what of the masks counts.
     """
 
     preprocess: PreprocessSpec
@@ -44,6 +46,7 @@ class ExtractJob:
     embeddings: tuple[EmbeddingSpec, ...] = ()
     embedding_columns: tuple[str, ...] = ()
     volumes: Volumes | None = None
+    choice: Choice = ALL
 
     @property
     def gpu(self) -> bool:

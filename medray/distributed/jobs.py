@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from medray.bundle import Bundle, InputSpec, open_bundle
 from medray.data.correction import Correction, Interpolation
+from medray.data.segmentation import ALL, Choice
 from medray.errors import InputError
 from medray.types import Image
 
@@ -38,12 +39,10 @@ class Volumes:
     Attributes:
         allow, max_bytes, correct, interpolation: as :func:`medray.data.volume.build_volume` takes them; the members are not
             larger either.
-        segment: as :func:`medray.data.volume_masks.decode_volume_mask` takes it.
     """
 
     allow: tuple[str, ...] = ()
     max_bytes: int = 1 << 30
-    segment: int | None = None
     correct: tuple[Correction, ...] = ()
     interpolation: Interpolation = "linear"
 
@@ -78,6 +77,11 @@ class ImageJob(Protocol):
         """How each input becomes a volume; None where it is one image."""
         ...
 
+    @property
+    def choice(self) -> Choice:
+        """What of the masks counts, where inputs have masks."""
+        ...
+
     def fields(self) -> list[pa.Field]:
         """The columns that the job adds; null where the image was not scored."""
         ...
@@ -106,6 +110,7 @@ class PrepareJob:
     input: InputSpec
     gpu: ClassVar[bool] = False
     volumes: ClassVar[None] = None
+    choice: ClassVar[Choice] = ALL
     batch: ClassVar[int] = 1
 
     def fields(self) -> list[pa.Field]:
@@ -140,6 +145,7 @@ class ScoreJob:
     bundles: Mapping[str, str]
     gpu: ClassVar[bool] = False
     volumes: ClassVar[None] = None
+    choice: ClassVar[Choice] = ALL
 
     def fields(self) -> list[pa.Field]:
         """A column for each bundle."""

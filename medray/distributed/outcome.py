@@ -15,6 +15,7 @@ from medray.data.catalog import terminal_state
 from medray.data.correct import corrected, corrected_mask, needed_permissions
 from medray.data.dicom import decode
 from medray.data.masks import decode_mask
+from medray.data.segmentation import ALL, Choice
 from medray.data.volume import build_volume
 from medray.data.volume_masks import decode_volume_mask
 from medray.distributed.jobs import Done, Result, Volumes, Work
@@ -77,13 +78,15 @@ def _members(row: Row, volumes: Volumes | None) -> list[tuple[str, str]]:
     return [(member["uri"], member["etag"]) for member in row["members"]]
 
 
-def _load(row: Row, fetched: Fetched, volumes: Volumes | None) -> tuple[dict[str, str], Image | InputError | StoreError]:
+def _load(
+    row: Row, fetched: Fetched, volumes: Volumes | None, choice: Choice
+) -> tuple[dict[str, str], Image | InputError | StoreError]:
     """The outcome columns of one input as far as they are known, and its image, or why there is none."""
     base = dict.fromkeys(OUTCOME_COLUMNS, "") | {name: row[name] for name in (*KEYS, *IDENTIFIERS) if name in row}
     try:
         contents = [_bytes(answer) for answer in fetched.members]
         base["content_sha256"] = _sha256(contents)
-        image, marked = _decoded(contents, volumes)
+        image, marked = _decoded(contents, volumes, choice)
         base |= {name: getattr(image.header, name) for name in ("sop_uid", *IDENTIFIERS)}
         if fetched.mask is not None:
             image = replace(image, mask=marked(_bytes(fetched.mask)))
@@ -98,11 +101,11 @@ def _sha256(contents: Sequence[bytes]) -> str:
     return digests[0].hexdigest() if len(digests) == 1 else hashlib.sha256(b"".join(one.digest() for one in digests)).hexdigest()
 
 
-def _decoded(contents: Sequence[bytes], volumes: Volumes | None) -> tuple[Image, Callable[[bytes], Bool]]:
+def _decoded(contents: Sequence[bytes], volumes: Volumes | None, choice: Choice) -> tuple[Image, Callable[[bytes], Bool]]:
     """The image of an input, and what its mask marks; a volume has a SOP Instance UID only where one instance holds all of it."""
     if volumes is None:
         image = decode(contents[0])
-        return image, lambda mask: decode_mask(mask, image)
+        return image, lambda mask: decode_mask(mask, image, choice.segment, choice.level)
     if not contents:
         raise Quarantined("VOLUME_TOO_LARGE", f"the slices have more than {volumes.max_bytes} bytes")
     correct, allow = volumes.correct, {*volumes.allow, *needed_permissions(volumes.correct)}
@@ -111,7 +114,7 @@ def _decoded(contents: Sequence[bytes], volumes: Volumes | None) -> tuple[Image,
     header = replace(whole.header, sop_uid=whole.header.sop_uid if len(set(volume.sop_uids)) == 1 else "")
 
     def marked(mask: bytes) -> Bool:
-        return corrected_mask(decode_volume_mask(mask, volume, volumes.segment), volume, correct)
+        return corrected_mask(decode_volume_mask(mask, volume, choice.segment, choice.level), volume, correct)
 
     return replace(whole, header=header), marked
 
@@ -123,13 +126,18 @@ def _bytes(answer: archive.Answer) -> bytes:
 
 
 def table_of(
-    rows: Sequence[Row], fetched: Sequence[Fetched], work: Work, schema: pa.Schema, volumes: Volumes | None = None
+    rows: Sequence[Row],
+    fetched: Sequence[Fetched],
+    work: Work,
+    schema: pa.Schema,
+    volumes: Volumes | None = None,
+    choice: Choice = ALL,
 ) -> pa.Table:
     """The outcome rows of a few inputs, in order."""
     done = []
     for start in range(0, len(rows), work.batch):
         stop = start + work.batch
-        loaded = [_load(row, found, volumes) for row, found in zip(rows[start:stop], fetched[start:stop], strict=True)]
+        loaded = [_load(row, found, volumes, choice) for row, found in zip(rows[start:stop], fetched[start:stop], strict=True)]
         results = iter(work.results([image for _, image in loaded if isinstance(image, Image)]))
         done += [_ended(base, next(results) if isinstance(image, Image) else image) for base, image in loaded]
     names = [*OUTCOME_COLUMNS, *(field.name for field in MASK if field.name in schema.names)]

@@ -131,7 +131,10 @@ class ExtractConfig(Spec):
     masks: str | None = Field(
         None, description="CSV or Parquet table with the columns SOPInstanceUID (of volumes: SeriesInstanceUID) and mask"
     )
-    segment: int | None = Field(None, ge=1, le=65535, description="segment of the masks of volumes that counts; default: all")
+    segment: int | None = Field(None, ge=0, le=65535, description="segment of the masks that counts; default: all")
+    level: float | None = Field(
+        None, gt=0, le=1, description="from which fraction on a pixel of a fractional SEG counts; without it, such are refused"
+    )
     without_mask: WithoutMask = Field("whole", description="an input without a mask is measured as a whole, or excluded")
     cluster: ClusterSpec = ClusterSpec()
     resources: Resources = Resources()
@@ -149,7 +152,7 @@ class ExtractConfig(Spec):
         if unknown := [code for code in self.allow if code not in REMEDIES and code not in FLAGS]:
             raise ValueError(f"allow: there is no code {unknown[0]!r}")
         if self.of == "images":
-            if given := self.model_fields_set & {"allow", "correct", "interpolation", "max_bytes", "segment"}:
+            if given := self.model_fields_set & {"allow", "correct", "interpolation", "max_bytes"}:
                 raise ValueError(f"{min(given)} is of volumes: set of: volumes")
             return self
         if self.embeddings:
@@ -167,7 +170,7 @@ class ExtractConfig(Spec):
         """How inputs become volumes, where they are not images."""
         if self.of == "images":
             return None
-        return Volumes(self.allow, self.max_bytes, self.segment, self.correct, self.interpolation)
+        return Volumes(self.allow, self.max_bytes, self.correct, self.interpolation)
 
 
 def load_config(uri: str, kind: type[S], overrides: Sequence[str] = ()) -> S:

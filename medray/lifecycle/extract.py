@@ -12,6 +12,7 @@ from medray.data import store, tables
 from medray.data.catalog import IMAGE, Catalog, open_catalog
 from medray.data.masks import KEY_COLUMNS, read_masks
 from medray.data.query import query
+from medray.data.segmentation import Choice
 from medray.data.series import FIELDS
 from medray.data.stack_table import volume_table
 from medray.distributed.dataset import outcomes, process
@@ -33,6 +34,7 @@ _MADE_BY = {
     "interpolation",
     "max_bytes",
     "segment",
+    "level",
 }
 """Settings that the values of a feature table depend on."""
 
@@ -90,7 +92,8 @@ def extract_job(config: ExtractConfig) -> ExtractJob:
     specs = config.model_dump(mode="json", include=_MADE_BY)
     made_by = fingerprint([specs, [one.fingerprint for one in opened], config.masks is not None, version("medray")])
     names = tuple(name for one in opened for name in one.columns)
-    return ExtractJob(config.preprocess, config.features, made_by, config.without_mask, embeddings, names, config.volumes)
+    choice = Choice(config.segment, config.level)
+    return ExtractJob(config.preprocess, config.features, made_by, config.without_mask, embeddings, names, config.volumes, choice)
 
 
 def _anywhere(spec: EmbeddingSpec) -> EmbeddingSpec:

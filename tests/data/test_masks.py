@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import PIL.Image
 import pydicom
 import pytest
 from numpy.typing import NDArray
@@ -63,8 +66,8 @@ def groups(sop_uid: str) -> Dataset:
     return item
 
 
-def png(values: NDArray[np.uint8]) -> bytes:
-    return bytes(imagecodecs.png_encode(values))
+def png(values: NDArray[np.uint8 | np.uint16]) -> bytes:
+    return bytes(imagecodecs.png_encode(np.ascontiguousarray(values)))
 
 
 def test_every_mask_of_busi_is_what_pydicom_reads(busi: Path) -> None:
@@ -77,11 +80,13 @@ def test_every_mask_of_busi_is_what_pydicom_reads(busi: Path) -> None:
         assert found.any()
 
 
-def test_frames_of_a_segmentation_are_united() -> None:
+def test_frames_that_might_be_of_several_images_are_not_united() -> None:
     planes = frames(3)
     data = segmentation(planes)
     assert np.array_equal(pydicom.dcmread(io.BytesIO(data)).pixel_array > 0, planes)
-    assert np.array_equal(decode_mask(data, image()), planes.any(0))
+    with pytest.raises(Quarantined) as caught:
+        decode_mask(data, image())
+    assert caught.value.code == "MASK_GEOMETRY"
 
 
 def test_only_the_frames_of_the_image_count() -> None:
@@ -98,6 +103,76 @@ def test_png_masks() -> None:
         assert np.array_equal(decode_mask(png(values), image()), marked)
     opaque = np.full(marked.shape, 255, np.uint8)
     assert np.array_equal(decode_mask(png(np.dstack([marked * np.uint8(9)] * 3 + [opaque])), image()), marked)
+
+
+COLOURS = [200, 10, 10, 0, 0, 0, 0, 255, 0] + [7] * 9
+"""Of a palette whose index 0 is red and whose index 1 is black."""
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("transparent", [None, 0, b"\xff\x00\x80"])
+def test_the_index_0_of_a_palette_is_background_whatever_its_colour(bits: int, transparent: int | bytes | None) -> None:
+    values = np.random.default_rng(6).integers(0, 2 if bits == 1 else 3, (ROWS, COLUMNS)).astype(np.uint8)
+    data = indexed(values, bits, transparent)
+    assert (data[24], data[25]) == (bits, 3)
+    assert np.array_equal(decode_mask(data, image()), values > 0)
+    assert np.array_equal(decode_mask(data, image(), segment=1), values == 1)
+    assert not decode_mask(data, image(), segment=9).any()
+
+
+def indexed(values: NDArray[np.uint8], bits: int, transparent: int | bytes | None = None) -> bytes:
+    found, buffer = PIL.Image.fromarray(values).convert("P"), io.BytesIO()
+    found.putpalette((COLOURS * 43)[: 3 << bits])
+    found.save(buffer, "PNG", bits=bits, **({} if transparent is None else {"transparency": transparent}))
+    return buffer.getvalue()
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def png_of(rows: int, columns: int, depth: int, colour: int, lines: bytes, *, interlaced: int = 0, extra: bytes = b"") -> bytes:
+    """A PNG by hand: each line is its filter and its packed samples."""
+    described = chunk(b"IHDR", struct.pack(">IIBBBBB", columns, rows, depth, colour, 0, 0, interlaced))
+    return b"\x89PNG\r\n\x1a\n" + described + extra + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+
+
+def test_an_interlaced_palette_is_read() -> None:
+    values = np.arange(64, dtype=np.uint8).reshape(8, 8) % 3
+    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+    lines = b"".join(b"\0" + line.tobytes() for top, left, down, along in passes for line in values[top::down, left::along])
+    data = png_of(8, 8, 8, 3, lines, interlaced=1, extra=chunk(b"PLTE", bytes(COLOURS)))
+    assert np.array_equal(decode_mask(data, image(rows=8, columns=8)), values > 0)
+
+
+@pytest.mark.parametrize(("depth", "line"), [(1, b"\0\x50"), (2, b"\0\x1b"), (4, b"\0\x01\x23")])
+def test_values_of_few_bits_are_labels_as_they_are(depth: int, line: bytes) -> None:
+    values = np.unpackbits(np.frombuffer(line[1:], np.uint8)).reshape(-1, depth) @ (1 << np.arange(depth)[::-1])
+    data = png_of(1, 4, depth, 0, line)
+    one = image(rows=1, columns=4)
+    assert np.array_equal(decode_mask(data, one)[0], values[:4] > 0)
+    assert np.array_equal(decode_mask(data, one, segment=1)[0], values[:4] == 1)
+
+
+def test_labels_are_chosen_from_one_channel() -> None:
+    values = np.random.default_rng(6).integers(0, 400, (ROWS, COLUMNS)).astype(np.uint16)
+    for data in (png(values), png(np.dstack([values, np.full_like(values, 65535)]))):
+        assert np.array_equal(decode_mask(data, image()), values > 0)
+        assert np.array_equal(decode_mask(data, image(), segment=int(values[3, 3])), values == values[3, 3])
+    colours = png(np.dstack([values.astype(np.uint8)] * 3))
+    for data, segment in ((colours, 1), (png(values), 0)):
+        with pytest.raises(Quarantined) as caught:
+            decode_mask(data, image(), segment=segment)
+        assert caught.value.code == "MASK_UNREADABLE"
+
+
+def test_any_channel_counts_and_alpha_does_not() -> None:
+    marked = frames(3)
+    colours = np.moveaxis(marked * np.array([1, 9, 255], np.uint8)[:, None, None], 0, -1)
+    opaque = np.random.default_rng(7).integers(0, 256, (ROWS, COLUMNS)).astype(np.uint8)
+    for values in (colours, np.dstack([colours, opaque])):
+        assert np.array_equal(decode_mask(png(values), image()), marked.any(0))
+    assert np.array_equal(decode_mask(png(np.dstack([colours[..., 0], opaque])), image()), marked[0])
 
 
 @pytest.mark.parametrize(
@@ -123,6 +198,8 @@ def test_a_mask_of_another_size_is_refused(data: bytes, code: str) -> None:
         segmentation(frames(1))[:400],
         segmentation(frames(1), kind="FRACTIONAL"),
         png(np.zeros((ROWS, COLUMNS), np.uint8))[:-30],
+        indexed(np.eye(ROWS, COLUMNS, dtype=np.uint8), 8)[:-30],
+        indexed(np.eye(ROWS, COLUMNS, dtype=np.uint8), 8)[:60],
     ],
 )
 def test_an_unreadable_mask_is_quarantined(data: bytes) -> None:

@@ -23,6 +23,7 @@ from medray.data.dicom.lookup import first_lut
 from medray.data.dicom.syntaxes import LARGEST_RATIO, check_syntax, is_encapsulated
 from medray.errors import Excluded, Quarantined
 
+LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"  # Label Map Segmentation Storage
 MAX_PIXELS = 1 << 29
 """Of one frame, in values."""
 MAX_FRAMES = 1 << 20
@@ -61,7 +62,7 @@ def _check_class(file: DicomFile) -> None:
     if found == MediaStorageDirectoryStorage:
         _check_directory(file.dataset)
         raise Excluded("OBJECT_DICOMDIR", "a DICOMDIR, which is an index and no image")
-    if found == SegmentationStorage:
+    if found in (SegmentationStorage, LABEL_MAP_STORAGE):
         raise Excluded("OBJECT_SEGMENTATION", "a segmentation, which is a label and no image")
     if file.pixels is not None and file.pixels.tag != tags.PIXEL_DATA:
         raise Excluded("PIXELS_FLOAT", "floating-point pixel data")

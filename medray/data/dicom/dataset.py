@@ -23,7 +23,7 @@ _INTEGER = re.compile(rb"[+-]?[0-9]{1,12}")
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """Some elements of a data set (PS3.5 chapter 7): those of :data:`medray.data.dicom.tags.WANTED`.
+    """Some elements of a data set (PS3.5 chapter 7): those of a :class:`medray.data.dicom.selection.Selection`.
 
     Attributes:
         values: tag → value field as stored.

@@ -21,6 +21,14 @@ def group(dataset: DataSet, frame: int, sequence: int) -> DataSet | None:
     return shared.first_item(sequence) if shared is not None else None
 
 
+def group_items(dataset: DataSet, frame: int, sequence: int) -> tuple[DataSet, ...]:
+    """All items of a functional group that may have several: the frame's own, else the shared ones."""
+    per_frame = dataset.items.get(tags.PER_FRAME_GROUPS, ())
+    own = per_frame[frame].items.get(sequence, ()) if frame < len(per_frame) else ()
+    shared = dataset.first_item(tags.SHARED_GROUPS)
+    return own or (shared.items.get(sequence, ()) if shared is not None else ())
+
+
 def element_source(dataset: DataSet, frame: int, sequence: int, tag: int) -> DataSet:
     """The data set that holds ``tag`` for a frame: the functional group's item where it has it, else the data set itself."""
     found = group(dataset, frame, sequence)

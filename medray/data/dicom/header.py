@@ -39,6 +39,7 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
     """
     found = file.dataset
     text, whole, integer = found.text, found.whole, found.integer
+    placed = element_source(found, frame, tags.PLANE_POSITION, tags.IMAGE_POSITION)  # what a whole file states is of its first
     window, function, window_flags = voi_window(file, frame)
     integers = {tag: integer(tag) for tag in _INTEGERS}
     decimals = {tag: found.decimal(tag) for tag in _DECIMALS}
@@ -84,7 +85,7 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
         slice_thickness_mm=_positive(
             element_source(found, frame, tags.PIXEL_MEASURES, tags.SLICE_THICKNESS).decimal(tags.SLICE_THICKNESS)
         ),
-        position_mm=_position(element_source(found, frame, tags.PLANE_POSITION, tags.IMAGE_POSITION)),
+        position_mm=_position(placed) if placed is not found or not frame else None,
         orientation=_orientation(element_source(found, frame, tags.PLANE_ORIENTATION, tags.IMAGE_ORIENTATION)),
         voi_window=window,
         voi_function=function,

@@ -46,7 +46,7 @@ def image_of(file: DicomFile, header: Header, frame: int) -> Image:
         flags = (*flags, "PIXELS_CONSTANT")
     if flags:
         header = replace(header, flags=tuple(sorted({*header.flags, *flags})))
-    return Image(pixels, valid, header, voi_lut(file, header, frame))
+    return Image(pixels, valid, header, voi_lut(file, header, frame), frame=frame)
 
 
 def _not_padding(stored: NDArray[Any], dataset: DataSet, *, signed: bool) -> Bool | None:

@@ -12,6 +12,7 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from medray.data.dicom import tags
 from medray.data.dicom.dataset import UNDEFINED_LENGTH, DataSet, DicomFile, PixelElement, quiet
+from medray.data.dicom.selection import IMAGES, Selection
 from medray.data.dicom.syntaxes import DEFLATED
 from medray.data.dicom.walker import Doubt, NeedsMore, Walk, is_vr, walk
 from medray.errors import Quarantined
@@ -21,12 +22,13 @@ _META_START = 132
 _NO_PREAMBLE = bytes(128)
 
 
-def parse(head: bytes, size_bytes: int) -> DicomFile | None:
+def parse(head: bytes, size_bytes: int, selection: Selection = IMAGES) -> DicomFile | None:
     """Parse a file, or the head of one.
 
     Args:
         head: the first bytes of the file.
         size_bytes: size of the whole file.
+        selection: which elements of the data set to keep.
 
     Returns:
         The file up to its pixel data, or None when ``head`` ends before that and more of the file is needed.
@@ -41,8 +43,8 @@ def parse(head: bytes, size_bytes: int) -> DicomFile | None:
             if len(head) < size_bytes:
                 return None
             inflated = _inflated(head[start:])
-            return _data_set(head, meta, start, inflated, len(inflated), 0)
-        return _data_set(head, meta, start, head, size_bytes, start)
+            return _data_set(head, meta, start, inflated, len(inflated), 0, selection)
+        return _data_set(head, meta, start, head, size_bytes, start, selection)
     except NeedsMore:
         return None
 
@@ -75,16 +77,18 @@ def _meta_length_differs(meta: DataSet, end: int) -> bool:
     return stated is not None and _META_START + 12 + int.from_bytes(stated, "little") != end
 
 
-def _data_set(head: bytes, meta: DataSet, meta_end: int, data: bytes, size_bytes: int, start: int) -> DicomFile:
+def _data_set(
+    head: bytes, meta: DataSet, meta_end: int, data: bytes, size_bytes: int, start: int, selection: Selection
+) -> DicomFile:
     syntax = meta.text(tags.TRANSFER_SYNTAX)
     little, states_vr = syntax != ExplicitVRBigEndian, syntax != ImplicitVRLittleEndian
     explicit = is_vr(data[start + 4 : start + 6]) if len(data) >= start + 6 else states_vr
     try:
-        walked = walk(data, start, size_bytes, explicit=explicit, little=little)
+        walked = walk(data, start, size_bytes, explicit=explicit, little=little, selection=selection)
     except Doubt:
         if len(data) < size_bytes:
             raise NeedsMore from None
-        walked = Walk(*second_opinion(data, start, explicit, little), end=len(data), broken=True)
+        walked = Walk(*second_opinion(data, start, explicit, little, selection), end=len(data), broken=True)
     odd = {
         "META_LENGTH_DIFFERS": _meta_length_differs(meta, meta_end),
         "PREAMBLE_NOT_ZERO": head[:128] != _NO_PREAMBLE,
@@ -115,7 +119,9 @@ def _inflated(deflated: bytes) -> bytes:
     return b"".join(parts)
 
 
-def second_opinion(data: bytes, start: int, explicit: bool, little: bool) -> tuple[DataSet, PixelElement | None]:
+def second_opinion(
+    data: bytes, start: int, explicit: bool, little: bool, selection: Selection = IMAGES
+) -> tuple[DataSet, PixelElement | None]:
     """What pydicom makes of a data set; in the same form as the walk's (:class:`medray.data.dicom.walker.Walk`).
 
     Args:
@@ -123,6 +129,7 @@ def second_opinion(data: bytes, start: int, explicit: bool, little: bool) -> tup
         start: where its first element starts.
         explicit: whether elements state their value representation.
         little: whether numbers are little endian.
+        selection: which elements to keep.
 
     Raises:
         Quarantined: DICOM_ENCODING; and whatever pydicom raises, see :func:`medray.data.dicom.decoding.boundary`.
@@ -140,18 +147,19 @@ def second_opinion(data: bytes, start: int, explicit: bool, little: bool) -> tup
     stream = io.BytesIO(data)
     stream.seek(start)
     with quiet():
-        dataset = _as_data_set(read_dataset(stream, not explicit, little, stop_when=at_pixels), little)
+        dataset = _as_data_set(read_dataset(stream, not explicit, little, stop_when=at_pixels), little, selection)
     if length_bytes is None:
         return dataset, None
     return dataset, PixelElement(at, stream.tell() + (12 if explicit else 8), length_bytes)
 
 
-def _as_data_set(found: pydicom.Dataset, little: bool, charset: str = "") -> DataSet:
-    """The wanted elements of a pydicom data set.
+def _as_data_set(found: pydicom.Dataset, little: bool, selection: Selection, charset: str = "") -> DataSet:
+    """The selected elements of a pydicom data set.
 
     Args:
         found: as pydicom reads it.
         little: whether its numbers are little endian.
+        selection: which elements to keep.
         charset: Specific Character Set of what it lies in.
 
     Raises:
@@ -160,11 +168,11 @@ def _as_data_set(found: pydicom.Dataset, little: bool, charset: str = "") -> Dat
     values: dict[int, bytes] = {}
     items: dict[int, tuple[DataSet, ...]] = {}
     # sequences last: on the way to their items pydicom converts Pixel Representation; iterating a data set itself converts all
-    for tag in sorted(found.keys(), key=lambda tag: int(tag) in tags.SEQUENCES):
-        if int(tag) in tags.SEQUENCES:
+    for tag in sorted(found.keys(), key=lambda tag: int(tag) in selection.sequences):
+        if int(tag) in selection.sequences:
             sequence = found[tag].value
-            items[int(tag)] = tuple(_as_data_set(item, little, charset) for item in sequence)
-        elif int(tag) in tags.WANTED:
+            items[int(tag)] = tuple(_as_data_set(item, little, selection, charset) for item in sequence)
+        elif int(tag) in selection.values:
             element = found.get_item(tag)
             raw = element.value or b""
             if not isinstance(raw, bytes) or (isinstance(element, RawDataElement) and element.length == UNDEFINED_LENGTH):

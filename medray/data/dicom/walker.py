@@ -7,15 +7,18 @@ raises :class:`Doubt`, and pydicom decides.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medray.data.dicom import scan
 from medray.data.dicom.dataset import DataSet, PixelElement
-from medray.data.dicom.tags import PIXEL_TAGS, SEQUENCES, SPECIFIC_CHARACTER_SET, WANTED
+from medray.data.dicom.selection import IMAGES, Selection
+from medray.data.dicom.tags import PIXEL_TAGS, SPECIFIC_CHARACTER_SET
 from medray.errors import Quarantined
 
-_WANTED, _SEQUENCES, _NONE = (np.array(sorted(some), np.int64) for some in (WANTED, SEQUENCES, ()))
+_NONE = np.array([], np.int64)
 _ROOM = 128
 _TROUBLES = {
     scan.TRUNCATED: ("DICOM_TRUNCATED", "at or after {tag} an element, an item or a sequence goes past the end of what holds it"),
@@ -40,7 +43,7 @@ class Walk:
     """What a walk found.
 
     Attributes:
-        dataset: the elements of :data:`medray.data.dicom.tags.WANTED`.
+        dataset: the elements of the selection.
         pixels: the pixel data element, or None.
         end: where the walk ended.
         broken: whether a sequence was passed over that is broken inside.
@@ -52,7 +55,16 @@ class Walk:
     broken: bool
 
 
-def walk(data: bytes, start: int, size_bytes: int, *, explicit: bool, little: bool = True, only_group: int = -1) -> Walk:
+def walk(
+    data: bytes,
+    start: int,
+    size_bytes: int,
+    *,
+    explicit: bool,
+    little: bool = True,
+    only_group: int = -1,
+    selection: Selection = IMAGES,
+) -> Walk:
     """Walk over a data set up to its pixel data or its end.
 
     Args:
@@ -62,15 +74,17 @@ def walk(data: bytes, start: int, size_bytes: int, *, explicit: bool, little: bo
         explicit: whether elements state their value representation.
         little: whether numbers are little endian.
         only_group: the one group to read, or -1 for all.
+        selection: what to keep.
 
     Raises:
         NeedsMore, Doubt
         Quarantined: DICOM_TAG_ORDER, DICOM_BAD_VR, DICOM_TRUNCATED, DICOM_ENCODING, DICOM_NESTED, DICOM_TOO_MANY_ELEMENTS.
     """
     view, whole, room = np.frombuffer(data, np.uint8), max(size_bytes, len(data)), _ROOM
+    wanted, sequences = _ordered(selection)
     while True:
         events = np.empty((room, 4), np.int64)
-        ended, count, end, tag, broken = scan.scan(view, start, whole, explicit, little, only_group, _WANTED, _SEQUENCES, events)
+        ended, count, end, tag, broken = scan.scan(view, start, whole, explicit, little, only_group, wanted, sequences, events)
         if ended != scan.NEEDS_ROOM:
             break
         room *= 8
@@ -92,6 +106,11 @@ def holds_pixels(data: bytes, start: int, *, explicit: bool, little: bool) -> bo
         np.frombuffer(data, np.uint8), start, len(data), explicit, little, -1, _NONE, _NONE, events
     )
     return bool(count and events[count - 1, 0] == scan.PIXELS) or (ended == scan.TAG_ORDER and tag in PIXEL_TAGS)
+
+
+@cache
+def _ordered(selection: Selection) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return np.array(sorted(selection.values), np.int64), np.array(sorted(selection.sequences), np.int64)
 
 
 def is_vr(letters: bytes) -> bool:
