@@ -22,8 +22,10 @@ import pyarrow as pa
 import pydicom
 import pytest
 import yaml
+from dicom_series import as_bytes
 from pydantic import ValidationError
 from pydicom.data import get_testdata_file
+from segmentations import drawn, item, of_segment
 
 from medray.data import store, tables
 from medray.data.dicom import decode
@@ -206,6 +208,26 @@ def test_masks_decide_what_is_measured(files: list[Path], masked: Path, tmp_path
     assert rows["2.dcm"]["reasons"] == f"EMPTY: {' '.join(names)}"
     assert rows["1.dcm"]["mask"] == str(tmp_path / "masks" / "1.png")
     assert rows["7.dcm"]["mask"] == ""
+
+
+def test_the_segment_and_the_level_are_chosen(files: list[Path], tmp_path: Path, ray_session: None) -> None:
+    ingested(tmp_path)
+    marked = np.zeros((2, 64, 64), np.uint8)
+    marked[0, 5:9, 5:9], marked[1, 10:30, 20:50], marked[1, 12:20, 22:40] = 200, 90, 150
+    groups = [item(**of_segment(number)) for number in (1, 2)]
+    fractions = drawn(marked, kind="FRACTIONAL", MaximumFractionalValue=200, PerFrameFunctionalGroupsSequence=groups)
+    (tmp_path / "0.dcm").write_bytes(as_bytes(fractions))
+    fractions.SourceImageSequence = [item(ReferencedSOPInstanceUID="1.2.3")]
+    (tmp_path / "1.dcm").write_bytes(as_bytes(fractions))
+    lines = [f"{decode(files[number]).header.sop_uid},{number}.dcm" for number in range(2)]
+    (tmp_path / "masks.csv").write_text("\n".join(["SOPInstanceUID,mask", *lines]) + "\n")
+    given = {"masks": str(tmp_path / "masks.csv"), "preprocess": {"steps": []}, "segment": 2}
+    given["features"] = {"families": [{"family": "radiomics", "classes": ["firstorder"]}]}
+    rows = rows_of(extract(config(tmp_path, **given, level=0.7)))
+    mean = decode(files[0]).pixels[12:20, 22:40].mean()
+    assert rows["0.dcm"]["original_firstorder_Mean"] == pytest.approx(float(mean), rel=1e-6)
+    assert rows["1.dcm"]["code"] == "MASK_OTHER_IMAGE"
+    assert rows_of(extract(config(tmp_path, **given)))["0.dcm"]["code"] == "MASK_UNREADABLE"
 
 
 def test_a_changed_mask_is_measured_again(files: list[Path], masked: Path, tmp_path: Path, ray_session: None) -> None:
