@@ -46,7 +46,7 @@ REMEDIES = {
     "ARCHIVE_BOMB": "remove it: it unpacks to far more than it holds",
     "ARCHIVE_BROKEN": _AGAIN,
     "ARCHIVE_ENCRYPTED": "unpack it with its password and store the files",
-    "ARCHIVE_METHOD": "pack it again as tar, tar.zst, or zip with deflate",
+    "ARCHIVE_METHOD": "pack it again as tar (not sparse: no tar -S), tar.zst, or zip with deflate",
     "ARCHIVE_UNSAFE_MEMBER": "look at it, and pack the shard again without it",
     "CT_NO_RESCALE": "Hounsfield units cannot be known without it: ask the source to send it again",
     "DICOMDIR_OUTSIDE": "remove it: it names files outside its own folder",

@@ -6,6 +6,7 @@ import io
 import os
 import random
 import struct
+import subprocess
 import tarfile
 import time
 import zipfile
@@ -393,3 +394,118 @@ def test_a_damaged_shard_ends_in_rows_that_can_be_read_or_are_quarantined(tmp_pa
         assert len(set(uris)) == len(uris), seed
         answers = archive.read_many(uris, etags=[item.info.etag for item in found])
         assert all(isinstance(answer, bytes | Quarantined) for answer in answers), seed
+
+
+# --- what GNU tar makes --------------------------------------------------------------------------------------------------------
+
+SPARSE = {
+    "gnu": ["-S", "--format=gnu"],
+    "pax 0.0": ["-S", "--format=posix", "--sparse-version=0.0"],
+    "pax 0.1": ["-S", "--format=posix", "--sparse-version=0.1"],
+    "pax 1.0": ["-S", "--format=posix", "--sparse-version=1.0"],
+}
+
+
+def holes(path: Path, parts: int, size: int = 8192) -> None:
+    """A file of so many parts with holes between them; more than four parts need further headers in the old format."""
+    with path.open("wb") as file:
+        for number in range(parts):
+            file.seek(number * 5 * size)
+            file.write(os.urandom(size))
+        file.truncate((parts * 5 + 1) * size)
+
+
+needs_gnu_tar = pytest.mark.skipif(
+    "GNU tar" not in subprocess.run(["tar", "--version"], capture_output=True, text=True).stdout, reason="tar is not GNU tar"
+)
+
+
+def gnu_tar(folder: Path, *options: str) -> bytes:
+    shard = folder / "s.tar"
+    command = ["tar", *options, "--sort=name", "-cf", str(shard), "-C", str(folder), "in"]
+    subprocess.run(command, check=True)
+    return shard.read_bytes()
+
+
+@needs_gnu_tar
+@pytest.mark.parametrize("options", SPARSE.values(), ids=SPARSE)
+@pytest.mark.parametrize("name", ["s.tar", "s.tar.zst"])
+@pytest.mark.parametrize("parts", [1, 3, 100])
+def test_a_sparse_member_is_refused_and_the_others_are_read(tmp_path: Path, options: list[str], name: str, parts: int) -> None:
+    """Its size in the header is that with the holes, which the archive does not hold."""
+    inside = tmp_path / "made" / "in"
+    inside.mkdir(parents=True)
+    contents = {"a.dcm": os.urandom(3000), "c.dcm": os.urandom(700), LONG.split("/")[1] + "d.dcm": os.urandom(90_000)}
+    for member, data in contents.items():
+        (inside / member).write_bytes(data)
+    for member in ("b.dcm", "z.dcm"):
+        holes(inside / member, parts)
+    made = gnu_tar(inside.parent, *options)
+    info = put(str(tmp_path), name, frames(made) if name.endswith("zst") else made)
+    found = list(archive.members(info))
+    expected = {f"in/{member}": "" for member in contents} | {"in/b.dcm": "ARCHIVE_METHOD", "in/z.dcm": "ARCHIVE_METHOD"}
+    assert dict(zip([item.name for item in found], codes(found), strict=True)) == expected
+    assert read_again(found) == codes(found)
+    good = [item for item in found if item.error is None]
+    assert archive.read_many([item.info.uri for item in good]) == [contents[item.name[3:]] for item in good]
+    assert [item.info.uri for item in found] == sorted(item.info.uri for item in found)
+    assert sum(item.info.size for item in found) < len(made)
+
+
+@needs_gnu_tar
+@pytest.mark.parametrize("options", SPARSE.values(), ids=SPARSE)
+def test_a_shard_that_is_cut_in_a_sparse_member_is_broken(tmp_path: Path, options: list[str]) -> None:
+    inside = tmp_path / "made" / "in"
+    inside.mkdir(parents=True)
+    (inside / "a.dcm").write_bytes(b"1234")
+    holes(inside / "b.dcm", 100)
+    made = gnu_tar(inside.parent, *options)
+    for length in (len(made) // 2, 5000):
+        found = listed(str(tmp_path), f"{length}.tar", made[:length])
+        assert [item.name for item in found][:1] == ["in/a.dcm"]
+        assert codes(found)[0] == ""
+        assert codes(found)[-1] == "ARCHIVE_BROKEN"
+        assert set(codes(found)[1:]) <= {"ARCHIVE_BROKEN", "ARCHIVE_METHOD"}
+
+
+@needs_gnu_tar
+@pytest.mark.parametrize("form", ["v7", "ustar", "gnu", "posix"])
+def test_every_format_of_gnu_tar_is_read(tmp_path: Path, form: str) -> None:
+    inside = tmp_path / "made" / "in" / ("n" * 50)
+    inside.mkdir(parents=True)
+    names = ["a.dcm", "b.dcm", "m" * (30 if form in ("v7", "ustar") else 200) + ".dcm"]
+    contents = {name: os.urandom(1000 + len(name)) for name in names}
+    for name, data in contents.items():
+        (inside / name).write_bytes(data)
+    (inside / "hard.dcm").hardlink_to(inside / "a.dcm")
+    (inside / "soft.dcm").symlink_to("a.dcm")
+    made = gnu_tar(tmp_path / "made", f"--format={form}")
+    found = listed(str(tmp_path), "s.tar", made)
+    read = {item.name.rsplit("/", 1)[1]: archive.read(item.info.uri) for item in found if item.error is None}
+    assert read == contents
+    refused = {item.name.rsplit("/", 1)[1] for item in found if item.error is not None}
+    assert (refused, set(codes(found))) == ({"hard.dcm", "soft.dcm"}, {"", "ARCHIVE_UNSAFE_MEMBER"})
+
+
+def test_a_map_of_holes_without_end_is_broken_and_costs_nothing(tmp_path: Path) -> None:
+    """The old format chains its maps; PAX 1.0 says how long its own is, which is not read."""
+    header = tarfile.TarInfo("b.dcm")
+    header.type, header.size = tarfile.GNUTYPE_SPARSE, 512
+    block = bytearray(header.tobuf(tarfile.GNU_FORMAT))
+    block[482] = 1  # further maps follow
+    block[148:156] = b"%06o\0 " % (sum(block[:148]) + sum(block[156:]) + 8 * 32)
+    assert codes(listed(str(tmp_path), "chain.tar", bytes(block) + (bytes(504) + b"\x01" + bytes(7)) * 100)) == ["ARCHIVE_BROKEN"]
+    plain = tarfile.TarInfo("GNUSparseFile.1/b.dcm")
+    plain.size = 1024
+    plain.pax_headers = {
+        "GNU.sparse.major": "1",
+        "GNU.sparse.minor": "0",
+        "GNU.sparse.name": "b.dcm",
+        "GNU.sparse.realsize": "9" * 12,
+    }
+    last = tarfile.TarInfo("c.dcm")
+    last.size = 3
+    data = plain.tobuf(tarfile.PAX_FORMAT) + b"9" * 15 + b"\n" + bytes(1024 - 16)
+    found = listed(str(tmp_path), "map.tar", data + last.tobuf() + b"abc".ljust(512, b"\0") + bytes(1024))
+    assert [item.name for item in found] == ["b.dcm", "c.dcm"]
+    assert codes(found) == ["ARCHIVE_METHOD", ""]

@@ -1,7 +1,7 @@
 """Members of a tar archive, read from any seekable file of bytes without unpacking it.
 
 The standard library reads the headers (ustar, GNU long names, PAX); what it passes over in silence is found here: a damaged
-header, a cut end, archives that were put one after the other, sizes below zero.
+header, a cut end, archives that were put one after the other, sizes below zero, what a sparse member takes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,44 @@ MAX_HEADER_BYTES = 1 << 20
 MAX_ZEROS_BYTES = 16 << 20
 """Zero bytes after an archive through which another one is looked for."""
 
+_GOES_ON = 504
+_SIZES_WITH_HOLES = {"GNU.sparse.size", "GNU.sparse.realsize"}
 _DIGITS = re.compile(rb"\d{257}")  # on longer runs the standard library's search for PAX keywords takes quadratic time
+
+
+class Member(tarfile.TarInfo):
+    """A header whose size is what the member takes in the archive, also of a sparse one, which GNU tar stores without its holes.
+
+    The maps of the holes are passed over: nobody needs them, and a hostile one may be of any length.
+    """
+
+    sparse: Any
+    _sparse_structs: Any
+
+    def _proc_sparse(self, archive: Any) -> Member:
+        """The old GNU format: blocks of the map follow the header, and byte 504 of each says whether another one does."""
+        _, goes_on, _ = self._sparse_structs
+        while goes_on:
+            block = archive.fileobj.read(tarfile.BLOCKSIZE)
+            if len(block) < tarfile.BLOCKSIZE:
+                raise EOFError
+            goes_on = block[_GOES_ON] != 0
+        self.sparse = []
+        self.offset_data = archive.fileobj.tell()
+        archive.offset = self.offset_data + -(-self.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+        return self
+
+    def _apply_pax_info(self, pax_headers: dict[str, str], encoding: str, errors: str) -> None:
+        """The PAX formats 0.0, 0.1 and 1.0: the size without holes is kept, the name is the real one."""
+        if any(key.startswith("GNU.sparse.") for key in pax_headers):
+            self.sparse = []
+            pax_headers = {key: value for key, value in pax_headers.items() if key not in _SIZES_WITH_HOLES}
+        super()._apply_pax_info(pax_headers, encoding, errors)  # type: ignore[misc]
+
+    def _proc_gnusparse_00(self, *_: Any) -> None:
+        """The map stays unread."""
+
+    _proc_gnusparse_01 = _proc_gnusparse_10 = _proc_gnusparse_00
 
 
 class _Careful:
@@ -38,8 +75,10 @@ class _Careful:
         return data
 
 
-def headers(file: Any, size: int | None) -> Iterator[tarfile.TarInfo]:
+def headers(file: Any, size: int | None) -> Iterator[Member]:
     """The headers of all members but folders, in the order of their bytes; ``offset_data`` says where the data is.
+
+    The size of a sparse member is that of its data in the archive.
 
     Args:
         file: the archive, read forwards.
@@ -56,7 +95,7 @@ def headers(file: Any, size: int | None) -> Iterator[tarfile.TarInfo]:
             before = archive.offset
             file.seek(before)
             try:
-                header = tarfile.TarInfo.fromtarfile(archive)
+                header = Member.fromtarfile(archive)
             except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
                 ended, zeros = True, zeros + tarfile.BLOCKSIZE
                 archive.offset = before + tarfile.BLOCKSIZE
@@ -93,5 +132,5 @@ def problem(header: tarfile.TarInfo) -> InputError | None:
     if not header.isreg():
         return Quarantined("ARCHIVE_UNSAFE_MEMBER", "a member is a link or a device")
     if header.issparse():
-        return Quarantined("ARCHIVE_METHOD", "a member is a sparse file")
+        return Quarantined("ARCHIVE_METHOD", "a member is a sparse file (tar -S)")
     return None
