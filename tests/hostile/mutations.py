@@ -5,16 +5,22 @@ from __future__ import annotations
 import functools
 import random
 import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
 import pydicom
 from hostile.layout import ITEM, PIXEL_DATA, UNDEFINED, Part, layout
+from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, AllTransferSyntaxes, HTJ2KLossless
+
+from medray.data.dicom.syntaxes import COMPRESSED as COMPRESSED_SYNTAXES
+from medray.data.dicom.syntaxes import DEFLATED_FRAME, ENCAPSULATED_UNCOMPRESSED, JPEG_XL_ANY
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 GOOD = (
@@ -39,12 +45,18 @@ GOOD = (
     "htj2k",
     "htj2k-colour",
     "htj2k-fragments",
+    "jxl",
+    "jxl-colour",
+    "jxl-fragments",
+    "deflate",
+    "deflate-colour",
+    "uncompressed",
     "SC_rgb_small_odd.dcm",
     "SC_ybr_full_422_uncompressed.dcm",
     "CT_small.dcm",
     "dicomdirtests/77654033/CR1/6154",
 )
-"""Small files of every transfer syntax; those of HTJ2K are made here."""
+"""Small files of every transfer syntax; those of HTJ2K, JPEG XL and of deflated and uncompressed frames are made here."""
 COMPRESSED = GOOD[GOOD.index("MR_small_RLE.dcm") : GOOD.index("SC_rgb_small_odd.dcm")]
 VRS = "AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV ZZ"
 LENGTHS = (0, 1, 2, 3, 7, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF)
@@ -75,25 +87,45 @@ def mutation(seed: int, *, of_pixels: bool = False) -> Mutation:
 
 @functools.cache
 def good(name: str) -> bytes:
-    """A good file: of pydicom, or an HTJ2K one made here; every one has the UIDs that an image needs."""
-    if name.startswith("htj2k"):
-        return _htj2k(colour=name.endswith("colour"), fragments=5 if name.endswith("fragments") else 1)
+    """A good file: of pydicom, or one made here; every one has the UIDs that an image needs."""
+    if (codec := name.partition("-")[0]) in ENCODERS:
+        return _made(codec, colour=name.endswith("colour"), fragments=5 if name.endswith("fragments") else 1)
     data = (FILES / name).read_bytes()
     return _with_uids(data) if name in ("JPEGLSNearLossless_16.dcm", "SC_rgb_jls_lossy_sample.dcm") else data
 
 
-def _htj2k(*, colour: bool, fragments: int) -> bytes:
+def _deflated(pixels: NDArray[Any]) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(pixels.tobytes()) + packer.flush()
+
+
+def _jxl(pixels: NDArray[Any]) -> bytes:
+    return bytes(imagecodecs.jpegxl_encode(pixels, lossless=pixels.ndim == 2, usecontainer=pixels.ndim == 3))
+
+
+ENCODERS: dict[str, tuple[str, Callable[[NDArray[Any]], bytes]]] = {
+    "htj2k": (HTJ2KLossless, lambda pixels: bytes(imagecodecs.htj2k_encode(pixels))),
+    "jxl": (JPEG_XL_ANY, _jxl),
+    "deflate": (DEFLATED_FRAME, _deflated),
+    "uncompressed": (ENCAPSULATED_UNCOMPRESSED, lambda pixels: pixels.tobytes()),
+}
+
+
+def _made(codec: str, *, colour: bool, fragments: int) -> bytes:
     shape = (48, 40, 3) if colour else (48, 40)
     pixels = np.random.default_rng(1).integers(0, 200, shape).astype(np.uint8 if colour else np.uint16)
     made = pydicom.dcmread(FILES / ("SC_rgb_jpeg_dcmtk.dcm" if colour else "MR_small.dcm"))
     made.Rows, made.Columns = shape[:2]
     if colour:
-        made.PhotometricInterpretation = "RGB"
+        made.PhotometricInterpretation, made.PlanarConfiguration = "RGB", 0
     else:
         made.PixelRepresentation = 0
-    made.file_meta.TransferSyntaxUID = HTJ2KLossless
-    made.PixelData = encapsulate([bytes(imagecodecs.htj2k_encode(pixels))], fragments_per_frame=fragments, has_bot=False)
-    return _written(made)
+    made.file_meta.TransferSyntaxUID, encode = ENCODERS[codec]
+    made.PixelData = encapsulate([encode(pixels)], fragments_per_frame=fragments, has_bot=False)
+    made["PixelData"].is_undefined_length = True
+    buffer = pydicom.filebase.DicomBytesIO()
+    pydicom.dcmwrite(buffer, made, implicit_vr=False, little_endian=True, force_encoding=True)
+    return bytes(buffer.getvalue())
 
 
 def _with_uids(data: bytes) -> bytes:
@@ -207,7 +239,7 @@ def repeat_element(rng: random.Random, data: bytes, parts: tuple[Part, ...]) -> 
 
 def other_syntax(rng: random.Random, data: bytes, parts: tuple[Part, ...]) -> bytes:
     part = next(part for part in parts if part.tag == 0x00020010)
-    new = str(rng.choice(AllTransferSyntaxes)).encode()
+    new = str(rng.choice([*AllTransferSyntaxes, *sorted(COMPRESSED_SYNTAXES)])).encode()
     new += b"\0" * (len(new) % 2)
     return data[: part.length_at] + struct.pack("<H", len(new)) + new + data[part.end :]
 

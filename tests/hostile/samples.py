@@ -241,6 +241,27 @@ def sof(name: str, marker: int, size: int) -> bytes:
     return change(fragments(data, bytes(stream)), Rows=size, Columns=size)
 
 
+def jxl(size: int) -> bytes:
+    """A JPEG XL file whose code stream (ISO/IEC 18181-1 D.2) and DICOM header say ``size`` rows and columns."""
+    stream = bytes(imagecodecs.jpegxl_encode(np.zeros((64, 64), np.uint16), lossless=True, bitspersample=12))
+    rest = int.from_bytes(stream[2:], "little") >> 9  # one bit, five of eight rows, three of a square
+    longer = (2 << 1 | (size - 1) << 3 | 1 << 21) | rest << 24
+    bare = stream[:2] + longer.to_bytes(len(stream) + 2, "little")
+    return alone("1.2.840.10008.1.2.4.110", bare, size)
+
+
+def alone(uid: str, stream: bytes, size: int) -> bytes:
+    """The MR image with another frame, of ``size`` rows and columns, in a transfer syntax of its own."""
+    grey16 = change(syntax(j2k(), uid), Rows=size, Columns=size, PixelRepresentation=0, BitsStored=12, HighBit=11)
+    return fragments(grey16, stream)
+
+
+def deflated_frame(length: int, size: int) -> bytes:
+    """A frame that inflates to ``length`` zeros."""
+    packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    return alone("1.2.840.10008.1.2.8.1", packer.compress(bytes(length)) + packer.flush(), size)
+
+
 def multi_frame(*frames: bytes, number: int | str | None = None, table: bytes = b"") -> bytes:
     """A JPEG 2000 file of some frames; ``number`` is what it says."""
     return change(fragments(j2k(), *frames, table=table), NumberOfFrames=str(len(frames) if number is None else number))

@@ -21,6 +21,11 @@ BOMBS: list[tuple[int, str, Callable[[], bytes], str]] = [
     (48, "JPEG 16000", lambda: make.sof("JPGExtended.dcm", 0xC1, 16000), "PIXELS_TRUNCATED"),
     (48, "JPEG lossless 16000", lambda: make.sof("JPEG-LL.dcm", 0xC3, 16000), "PIXELS_TRUNCATED"),
     (48, "JPEG-LS 16000", lambda: make.sof("MR_small_jpeg_ls_lossless.dcm", 0xF7, 16000), "PIXELS_CODEC"),
+    (48, "JPEG XL 16000", lambda: make.jxl(16000), "PIXELS_TOO_MANY"),
+    (48, "JPEG XL 8000", lambda: make.jxl(8000), "PIXELS_CODEC"),
+    (48, "deflated frame bomb", lambda: make.deflated_frame(1 << 29, 64), "PIXELS_LENGTH"),
+    (48, "deflated frame 20000", lambda: make.deflated_frame(1 << 10, 20000), "PIXELS_TRUNCATED"),
+    (48, "uncompressed frame 20000", lambda: make.alone("1.2.840.10008.1.2.1.98", bytes(8192), 20000), "PIXELS_TRUNCATED"),
     (48, "65535", lambda: make.change(make.mr(), Rows=65535, Columns=65535), "PIXELS_TOO_MANY"),
     (48, "20000", lambda: make.change(make.mr(), Rows=20000, Columns=20000), "PIXELS_TRUNCATED"),
 ]
