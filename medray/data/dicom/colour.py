@@ -14,6 +14,7 @@ from medray.data.dicom.blocks import by_blocks
 from medray.data.dicom.codestream import CodeStream
 from medray.data.dicom.dataset import PixelModule
 from medray.data.dicom.syntaxes import JPEG_XL_LOSSLESS
+from medray.kernels import kernel
 from medray.types import Float32
 
 Pixels = NDArray[Any]
@@ -31,9 +32,6 @@ _STATED = {
 _LOSSY_XL = frozenset({"RGB", "XYB", *YBR_FULL})  # PS3.5 8.2.15; YBR where a JPEG was compressed again
 _RED_OF_CR, _BLUE_OF_CB = 1402, 1772  # in thousandths (ITU-T T.871 section 7)
 _GREEN_OF_CB, _GREEN_OF_CR, _GREEN_WHOLE = 114 * 1772, 299 * 1402, 587 * 1000
-_THOUSANDTHS = (299, 587, 114)  # ITU-R BT.601-7, section 2.5.1
-_EXACT = (1 << 24) // 1000
-"""float32 holds the weighed sums of smaller values exactly."""
 
 
 def is_ybr(stated: CodeStream, header: PixelModule) -> bool:
@@ -87,13 +85,25 @@ def luminance(rgb: Pixels) -> Float32:
 
     The sum is exact, so equal values give equal bits in whatever order they lie, and R = G = B gives that very value.
     """
-    is_small = rgb.dtype == np.uint8 or (rgb.dtype.kind == "u" and int(rgb.max()) <= _EXACT)
-    dtype = np.dtype(np.float32 if is_small else np.float64)
-    weights = np.array(_THOUSANDTHS, dtype)
+    luma: Float32 = np.empty(rgb.shape[:-1], np.float32)
+    planes = np.moveaxis(rgb, -1, 0)
+    is_planar = planes.flags.c_contiguous
+    flat = (planes if is_planar else np.ascontiguousarray(rgb)).reshape(-1).view()
+    flat.flags.writeable = False  # one type for the compiler, whatever the image lies in
+    _weigh(flat, is_planar, luma.reshape(-1))
+    return luma
 
-    def weighed(block: Pixels) -> Float32:  # one product of a matrix and a vector, not one for each row
-        sums = block.reshape(-1, 3).astype(dtype) @ weights
-        sums /= dtype.type(1000)
-        return np.asarray(sums.astype(np.float32, copy=False)).reshape(block.shape[:-1])
 
-    return by_blocks(weighed, rgb)
+@kernel
+def _weigh(flat, is_planar, luma):  # type: ignore[no-untyped-def]
+    """ITU-R BT.601-7, section 2.5.1, of values by plane or by pixel. Two loops, so that each has fixed steps."""
+    count = len(luma)
+    if is_planar:
+        red, green, blue = flat[:count], flat[count : 2 * count], flat[2 * count :]
+        for at in range(count):
+            luma[at] = (299 * np.int32(red[at]) + 587 * np.int32(green[at]) + 114 * np.int32(blue[at])) / 1000.0
+    else:
+        for at in range(count):
+            first = np.uintp(3) * np.uintp(at)
+            red_green = 299 * np.int32(flat[first]) + 587 * np.int32(flat[first + np.uintp(1)])
+            luma[at] = (red_green + 114 * np.int32(flat[first + np.uintp(2)])) / 1000.0
