@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from medray.cli import catalog, features, jobs, ops, preview, quarantine
+from medray.cli import catalog, features, importing, jobs, ops, preview, quarantine
 from medray.console import printable
 from medray.errors import MedrayError
 
@@ -26,6 +26,7 @@ def application() -> typer.Typer:
         "Batch processing of medical images on Ray: catalog, train, screen and serve. Results go to stdout, the rest to stderr."
     )
     app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=about)
+    app.add_typer(importing.app)
     app.add_typer(jobs.app)
     app.add_typer(preview.app)
     app.add_typer(catalog.app, name="catalog")

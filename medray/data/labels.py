@@ -69,6 +69,16 @@ def read_labels(uri: str) -> pa.Table:
         LabelError: LABELS_UNREADABLE, LABELS_NO_KEY.
         StoreError: the file cannot be fetched.
     """
+    return _canonical(read_texts(uri), uri)
+
+
+def read_texts(uri: str) -> pa.Table:
+    """A CSV or Parquet table as it is, every value as text, none of them null.
+
+    Raises:
+        LabelError: LABELS_UNREADABLE.
+        StoreError: the file cannot be fetched.
+    """
     data = store.read(uri)
     try:
         if uri.endswith(".parquet"):
@@ -77,16 +87,30 @@ def read_labels(uri: str) -> pa.Table:
             names = pa.csv.open_csv(io.BytesIO(data)).schema.names
             convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
             table = pa.csv.read_csv(io.BytesIO(data), convert_options=convert)
+        columns = [pc.fill_null(column.cast(pa.string()), "") for column in table.columns]
     except (pa.ArrowException, OSError):  # whose text may quote a row
         raise LabelError("LABELS_UNREADABLE", f"{uri} is no CSV or Parquet table", "save it again") from None
-    return _canonical(table, uri)
+    return pa.Table.from_arrays(columns, names=table.column_names)
+
+
+def is_patient(column: str) -> bool:
+    """Whether a column of a label table names patients."""
+    return _letters(column) in _PATIENT
+
+
+def is_instance(column: str) -> bool:
+    """Whether a column of a label table holds SOP Instance UIDs."""
+    return _KEYS.get(_letters(column)) == "sop_uid"
+
+
+def _letters(column: str) -> str:
+    return re.sub(r"[^a-z]", "", column.lower())
 
 
 def _canonical(table: pa.Table, uri: str) -> pa.Table:
     columns: dict[str, pa.ChunkedArray] = {}
     for name in table.column_names:
-        plain = re.sub(r"[^a-z]", "", name.lower())
-        values = pc.fill_null(table[name].cast(pa.string()), "")
+        plain, values = _letters(name), table[name]
         if plain in _PATIENT:
             columns[PATIENT_COLUMN] = pa.array([patient_key(value) for value in values.to_pylist()], pa.string())
         else:
