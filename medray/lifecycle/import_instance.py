@@ -10,13 +10,12 @@ import numpy as np
 from medray.data import archive
 from medray.data.catalog import terminal_state
 from medray.data.dicom import decode
-from medray.data.foreign import arrays, drawing, reading
+from medray.data.foreign import arrays, drawing, reading, secondary_capture, segmentation
 from medray.data.foreign.drawing import Drawing
 from medray.data.foreign.picture import Picture
 from medray.data.foreign.secondary_capture import Instance, Said, instance
-from medray.data.foreign.segmentation import segmentation
-from medray.data.pseudonym import patient_key
 from medray.errors import InputError, MedrayError, Quarantined, StoreError
+from medray.lifecycle.import_folder import Folder, object_name
 from medray.lifecycle.import_sources import File, Input, fetch_beside
 from medray.lifecycle.import_tables import Labels
 
@@ -41,6 +40,8 @@ class Context:
     rounded: bool
     labels: Labels
     masks: Mapping[str, MaskJob]
+    images: Folder
+    segmentations: Folder
 
 
 @dataclass(frozen=True)
@@ -94,17 +95,20 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Made:
-    """An input as it is to be written.
+class Object:
+    """An object of the archive: its name, and its DICOM file where it is not there yet."""
 
-    Attributes:
-        outcome: IMPORTED, or why not.
-        image, mask: (name, DICOM file) of the instance and of its SEG, or None.
-    """
+    name: str
+    data: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """An input as it is to be written: IMPORTED, or why not; the objects of its instance and of its SEG, or None."""
 
     outcome: Outcome
-    image: tuple[str, bytes] | None = None
-    mask: tuple[str, bytes] | None = None
+    image: Object | None = None
+    mask: Object | None = None
 
 
 def make(found: Input, context: Context) -> Made:
@@ -114,10 +118,8 @@ def make(found: Input, context: Context) -> Made:
         ConfigError: a library is missing.
     """
     try:
-        picture = _picture(found, context)
-        made = instance(picture, _said(found, context))
-        if picture.stream is not None:
-            decode(made.data)  # whether the code stream is whole
+        made = instance(_picture(found, context), _said(found, context))
+        image = _image(made, context)
     except (InputError, StoreError) as error:
         return Made(Outcome(found.name, terminal_state(error).value, error.code, error.message))
     outcome = Outcome(
@@ -125,28 +127,27 @@ def make(found: Input, context: Context) -> Made:
         IMPORTED,
         sop_uid=made.sop_uid,
         series_uid=made.series_uid,
-        notes=picture.notes,
+        notes=made.picture.notes,
         labels=found.labels,
         has_patient=bool(made.said.patient_id),
     )
-    image = object_name(made.sop_uid, made.said.patient_id), made.data
     if (job := context.masks.get(found.name)) is None:
         return Made(outcome, image)
     try:
-        mask = _mask(job, picture, made)
+        mask = _mask(job, made, context)
     except (InputError, StoreError) as error:
         return Made(replace(outcome, mask_code=error.code, mask_message=error.message), image)
-    return Made(replace(outcome, mask=mask[0]), image, mask)
+    return Made(replace(outcome, mask=mask.name), image, mask)
 
 
-def object_name(uid: str, patient_id: str) -> str:
-    """Name of the object of an instance: another one where the patient becomes another."""
-    return f"{uid}-{patient_key(patient_id)[:8]}.dcm" if patient_id else f"{uid}.dcm"
-
-
-def uid_of(name: str) -> str:
-    """The SOP Instance UID in the name of an object."""
-    return name.removesuffix(".dcm").partition("-")[0]
+def _image(made: Instance, context: Context) -> Object:
+    name = object_name(made.sop_uid, made.said.patient_id)
+    if context.images.has(name):
+        return Object(name)
+    data = secondary_capture.file_of(made)
+    if made.picture.stream is not None:
+        decode(data)  # whether the code stream is whole
+    return Object(name, data)
 
 
 def _picture(found: Input, context: Context) -> Picture:
@@ -166,12 +167,13 @@ def _said(found: Input, context: Context) -> Said:
     return Said(context.modality, context.spacing_mm, context.units, patient)
 
 
-def _mask(job: MaskJob, picture: Picture, image: Instance) -> tuple[str, bytes]:
+def _mask(job: MaskJob, image: Instance, context: Context) -> Object:
     """The SEG of an image."""
     found = drawing.united(map(_drawing, job.files))
-    drawing.check_place(found, picture.affine)
-    made = segmentation(found.labels, image)
-    return object_name(made.sop_uid, image.said.patient_id), made.data
+    drawing.check_place(found, image.picture.affine)
+    made = segmentation.segmentation(found.labels, image)
+    name = object_name(made.sop_uid, image.said.patient_id)
+    return Object(name, None if context.segmentations.has(name) else segmentation.file_of(made))
 
 
 def _drawing(file: File) -> Drawing:

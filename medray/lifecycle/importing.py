@@ -14,6 +14,7 @@ from medray.data import store
 from medray.data.foreign.naming import Names, drawn_on
 from medray.errors import ConfigError, RunError
 from medray.lifecycle import import_tables as tables
+from medray.lifecycle.import_folder import Folder
 from medray.lifecycle.import_instance import Context, MaskJob, Outcome, make
 from medray.lifecycle.import_results import SERIES, SOP, labelled_rows, mask_rows, report
 from medray.lifecycle.import_sources import File, belonging, files_under, inputs, mask_files
@@ -107,10 +108,11 @@ def import_images(
     out = store.normalise(out)
     plan = _plan(store.normalise(source), out, labels_uri, key, masks)
     _check_settings(out, spec, with_patients=plan.labels.patient is not None)
-    context = Context(spec.modality, spec.spacing_mm, spec.units, spec.rounded, plan.labels, plan.masks)
+    images, segmentations = Folder(store.join(out, "images")), Folder(store.join(out, "masks"))
+    context = Context(spec.modality, spec.spacing_mm, spec.units, spec.rounded, plan.labels, plan.masks, images, segmentations)
     outcomes: list[Outcome] = []
     with ThreadPoolExecutor(THREADS) as pool:
-        writer = Writer(out, pool)
+        writer = Writer(images, segmentations, pool)
         for batch in inputs(plan.files):
             outcomes += writer.write(pool.map(lambda one: make(one, context), batch))
             if progress:

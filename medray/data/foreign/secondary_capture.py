@@ -54,25 +54,30 @@ class Said:
 
 @dataclass(frozen=True)
 class Instance:
-    """A DICOM instance that can be written; the UIDs of what belongs to it follow from its content.
+    """The DICOM instance of a picture; its UIDs follow from its content.
 
     Attributes:
         content: sha256 of all that the instance says beside the patient, in hex: one image of two patients is one instance.
-        said: as given.
-        shape: (frames, rows, columns).
-        sop_class_uid: its class.
+        picture, said: what it is made of.
         affine: float64 (4, 4), index (column, row, frame) → mm in LPS; None where it is unknown.
         spacing_mm: (row, column), or None.
-        data: the file (PS3.10).
     """
 
     content: str
+    picture: Picture
     said: Said
-    shape: tuple[int, int, int]
-    sop_class_uid: UID
     affine: Float64 | None
     spacing_mm: tuple[float, float] | None
-    data: bytes
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(frames, rows, columns)."""
+        return self.picture.shape
+
+    @property
+    def sop_class_uid(self) -> UID:
+        """SOP Class UID."""
+        return _sop_class(self.picture, self.affine)
 
     @property
     def sop_uid(self) -> UID:
@@ -91,19 +96,24 @@ class Instance:
 
 
 def instance(picture: Picture, said: Said) -> Instance:
-    """The DICOM instance of a picture.
-
-    Raises:
-        Quarantined: IMPORT_TOO_LARGE.
-    """
+    """The instance of a picture: who it is; :func:`file_of` makes its file."""
     affine = picture.affine
     if affine is None and picture.stack and said.spacing_mm is not None and said.spacing_mm[0] is not None:
         affine = np.diag([said.spacing_mm[2], said.spacing_mm[1], said.spacing_mm[0], 1.0])
     spacing = picture.spacing_mm or (said.spacing_mm[1:] if said.spacing_mm else None)
     if affine is not None:
-        spacing = tuple(np.linalg.norm(affine[:3, axis]) for axis in (1, 0))  # type: ignore[assignment]
-    content = _content(picture, said, affine, spacing)
-    made = Instance(content, said, picture.shape, _sop_class(picture, affine), affine, spacing, b"")
+        column, row, _ = (float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
+        spacing = row, column
+    return Instance(_content(picture, said, affine, spacing), picture, said, affine, spacing)
+
+
+def file_of(made: Instance) -> bytes:
+    """The DICOM file (PS3.10) of an instance.
+
+    Raises:
+        Quarantined: IMPORT_TOO_LARGE.
+    """
+    picture = made.picture
     dataset = file_dataset(made.sop_class_uid, made.sop_uid, _syntax(picture))
     describe_study(dataset, made)
     dataset.SeriesInstanceUID = made.series_uid
@@ -112,10 +122,10 @@ def instance(picture: Picture, said: Said) -> Instance:
     dataset.PatientOrientation = dataset.Laterality = ""
     _describe_pixels(dataset, picture, multi_frame=made.sop_class_uid != SecondaryCaptureImageStorage)
     if made.sop_class_uid == SecondaryCaptureImageStorage:
-        _describe_plane(dataset, picture, spacing, said.units)
+        _describe_plane(dataset, picture, made.spacing_mm, made.said.units)
     else:
         _describe_frames(dataset, picture, made)
-    return Instance(content, said, made.shape, made.sop_class_uid, affine, spacing, file_bytes(dataset))
+    return file_bytes(dataset)
 
 
 def _content(picture: Picture, said: Said, affine: Float64 | None, spacing: tuple[float, float] | None) -> str:
@@ -161,6 +171,7 @@ def file_dataset(sop_class_uid: UID, sop_uid: UID, syntax: UID) -> FileDataset:
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = syntax
     meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.FileMetaInformationGroupLength, meta.FileMetaInformationVersion = 0, b"\0\1"  # the length is filled in on writing
     dataset = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
     dataset.SOPClassUID = meta.MediaStorageSOPClassUID = sop_class_uid
     dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID = sop_uid
@@ -289,5 +300,5 @@ def plane_position(affine: Float64, frame: int) -> Dataset:
 def file_bytes(dataset: FileDataset) -> bytes:
     """The file (PS3.10)."""
     buffer = io.BytesIO()
-    dcmwrite(buffer, dataset, enforce_file_format=True)
+    dcmwrite(buffer, dataset)
     return buffer.getvalue()

@@ -31,21 +31,29 @@ _MAKER = "medray"
 
 @dataclass(frozen=True)
 class Segmentation:
-    """A SEG that can be written."""
+    """The SEG of an image; its UIDs follow from both.
 
-    sop_uid: UID
-    data: bytes
+    Attributes:
+        content: sha256, in hex.
+        image: what the mask was drawn on.
+        labels: unsigned integers of the image's shape, (frames, rows, columns): 0 is background, each other value a segment,
+            numbered from 1 in the order of the values, which its label states.
+        values: of the segments.
+    """
+
+    content: str
+    image: Instance
+    labels: NDArray[Any]
+    values: tuple[int, ...]
+
+    @property
+    def sop_uid(self) -> UID:
+        """SOP Instance UID."""
+        return uid(self.content, "segmentation")
 
 
 def segmentation(labels: NDArray[Any], image: Instance) -> Segmentation:
-    """The SEG of the labels of an image.
-
-    Frames that mark nothing are left out; where nothing is marked at all, one frame says so.
-
-    Args:
-        labels: unsigned integers of the image's shape, (frames, rows, columns): 0 is background, each other value a segment,
-            numbered from 1 in the order of the values, which its label states.
-        image: what they were drawn on.
+    """The SEG of the labels of an image: who it is; :func:`file_of` makes its file.
 
     Raises:
         Quarantined: IMPORT_MASK_SIZE, IMPORT_MASK_VALUES.
@@ -53,27 +61,36 @@ def segmentation(labels: NDArray[Any], image: Instance) -> Segmentation:
     if labels.shape != image.shape:
         sizes = (" × ".join(map(str, shape)) for shape in (labels.shape, image.shape))
         raise Quarantined("IMPORT_MASK_SIZE", "a mask of {} for an image of {}".format(*sizes))
-    values = [int(value) for value in np.unique(labels) if value]
+    values = tuple(int(value) for value in np.unique(labels) if value)
     if len(values) > MAX_SEGMENTS:
         raise Quarantined("IMPORT_MASK_VALUES", f"a mask of {len(values)} values, which is no drawing")
+    content = digest([image.content, list(labels.shape)], np.ascontiguousarray(labels, "<u4").tobytes())
+    return Segmentation(content, image, labels, values)
+
+
+def file_of(made: Segmentation) -> bytes:
+    """The DICOM file (PS3.10) of a SEG. Frames that mark nothing are left out; where nothing is marked at all, one says so.
+
+    Raises:
+        Quarantined: IMPORT_MASK_VALUES.
+    """
+    labels, values, image = made.labels, made.values, made.image
     marked = [(number, int(at)) for number, value in enumerate(values, 1) for at in _frames(labels, value)] or [(1, 0)]
     if len(marked) > _MAX_FRAMES:
         raise Quarantined("IMPORT_MASK_VALUES", f"a mask of {len(marked)} frames")
-    content = digest([image.content, values, list(labels.shape)], np.ascontiguousarray(labels, "<u4").tobytes())
-    sop_uid = uid(content, "segmentation")
-    dataset = file_dataset(SegmentationStorage, sop_uid, ExplicitVRLittleEndian)
+    dataset = file_dataset(SegmentationStorage, made.sop_uid, ExplicitVRLittleEndian)
     describe_study(dataset, image)
-    _describe(dataset, content, image)
-    dataset.SegmentSequence = [_segment(number, value) for number, value in enumerate(values or [0], 1)]
+    _describe(dataset, made.content, image)
+    dataset.SegmentSequence = [_segment(number, value) for number, value in enumerate(values or (0,), 1)]
     dataset.SharedFunctionalGroupsSequence = [_shared(image)]
     dataset.PerFrameFunctionalGroupsSequence = [_frame(image, segment, at) for segment, at in marked]
-    _describe_dimensions(dataset, content, image)
+    _describe_dimensions(dataset, made.content, image)
     dataset.NumberOfFrames = len(marked)
     bits = [labels[at] == values[segment - 1] if values else np.zeros(labels.shape[1:], bool) for segment, at in marked]
     packed = np.packbits(np.stack(bits).ravel(), bitorder="little").tobytes()
     dataset.PixelData = packed + bytes(len(packed) % 2)
     dataset["PixelData"].VR = "OB"
-    return Segmentation(sop_uid, file_bytes(dataset))
+    return file_bytes(dataset)
 
 
 def _frames(labels: NDArray[Any], value: int) -> NDArray[Any]:
