@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -57,8 +56,7 @@ def main() -> None:
         first, first_s, first_cpu_s = run(folder / "png", folder / "out")
         second, second_s, second_cpu_s = run(folder / "png", folder / "out")
     assert (first["imported"], second["unchanged"]) == (options.count, options.count), (first, second)
-    load = os.getloadavg()[0]
-    body = f"""{options.count:,} PNG files of {SIDE} × {SIDE} pixels, 8 bits, from and to a local disk (load {load:.1f} on the same cores).
+    body = f"""{options.count:,} PNG files of {SIDE} × {SIDE} pixels, 8 bits, from and to a local disk, by the command as a whole.
 
 | | seconds | images/s | CPU seconds |
 |---|---|---|---|

@@ -146,8 +146,16 @@ def _image(made: Instance, context: Context) -> Object:
         return Object(name)
     data = secondary_capture.file_of(made)
     if made.picture.stream is not None:
-        decode(data)  # whether the code stream is whole
+        _check_stream(data)
     return Object(name, data)
+
+
+def _check_stream(data: bytes) -> None:
+    """Refuse a code stream that is kept as it is, but cannot be decoded."""
+    try:
+        decode(data)
+    except InputError as error:
+        raise Quarantined("IMPORT_BROKEN", f"the JPEG is broken ({error.code})") from error
 
 
 def _picture(found: Input, context: Context) -> Picture:
