@@ -40,11 +40,10 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Make DICOM of other images, with their labels and masks; the same command again adds what is new."""
-    from medray.lifecycle.config import validated
-    from medray.lifecycle.importing import ImportSpec, import_images
+    from medray.lifecycle.importing import import_images, import_spec
 
     raw = {"modality": modality, "spacing_mm": _spacing(spacing), "units": units, "rounded": round_floats}
-    spec = validated(raw, ImportSpec, [], "the options")
+    spec = import_spec(raw)
     with reporting() as reporter:
         summary = import_images(source, out, spec, labels, key, masks, reporter.progress)
     show({"images_at": f"{out.rstrip('/')}/images", **asdict(summary)}, as_json, "Import")

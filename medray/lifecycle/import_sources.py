@@ -193,6 +193,8 @@ def mask_files(masks: str, files: Sequence[File], source: str, columns: Collecti
 
 
 def _matches(file: File, pattern: str) -> bool:
+    """Whether a file is meant: by its name alone, by its path below the source, or by its URI, as the pattern is written."""
     pattern = pattern.removeprefix("./")
-    ways = (file.name, file.name.rpartition("/")[2], as_text(file.info.uri))
-    return any(fnmatch(name, pattern) for name in ways) or fnmatch(as_text(file.info.uri), store.normalise(pattern))
+    if "://" in pattern or pattern.startswith("/"):
+        return fnmatch(as_text(file.info.uri), pattern)
+    return fnmatch(file.name if "/" in pattern else file.name.rpartition("/")[2], pattern)

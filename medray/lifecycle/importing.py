@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, ValidationError
 
 from medray.data import store
 from medray.data.foreign.naming import Names, drawn_on
 from medray.errors import ConfigError, RunError
 from medray.lifecycle import import_tables as tables
+from medray.lifecycle.explain import explain
 from medray.lifecycle.import_folder import Folder
 from medray.lifecycle.import_instance import Context, MaskJob, Outcome, make
 from medray.lifecycle.import_results import SERIES, SOP, labelled_rows, mask_rows, report
@@ -37,6 +38,18 @@ class ImportSpec(Spec):
     )
     units: str = Field("", max_length=16, pattern=r"^[^\\\x00-\x1f]*$", description="of the values, for example HU")
     rounded: bool = Field(False, description="store fractions that 16 bits do not hold exactly in 65,535 steps")
+
+
+def import_spec(raw: dict[str, object]) -> ImportSpec:
+    """Plain data as a spec.
+
+    Raises:
+        ConfigError: CONFIG_INVALID.
+    """
+    try:
+        return ImportSpec.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError("CONFIG_INVALID", explain(error, ImportSpec), "see medray import --help") from error
 
 
 @dataclass(frozen=True)

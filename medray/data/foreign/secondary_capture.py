@@ -245,9 +245,10 @@ def _describe_frames(dataset: Dataset, picture: Picture, made: Instance) -> None
         transformation = Dataset()
         _rescale(transformation, picture.rescale or (1.0, 0.0), made.said.units or "US")
         shared.PixelValueTransformationSequence = [transformation]
-    if made.spacing_mm is not None:
-        shared.PixelMeasuresSequence = [pixel_measures(made)]
+    if made.affine is None and made.spacing_mm is not None:
+        dataset.PixelSpacing = numbers(made.spacing_mm)
     if made.affine is not None:
+        shared.PixelMeasuresSequence = [pixel_measures(made)]
         dataset.FrameOfReferenceUID = made.frame_of_reference_uid
         dataset.PositionReferenceIndicator = ""
         shared.PlaneOrientationSequence = [plane_orientation(made.affine)]
@@ -271,14 +272,14 @@ def numbers(values: Any) -> list[str]:
 
 
 def pixel_measures(image: Instance) -> Dataset:
-    """Item of the Pixel Measures Sequence (PS3.3 C.7.6.16.2.1); the slice distance is that of planes, along the normal."""
+    """Item of the Pixel Measures Sequence (PS3.3 C.7.6.16.2.1) of what has an affine; slices are as far apart as their planes."""
     item = Dataset()
     assert image.spacing_mm is not None
+    assert image.affine is not None
     item.PixelSpacing = numbers(image.spacing_mm)
-    if image.affine is not None:
-        column, row, step = image.affine[:3, :3].T
-        normal = np.cross(column, row)
-        item.SliceThickness = item.SpacingBetweenSlices = numbers([abs(normal @ step) / np.linalg.norm(normal)])[0]
+    column, row, step = image.affine[:3, :3].T
+    normal = np.cross(column, row)
+    item.SliceThickness = item.SpacingBetweenSlices = numbers([abs(normal @ step) / np.linalg.norm(normal)])[0]
     return item
 
 
