@@ -98,7 +98,7 @@ REMEDIES = {
     "DICOM_INFLATES": "remove it: it is a decompression bomb or broken",
     "DICOM_MISSING_UID": "ask the source to send it again with its UIDs",
     "DICOM_NESTED": "remove it: no device nests sequences that deep",
-    "DICOM_NOT_DICOM": "remove it from the archive, or unpack it if it is compressed",
+    "DICOM_NOT_DICOM": "import it if it is an image (`medray import`), unpack it if it is compressed, or remove it",
     "DICOM_NO_TRANSFER_SYNTAX": _LOOK,
     "DICOM_TAG_ORDER": _LOOK,
     "DICOM_TOO_MANY_ELEMENTS": "remove it: no device writes that many elements",

@@ -15,12 +15,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import imagecodecs
+import numpy as np
 import pydicom
 import pytest
 from orthanc import PASSWORD, USER, missing, orthanc_running, request
 from seaweed import s3_environment
 
 from medray.data import store
+from medray.data.dicom import decode
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -70,7 +73,7 @@ def test_the_readme_names_only_commands_that_are_run() -> None:
 
 
 def test_the_commands_of_your_archive(site: Path, medray: Run) -> None:
-    elsewhere = ("catalog", "quarantine", "ops", "preview", "features", "extract")
+    elsewhere = ("catalog", "quarantine", "ops", "preview", "features", "extract", "import")
     said = [words for words in medray_commands() if words[0] not in elsewhere and "dicomweb" not in words[1]]
     assert [words[0] for words in said] == ["ingest", "train", "evaluate", "predict", "screen", "serve", "tune", "synthesise"]
     ingest, train, evaluate, predict, screen, serve, tune, synthesise = said
@@ -140,6 +143,22 @@ def test_the_commands_about_ops_and_features(site: Path, medray: Run) -> None:
     assert answers["features describe"]["name"] == "original_glcm_Contrast"
     assert (site / "preview.png").read_bytes().startswith(b"\x89PNG")
     assert answers["extract --config"]["scored"] == 120
+
+
+def test_other_formats_are_imported(site: Path, medray: Run, archive: Path) -> None:
+    words = next(words for words in medray_commands() if words[0] == "import")
+    rows = []
+    for number, path in enumerate(sorted((archive / "images").rglob("*.dcm"))[:4]):
+        pixels = decode(path).pixels.astype(np.uint8)
+        store.write(f"s3://imaging/own/pictures/{number}.png", imagecodecs.png_encode(pixels))
+        store.write(f"s3://imaging/own/drawn/{number}_mask.png", imagecodecs.png_encode((pixels > 99).astype(np.uint8)))
+        rows.append(f"{number}.png,P{number},{number % 2}\n")
+    store.write("s3://imaging/own/labels.csv", f"file,PatientID,malignant\n{''.join(rows)}".encode())
+    done = medray(*words, "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["imported"], said["labelled"], said["masks"]) == (4, 4, 4)
+    store.delete("s3://imaging/own")
 
 
 def test_a_pacs_is_ingested(tmp_path: Path, medray: Run, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from medray.data.archive import Answer
 from medray.data.catalog import as_text
 from medray.data.foreign import arrays, itk
 from medray.data.foreign.itk import Fetch
-from medray.data.foreign.naming import MEMBER
+from medray.data.foreign.naming import MEMBER, drawn_on
 from medray.data.shards import address
 from medray.data.shards.ranged import RangedFile
 from medray.data.store import ObjectInfo
@@ -176,6 +176,8 @@ def _streamed(file: File) -> Iterator[list[Input]]:
 def mask_files(masks: str, files: Sequence[File], source: str, columns: Collection[str]) -> list[File] | None:
     """The files that ``--masks`` names: a pattern over the files of the source, or everything under a folder.
 
+    Of the source itself those are masks that are called so, ``…_mask.png``.
+
     Returns:
         None where it is one of the ``columns`` of the label table instead, which names the mask of each image.
 
@@ -184,6 +186,8 @@ def mask_files(masks: str, files: Sequence[File], source: str, columns: Collecti
     """
     if masks in columns:
         return None
+    if store.normalise(masks) == source:
+        return [file for file in files if len(drawn_on(file.name)) > 1]
     if set(masks) & set(_WILD):
         found = [file for file in files if _matches(file, masks)]
         if not found:

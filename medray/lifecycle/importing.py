@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -40,7 +40,7 @@ class ImportSpec(Spec):
     rounded: bool = Field(False, description="store fractions that 16 bits do not hold exactly in 65,535 steps")
 
 
-def import_spec(raw: dict[str, object]) -> ImportSpec:
+def import_spec(raw: Mapping[str, object]) -> ImportSpec:
     """Plain data as a spec.
 
     Raises:

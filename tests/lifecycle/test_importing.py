@@ -233,8 +233,9 @@ def test_masks_beside_the_images_are_chosen_by_a_pattern(tmp_path: Path) -> None
         files |= {f"benign ({i}).png": made.png(pixels(i)), f"benign ({i})_mask.png": made.png(left)}
         files |= {f"benign ({i})_mask_1.png": made.png(right)}
     source = put(str(tmp_path), {**files, "stray_mask.png": made.png(pixels(9))})
-    found = import_images(source, f"{tmp_path}/out", ImportSpec(), masks="*_mask*.png")
-    assert (found.imported, found.masks, found.masks_left_out) == (3, 3, {"IMPORT_MASK_NO_IMAGE": 1})
+    for masks in ("*_mask*.png", source):
+        found = import_images(source, f"{tmp_path}/out", ImportSpec(), masks=masks)
+        assert (found.imported + found.unchanged, found.masks, found.masks_left_out) == (3, 3, {"IMPORT_MASK_NO_IMAGE": 1})
     masks = read_masks(f"{tmp_path}/out/masks.csv")
     for uid, mask in zip(masks["sop_uid"].to_pylist(), masks["mask"].to_pylist(), strict=True):
         image = decode(store.read(f"{tmp_path}/out/images/{uid}.dcm"))

@@ -25,6 +25,7 @@ SIGNATURE, ZIP_SIGNATURE = b"\x93NUMPY", b"PK\x03\x04"
 _MEMBER = re.compile(r"(train|val|test)_(images|labels)")
 _MAX_LABEL_BYTES = 1 << 30
 _PIECE_BYTES = 8 << 20
+_SMALL_BYTES, _MAX_RATIO = 1 << 29, 200  # a larger array that packs better than that shows nothing
 _BROKEN = (
     ValueError,
     zipfile.BadZipFile,
@@ -85,7 +86,11 @@ def _member(packed: zipfile.ZipFile, name: str) -> Iterator[Entry]:
     known = _MEMBER.fullmatch(name)
     if known and known[2] == "labels" and f"{known[1]}_images.npy" in packed.namelist():
         return
-    with packed.open(f"{name}.npy") as file:
+    info = packed.getinfo(f"{name}.npy")
+    if info.file_size > _SMALL_BYTES and info.file_size > _MAX_RATIO * info.compress_size:
+        yield Entry(name, Quarantined("IMPORT_TOO_LARGE", f"an array of {info.compress_size} bytes unpacks to {info.file_size}"))
+        return
+    with packed.open(info) as file:
         if known and known[2] == "images":
             labels = _labels(packed, known[1])
             yield from _rows(name, file, {"split": known[1]}, labels)

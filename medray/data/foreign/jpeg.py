@@ -103,11 +103,11 @@ def _ratio(said: _Said, size_bytes: int) -> float:
 
 
 def _said(data: bytes) -> _Said:
-    said = _Said()
+    said, scan = _Said(), 2
     for marker, at, length in segments(data, 2, _SOS):
         if at + length > len(data):
             break
-        content = data[at : at + length]
+        content, scan = data[at : at + length], at + length
         if marker == 0xE0 and content.startswith(b"JFIF\0"):
             said.jfif = True
         elif marker == 0xE1 and content.startswith(b"Exif\0\0"):
@@ -120,7 +120,7 @@ def _said(data: bytes) -> _Said:
             said.frame = marker
             said.bits, said.rows, said.columns = struct.unpack_from(">BHH", content)
             said.ids = content[6 : 6 + 3 * content[5] : 3]
-    scan = data.find(_SCAN)
-    if scan >= 0 and scan + 5 < len(data):  # the predictor follows the components of the scan (T.81 B.2.3)
-        said.predictor = data[scan + 5 + 2 * data[scan + 4]] if scan + 5 + 2 * data[scan + 4] < len(data) else 0
+    scan = data.find(_SCAN, scan)
+    predictor = scan + 5 + 2 * data[scan + 4] if 0 <= scan < len(data) - 5 else len(data)  # after the components (T.81 B.2.3)
+    said.predictor = data[predictor] if predictor < len(data) else 0
     return said

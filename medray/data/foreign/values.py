@@ -64,7 +64,7 @@ def _above(values: NDArray[Any], low: float) -> NDArray[np.uint16]:
     if values.dtype.kind == "f":
         return np.asarray(values - values.dtype.type(low)).astype(np.uint16)
     wide = np.int32 if values.dtype.itemsize <= 2 else np.int64
-    return np.subtract(values, int(low), dtype=wide).astype(np.uint16)
+    return np.asarray(np.subtract(values, int(low), dtype=wide)).astype(np.uint16)
 
 
 def _whole(values: NDArray[Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zipfile
 from pathlib import Path
 
 import foreign_files as made
@@ -296,6 +297,30 @@ def test_npz_as_medmnist_has_it() -> None:
         entry = found[name].values
         assert isinstance(entry, np.ndarray)
         assert np.array_equal(stored(secondary_capture.file_of(instance(arrays.picture(entry), Said()))), values)
+
+
+def test_an_array_that_unpacks_to_far_more_than_it_holds_is_refused() -> None:
+    buffer = io.BytesIO()
+    with (
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed,
+        packed.open("train_images.npy", "w") as file,
+    ):
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (12_000, 224, 224)})
+        for _ in range(600):
+            file.write(bytes(20 * 224 * 224))
+    (found,) = arrays.entries(io.BytesIO(buffer.getvalue()))
+    assert isinstance(found.values, Quarantined)
+    assert found.values.code == "IMPORT_TOO_LARGE"
+
+
+def test_a_jpeg_with_a_preview_inside_is_kept() -> None:
+    preview = made.jpeg(made.random(8, 8), lossless=True, predictor=3)
+    payload = b"Exif\0\0" + b"II*\0" + struct.pack("<IH", 8, 0) + preview
+    plain = made.jpeg(GREY)
+    data = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(payload) + 2) + payload + plain[2:]
+    found = dicom(data, "a.jpg")
+    assert np.array_equal(decode(found).pixels, imagecodecs.jpeg8_decode(plain))
+    assert data in pydicom.dcmread(io.BytesIO(found)).PixelData
 
 
 def test_labels_that_do_not_fit_the_images_are_refused() -> None:
