@@ -22,6 +22,7 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import format_number_as_ds
 
+from medray.data.foreign.groups import numbers, pixel_measures, plane_orientation, plane_position
 from medray.data.foreign.identity import IMPLEMENTATION_CLASS_UID, digest, uid
 from medray.data.foreign.picture import Picture
 from medray.errors import Quarantined
@@ -248,7 +249,7 @@ def _describe_frames(dataset: Dataset, picture: Picture, made: Instance) -> None
     if made.affine is None and made.spacing_mm is not None:
         dataset.PixelSpacing = numbers(made.spacing_mm)
     if made.affine is not None:
-        shared.PixelMeasuresSequence = [pixel_measures(made)]
+        shared.PixelMeasuresSequence = [pixel_measures(made.affine)]
         dataset.FrameOfReferenceUID = made.frame_of_reference_uid
         dataset.PositionReferenceIndicator = ""
         shared.PlaneOrientationSequence = [plane_orientation(made.affine)]
@@ -264,38 +265,6 @@ def _describe_frames(dataset: Dataset, picture: Picture, made: Instance) -> None
 def _rescale(dataset: Dataset, rescale: tuple[float, float], units: str) -> None:
     dataset.RescaleSlope, dataset.RescaleIntercept = numbers(rescale)
     dataset.RescaleType = units or "US"
-
-
-def numbers(values: Any) -> list[str]:
-    """Decimal strings of at most 16 characters (PS3.5 6.2)."""
-    return [format_number_as_ds(float(value) + 0.0) for value in values]
-
-
-def pixel_measures(image: Instance) -> Dataset:
-    """Item of the Pixel Measures Sequence (PS3.3 C.7.6.16.2.1) of what has an affine; slices are as far apart as their planes."""
-    item = Dataset()
-    assert image.spacing_mm is not None
-    assert image.affine is not None
-    item.PixelSpacing = numbers(image.spacing_mm)
-    column, row, step = image.affine[:3, :3].T
-    normal = np.cross(column, row)
-    item.SliceThickness = item.SpacingBetweenSlices = numbers([abs(normal @ step) / np.linalg.norm(normal)])[0]
-    return item
-
-
-def plane_orientation(affine: Float64) -> Dataset:
-    """Item of the Plane Orientation Sequence (PS3.3 C.7.6.16.2.4)."""
-    item = Dataset()
-    axes = affine[:3, :2] / np.linalg.norm(affine[:3, :2], axis=0)
-    item.ImageOrientationPatient = numbers(axes.T.ravel())
-    return item
-
-
-def plane_position(affine: Float64, frame: int) -> Dataset:
-    """Item of the Plane Position Sequence (PS3.3 C.7.6.16.2.3) of a frame."""
-    item = Dataset()
-    item.ImagePositionPatient = numbers(affine[:3, 3] + frame * affine[:3, 2])
-    return item
 
 
 def file_bytes(dataset: FileDataset) -> bytes:

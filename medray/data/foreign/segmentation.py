@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage, SegmentationStorage
 
+from medray.data.foreign.groups import pixel_measures, plane_orientation, plane_position
 from medray.data.foreign.identity import digest, uid
 from medray.data.foreign.secondary_capture import (
     UNKNOWN_DATE,
@@ -18,9 +19,6 @@ from medray.data.foreign.secondary_capture import (
     describe_study,
     file_bytes,
     file_dataset,
-    pixel_measures,
-    plane_orientation,
-    plane_position,
 )
 from medray.errors import Quarantined
 
@@ -141,7 +139,7 @@ def _code(value: str, meaning: str) -> Dataset:
 def _shared(image: Instance) -> Dataset:
     item = Dataset()
     if image.affine is not None:
-        item.PixelMeasuresSequence = [pixel_measures(image)]
+        item.PixelMeasuresSequence = [pixel_measures(image.affine)]
         item.PlaneOrientationSequence = [plane_orientation(image.affine)]
     return item
 
