@@ -84,7 +84,8 @@ def _evened(volume: Volume, interpolation: Interpolation, max_bytes: int) -> Vol
         raise Quarantined("VOLUME_TILT", "slices beside a straight line are spaced evenly only with their tilt corrected too")
     from_first = volume.positions_mm - volume.positions_mm[0]
     plan = evening(from_first @ _directions(volume)[2])
-    check_size(plan.slices, *volume.voxels.shape[1:], max_bytes)
+    rows, columns = volume.voxels.shape[1:]
+    check_size(plan.slices, rows, columns, max_bytes)
     voxels = plan.values(volume.voxels, interpolation)
     valid = None if volume.valid is None else plan.valid(volume.valid, interpolation)
     step_mm = from_first[-1] / plan.distances_mm[-1] * plan.step_mm

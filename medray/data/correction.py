@@ -130,7 +130,7 @@ def _moved(size: int, shift: float, interpolation: Interpolation) -> tuple[slice
         indices = np.arange(size)
         return slice(nearest, nearest + size), Taps(indices[:, None], np.ones((size, 1), np.float32))
     first, last = math.ceil(shift), math.floor(shift + size - 1)
-    places = np.arange(first, last + 1) - shift
+    places = np.arange(first, last + 1, dtype=np.float64) - shift
     return slice(first, last + 1), taps(places, np.arange(size, dtype=np.float64), interpolation, 0.0)
 
 
@@ -195,7 +195,7 @@ class Evening:
         return np.searchsorted(between, self._places(), "right")
 
     def _places(self) -> Float64:
-        return np.minimum(np.arange(self.slices) * self.step_mm, self.distances_mm[-1])
+        return np.asarray(np.minimum(np.arange(self.slices) * self.step_mm, self.distances_mm[-1]), dtype=np.float64)
 
     def _taps(self, interpolation: Interpolation) -> Iterator[Taps]:
         """Of one slice after the other, so that no copy of all of them is made."""

@@ -21,6 +21,7 @@ from medray.data.series import GRIDS, Plane
 from medray.errors import Excluded
 from medray.types import Bool, Float32, Float64, Header, Image
 
+_MOST_SLICES = 4096
 _PARALLEL = 0.999
 """Cosine of the angle between the stated slice normal and the one of the image orientation, at least."""
 
@@ -115,8 +116,8 @@ def _count(texts: tuple[str, ...], other: int | None) -> int:
         first = int(float(texts[0])) if texts else other
     except (ValueError, OverflowError):
         raise _refused("the number of its slices is no number") from None
-    if first is None or first < 1 or (other or first) != first:
-        raise _refused("the number of its slices is missing, or stated twice and not equal")
+    if first is None or not 1 <= first <= _MOST_SLICES or (other or first) != first:
+        raise _refused("the number of its slices is missing, out of range, or stated twice and not equal")
     return first
 
 

@@ -34,11 +34,11 @@ def placed(dataset: DataSet, plane: Plane) -> Plane:
     """
     if tags.DETECTOR_INFORMATION in dataset.items:
         return _reconstructed(dataset, plane)
+    if group(dataset, plane.frame, tags.PLANE_POSITION) is not None:
+        return plane
     if any(group(dataset, plane.frame, tag) is not None for tag in (tags.PLANE_POSITION_VOLUME, tags.PLANE_ORIENTATION_VOLUME)):
         return _in_volume(dataset, plane)
-    if (dataset.integer(tags.NUMBER_OF_FRAMES) or 1) > 1 and group(dataset, plane.frame, tags.PLANE_POSITION) is None:
-        return replace(plane, position_mm=None)
-    return plane
+    return plane if (dataset.integer(tags.NUMBER_OF_FRAMES) or 1) == 1 else replace(plane, position_mm=None)
 
 
 def _in_volume(dataset: DataSet, plane: Plane) -> Plane:

@@ -17,7 +17,8 @@ class Volume:
     DICOM (x to the left, y to the back, z to the head; PS3.3 C.7.6.2.1.1). Slices follow each other along the normal, which is
     the cross product of the directions of a row and of a column, so the matrix is right-handed. Its third column is the step
     from slice to slice as it is, also where that is not parallel to the normal (flag VOLUME_SHEARED: gantry tilt; nothing is
-    resampled unless that is asked for).
+    resampled unless that is asked for). With the flag VOLUME_FRAME_OF_REFERENCE all this is in the frame of reference of an
+    ultrasound volume, not in the patient's.
 
     Attributes:
         voxels: float32 (slices, rows, columns), in the units of the modality LUT
@@ -25,8 +26,8 @@ class Volume:
         valid: bool (slices, rows, columns), False on pixel padding; None where every voxel counts.
         spacing_mm: distance of slices (of their planes, along the normal), of rows and of columns.
         affine: float64 (4, 4), LPS, see above; exact for every slice unless a flag VOLUME_GAP or VOLUME_TILT says otherwise.
-        positions_mm: float64 (slices, 3), Image Position (Patient) of each slice as stored.
-        headers: of each slice.
+        positions_mm: float64 (slices, 3), Image Position (Patient) of each slice: as stored, or where it was put by a correction.
+        headers: of each slice, with its position; of a slice that was interpolated, that of the nearest one.
         frames: frame of its file, or place in its grid, that each slice is, counted from 0.
         flags: what was allowed or is worth knowing: codes of :mod:`medray.remedies`, sorted.
         left_out: (number of the source, code) of the sources that hold no image.

@@ -221,6 +221,7 @@ BROKEN: dict[str, Callable[[Any], None]] = {
     "infinitely many": with_csa(NumberOfImagesInMosaic=["inf"]),
     "none": with_csa(NumberOfImagesInMosaic=["0"]),
     "billions": with_csa(NumberOfImagesInMosaic=["99999999999999999999"]),
+    "a pixel each": with_csa(NumberOfImagesInMosaic=["1280"]),
     "no whole slices": with_csa(NumberOfImagesInMosaic=["20"]),
     "two numbers": with_other_count,
     "normal within the plane": with_csa(SliceNormalVector=["1", "0", "0"]),
