@@ -75,6 +75,8 @@ class Header:
         voi_function: VOI LUT Function: ``"LINEAR"``, ``"LINEAR_EXACT"`` or ``"SIGMOID"``.
         units: units of the pixels: ``"HU"``, ``"BQML"``, … (see :func:`medray.data.dicom.units.units_of`); "" where they are
             arbitrary, as of colour and of mirrored MONOCHROME1, or not stated.
+        real_world_units: units of each real-world value mapping of the image (UCUM), in order; pixels are not in them yet, see
+            the op ``real_world``.
         flags: what is odd about the object but does not change its pixels (see :data:`medray.remedies.FLAGS`), sorted.
     """
 
@@ -116,6 +118,7 @@ class Header:
     voi_window: tuple[float, float] | None = None
     voi_function: str = "LINEAR"
     units: str = ""
+    real_world_units: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
 
 
@@ -133,6 +136,40 @@ class VoiLut:
 
 
 @dataclass(frozen=True)
+class RealWorldMap:
+    """A real-world value mapping (PS3.3 C.7.6.16.2.11) of pixels.
+
+    Attributes:
+        units: code of the units, UCUM: ``"mm2/s"``.
+        label: LUT Label, which tells mappings of the same units apart.
+        low, high: between them lie the pixels that it holds for.
+        slope, intercept: the real-world value is slope * pixel + intercept; of a table, the number of its entry.
+        values: float64 (entries,), the table; None where the mapping is linear.
+    """
+
+    units: str
+    label: str
+    low: float
+    high: float
+    slope: float
+    intercept: float
+    values: Float64 | None = None
+
+
+@dataclass(frozen=True)
+class Suv:
+    """What makes standardised uptake values (SUV, of body weight, in g/ml) of the pixels of a PET image.
+
+    Attributes:
+        factor: SUV = factor * pixel; None where it cannot be known.
+        reason: why not, without values of the patient.
+    """
+
+    factor: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Image:
     """One greyscale image: a plane, or a volume of slices along its first axis.
 
@@ -144,6 +181,8 @@ class Image:
         mask: bool, as the pixels; True in the region of interest; None where that is the whole image.
         slice_spacing_mm: distance of the slices of a volume along their normal; None where unknown, and of a plane.
         frame: which frame of its file a plane is, counted from 0.
+        real_world: the image's real-world value mappings; none where the pixels are no linear function of the stored values.
+        suv: of PET, what makes SUV of the pixels; None of other images, and once the pixels are in other units.
     """
 
     pixels: Float32
@@ -153,6 +192,8 @@ class Image:
     mask: Bool | None = None
     slice_spacing_mm: float | None = None
     frame: int = 0
+    real_world: tuple[RealWorldMap, ...] = ()
+    suv: Suv | None = None
 
     @property
     def spacing_mm(self) -> tuple[float, ...] | None:

@@ -83,7 +83,7 @@ def pet_dataset(stored: NDArray[Any] = STORED, **attributes: Any) -> FileDataset
         "PatientWeight": "70",
         **attributes,
     }
-    of_drug = {name: given.pop(name) for name in [*given] if name.startswith("Radio")}
+    of_drug = {name: given.pop(name) for name in [*given] if name.startswith("Radio") and not name.endswith("Sequence")}
     sequence = Sequence([item(**{name: value for name, value in {**drug, **of_drug}.items() if value is not None})])
     given.setdefault("RadiopharmaceuticalInformationSequence", sequence)
     return image(PositronEmissionTomographyImageStorage, "PT", stored, **given)

@@ -14,6 +14,8 @@ from medray.data.dicom import boundary
 from medray.data.dicom.dataset import DicomFile
 from medray.data.dicom.header import header_of
 from medray.data.dicom.image import image_of
+from medray.data.dicom.real_world import common_maps
+from medray.data.dicom.suv import common_suv
 from medray.data.dicom.units import units_of
 from medray.data.grids import grid_of
 from medray.data.planes import Source, check_size, contents_of, objects_of, open_image, read_planes
@@ -21,7 +23,7 @@ from medray.data.series import Plane, Stack, stacks
 from medray.data.stack_choice import chosen_stack
 from medray.data.volume_record import Volume
 from medray.errors import Quarantined, StoreError
-from medray.types import Header, Image
+from medray.types import Header, Image, RealWorldMap, Suv
 
 MAX_BYTES = 4 << 30
 
@@ -82,13 +84,17 @@ def _filled(objects: Sequence[Source], chosen: Stack, max_bytes: int) -> Volume:
     check_size(*shape, max_bytes)
     voxels, valid = np.empty(shape, dtype=np.float32), None
     headers = [Header()] * len(planes)
+    maps: list[tuple[RealWorldMap, ...]] = [()] * len(planes)
+    suvs: list[Suv | None] = [None] * len(planes)
     for at, image in _images(objects, planes):
-        voxels[at], headers[at] = image.pixels, image.header
+        voxels[at], headers[at], maps[at], suvs[at] = image.pixels, image.header, image.real_world, image.suv
         if image.valid is not None:
             valid = np.ones(shape, dtype=np.bool_) if valid is None else valid
             valid[at] = image.valid
     positions_mm = np.array([plane.position_mm for plane in planes], dtype=np.float64)
-    return Volume(voxels, valid, spacing_mm, affine, positions_mm, tuple(headers), tuple(plane.frame for plane in planes))
+    frames = tuple(plane.frame for plane in planes)
+    placed = (spacing_mm, affine, positions_mm)
+    return Volume(voxels, valid, *placed, tuple(headers), frames, real_world=common_maps(maps), suv=common_suv(suvs))
 
 
 def _images(objects: Sequence[Source], planes: Sequence[Plane]) -> Iterator[tuple[int, Image]]:

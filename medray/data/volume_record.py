@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medray.types import Bool, Float32, Float64, Header, Image
+from medray.types import Bool, Float32, Float64, Header, Image, RealWorldMap, Suv
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Volume:
         frames: frame of its file, or place in its grid, that each slice is, counted from 0.
         flags: what was allowed or is worth knowing: codes of :mod:`medray.remedies`, sorted.
         left_out: (number of the source, code) of the sources that hold no image.
+        real_world, suv: as of :class:`medray.types.Image`, where they are the same of every slice.
     """
 
     voxels: Float32
@@ -42,6 +43,8 @@ class Volume:
     frames: tuple[int, ...]
     flags: tuple[str, ...] = ()
     left_out: tuple[tuple[int, str], ...] = ()
+    real_world: tuple[RealWorldMap, ...] = ()
+    suv: Suv | None = None
 
     @property
     def sop_uids(self) -> tuple[str, ...]:
@@ -55,7 +58,8 @@ class Volume:
         """
         first = self.headers[0]
         header = replace(first, flags=tuple(sorted({*first.flags, *self.flags})))
-        return Image(self.voxels, self.valid, header, slice_spacing_mm=None if "VOLUME_GAP" in self.flags else self.spacing_mm[0])
+        slice_mm = None if "VOLUME_GAP" in self.flags else self.spacing_mm[0]
+        return Image(self.voxels, self.valid, header, slice_spacing_mm=slice_mm, real_world=self.real_world, suv=self.suv)
 
     @property
     def affine_ras(self) -> Float64:

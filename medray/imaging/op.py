@@ -102,11 +102,17 @@ def unitless(image: Image, pixels: Float32) -> Image:
 
 
 def in_units(image: Image, pixels: Float32, units: str) -> Image:
-    """The image with pixels in other units, to which its VOI window and LUT do not apply."""
+    """The image with pixels in other units, to which its VOI window and LUT and other mappings do not apply."""
     header = image.header
     if header.voi_window is not None or header.units != units:
         header = replace(header, voi_window=None, units=units)
-    return replace(image, pixels=np.ascontiguousarray(pixels, np.float32), header=header, voi_lut=None)
+    return replace(image, pixels=np.ascontiguousarray(pixels, np.float32), header=header, voi_lut=None, real_world=(), suv=None)
+
+
+def check_hounsfield(image: Image, what: str) -> None:
+    """Raise Excluded (UNITS_DIFFER) for pixels that are known to be in other units than Hounsfield's."""
+    if image.header.units not in ("HU", ""):
+        raise Excluded("UNITS_DIFFER", f"{what} is in Hounsfield units, the pixels are in {image.header.units}")
 
 
 def flagged(image: Image, flag: str) -> Image:

@@ -29,8 +29,10 @@ from medray.imaging.ops.non_local_means import NonLocalMeans, non_local_means
 from medray.imaging.ops.orient import Orient, orient
 from medray.imaging.ops.pad import Pad, pad
 from medray.imaging.ops.percentile import Percentile, percentile
+from medray.imaging.ops.real_world import RealWorld, real_world
 from medray.imaging.ops.resample import Resample, resample
 from medray.imaging.ops.resize import Resize, resize
+from medray.imaging.ops.suv import Suv, suv
 from medray.imaging.ops.text_mask import TextMask, text_mask
 from medray.imaging.ops.unsharp import Unsharp, unsharp
 from medray.imaging.ops.wavelet_denoise import WaveletDenoise, wavelet_denoise
@@ -57,7 +59,9 @@ Op = (
     | Fill
     | LungCrop
     | Orient
+    | RealWorld
     | Resample
+    | Suv
     | TextMask
     | AnisotropicDiffusion
     | Bilateral
@@ -91,7 +95,9 @@ OPS: Mapping[str, Callable[[Image, Any], Image]] = {
     "fill": fill,
     "lung_crop": lung_crop,
     "orient": orient,
+    "real_world": real_world,
     "resample": resample,
+    "suv": suv,
     "text_mask": text_mask,
     "anisotropic_diffusion": anisotropic_diffusion,
     "bilateral": bilateral,

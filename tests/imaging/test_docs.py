@@ -39,7 +39,8 @@ What holds for every op:
 - Two masks go along: which pixels are valid (padding is not), and the region of interest. Statistics are taken over valid pixels.
 - Spacing, orientation and position (first pixel, in the patient) stay true. What can no longer be known is dropped: cut slices
   off a sheared volume, and its position is unknown.
-- An op that changes the units of the pixels drops the VOI window and LUT of the image.
+- An op that changes the units of the pixels drops the VOI window and LUT of the image and its `units`, or states others
+  ([units.md](units.md)). An op with numbers in HU refuses pixels that are known to be in other units (`UNITS_DIFFER`).
 - An image that an op cannot treat is excluded or quarantined under a code of [codes.md](codes.md), never replaced. So are images
   of more than 2²⁸ pixels (`IMAGE_TOO_LARGE`), and planes where an op takes volumes only (`OP_DIMENSIONS`), or the reverse.
 

@@ -13,7 +13,8 @@ from hypothesis.extra.numpy import arrays
 
 from medray.errors import Excluded
 from medray.imaging import table as ops
-from medray.types import Header, Image
+from medray.types import Header, Image, RealWorldMap
+from medray.types import Suv as SuvFactor
 
 SPECS = [
     ops.Window(),
@@ -54,12 +55,21 @@ SPECS = [
     ops.Frost(radius=2),
     ops.Gamma(gamma=0.6),
     ops.Unsharp(amount=4),
+    ops.Suv(),
+    ops.RealWorld(units="mm2/s"),
+    ops.RealWorld(units="1"),
 ]
 INTO_UNIT_RANGE = ops.Window | ops.Percentile | ops.Minmax | ops.Clahe | ops.Gamma
 """Ops whose results lie in [0, 1]."""
-MARK_INVALID = ops.Pad | ops.TextMask | ops.Collimator | ops.BodyCrop | ops.BreastCrop | ops.LungCrop
+MARK_INVALID = ops.Pad | ops.TextMask | ops.Collimator | ops.BodyCrop | ops.BreastCrop | ops.LungCrop | ops.RealWorld
 """Ops that may make a mask of valid pixels."""
 HEADER = Header(spacing_mm=(0.4, 0.2), position_mm=(1.0, 2.0, 3.0), orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0))
+
+
+MAPS = (
+    RealWorldMap("mm2/s", "", -50, 900, 1e-6, 0.5),
+    RealWorldMap("1", "", -np.inf, np.inf, 0.25, -3, np.array([2.0, -7, 1e30])),
+)
 
 
 def apply(image: Image, spec: Any) -> Image:
@@ -76,6 +86,8 @@ def images_of(shapes: Any, elements: Any) -> Any:
             st.just(HEADER),
             mask=arrays(bool, drawn[0]) if drawn[1] else st.none(),
             slice_spacing_mm=st.just(2.0 if len(drawn[0]) == 3 else None),
+            real_world=st.just(MAPS),
+            suv=st.just(SuvFactor(3e-4)),
         )
     )
 
@@ -132,7 +144,8 @@ def test_every_op_takes_the_whole_range_of_float32(spec: Any, image: Image) -> N
 @pytest.mark.parametrize("spec", SPECS, ids=repr)
 def test_results_do_not_depend_on_the_number_of_threads(spec: Any) -> None:
     rng = np.random.default_rng(0)
-    image = Image(rng.normal(200, 300, (300, 400)).astype(np.float32), rng.random((300, 400)) < 0.99, HEADER)
+    pixels, valid = rng.normal(200, 300, (300, 400)).astype(np.float32), rng.random((300, 400)) < 0.99
+    image = Image(pixels, valid, HEADER, real_world=MAPS, suv=SuvFactor(3e-4))
     before = cv2.getNumThreads()
     results = []
     for threads in (1, 2):

@@ -176,6 +176,7 @@ class DicomFile:
         dataset: the data set up to the pixel data.
         pixels: the pixel data element, or None where there is none.
         flags: what is odd about the file, see :data:`medray.remedies.FLAGS`.
+        start: where the data set starts in :attr:`data`.
     """
 
     data: bytes
@@ -183,6 +184,7 @@ class DicomFile:
     dataset: DataSet
     pixels: PixelElement | None
     flags: tuple[str, ...] = ()
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from medray.data.dicom.functional import element_source
 from medray.data.dicom.lookup import first_lut, first_voi_lut, is_readable
 from medray.data.dicom.pixel_size import pixel_size
 from medray.data.dicom.private import rows_are_flipped
+from medray.data.dicom.real_world import stored_maps
 from medray.data.dicom.units import units_of
 from medray.data.pseudonym import patient_key
 from medray.types import Header
@@ -35,12 +36,14 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
 
     Units are those of decoded planes: colour has none, nor has MONOCHROME1, which is mirrored.
 
-    Raises nothing for odd values: they are left out and flagged VALUE_INVALID, WINDOW_INVALID, CHARSET_INVALID.
+    Raises nothing for odd values: they are left out and flagged VALUE_INVALID, WINDOW_INVALID, REAL_WORLD_INVALID,
+    CHARSET_INVALID.
     """
     found = file.dataset
     text, whole, integer = found.text, found.whole, found.integer
     placed = element_source(found, frame, tags.PLANE_POSITION, tags.IMAGE_POSITION)  # what a whole file states is of its first
     window, function, window_flags = voi_window(file, frame)
+    maps, map_flags = stored_maps(found, frame)
     integers = {tag: integer(tag) for tag in _INTEGERS}
     decimals = {tag: found.decimal(tag) for tag in _DECIMALS}
     codes = {tag: _code(found, tag) for tag in _CODES}
@@ -90,7 +93,10 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
         voi_window=window,
         voi_function=function,
         units=units_of(found, frame, kind) if photometric == "MONOCHROME2" else "",
-        flags=tuple(sorted({*file.flags, *window_flags, *size.flags, *_odd(found, read), *_odd_uids(file), *_noted(found)})),
+        real_world_units=tuple([one.units for one in maps]),
+        flags=tuple(
+            sorted({*file.flags, *window_flags, *map_flags, *size.flags, *_odd(found, read), *_odd_uids(file), *_noted(found)})
+        ),
     )
 
 

@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from medray.data.dicom import tags
 from medray.data.dicom.colour import luminance
 from medray.data.dicom.dataset import DataSet, DicomFile
+from medray.data.dicom.header import mirror_sum, rescale
+from medray.data.dicom.lookup import first_lut
 from medray.data.dicom.luts import modality_values, palette_luminance, voi_lut
 from medray.data.dicom.pixels import decode_stored
-from medray.types import Bool, Header, Image
+from medray.data.dicom.real_world import pixel_maps, stored_maps
+from medray.data.dicom.suv import suv_of
+from medray.types import Bool, Header, Image, RealWorldMap
 
 
 def image_of(file: DicomFile, header: Header, frame: int) -> Image:
@@ -46,7 +50,21 @@ def image_of(file: DicomFile, header: Header, frame: int) -> Image:
         flags = (*flags, "PIXELS_CONSTANT")
     if flags:
         header = replace(header, flags=tuple(sorted({*header.flags, *flags})))
-    return Image(pixels, valid, header, voi_lut(file, header, frame), frame=frame)
+    lut, maps = voi_lut(file, header, frame), _real_world(file, header, frame)
+    return Image(pixels, valid, header, lut, frame=frame, real_world=maps, suv=suv_of(file, header))
+
+
+def _real_world(file: DicomFile, header: Header, frame: int) -> tuple[RealWorldMap, ...]:
+    """The real-world value mappings of the pixels of a grey image; none behind a modality LUT, which has no inverse."""
+    found = file.dataset
+    if not header.real_world_units or not header.photometric.startswith("MONOCHROME"):
+        return ()
+    if first_lut(found, tags.MODALITY_LUT_SEQUENCE) is not None:
+        return ()
+    slope, intercept = rescale(found, frame) or (1.0, 0.0)
+    if header.photometric == "MONOCHROME1":
+        slope, intercept = -slope, mirror_sum(found, frame) - intercept
+    return pixel_maps(stored_maps(found, frame)[0], slope, intercept, bits=header.bits_stored, signed=header.signed)
 
 
 def _not_padding(stored: NDArray[Any], dataset: DataSet, *, signed: bool) -> Bool | None:

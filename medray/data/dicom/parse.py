@@ -95,7 +95,16 @@ def _data_set(
         "SEQUENCE_BROKEN": walked.broken,
         "ENCODING_DIFFERS": explicit != states_vr,
     }
-    return DicomFile(data, meta, walked.dataset, walked.pixels, tuple(flag for flag, holds in odd.items() if holds))
+    return DicomFile(data, meta, walked.dataset, walked.pixels, tuple(flag for flag, holds in odd.items() if holds), start)
+
+
+def read_again(file: DicomFile, selection: Selection) -> DataSet | None:
+    """Other elements of a parsed file than those that every file is asked for, by another walk; None where they are broken."""
+    explicit, little = is_vr(file.data[file.start + 4 : file.start + 6]), file.dataset.little
+    try:
+        return walk(file.data, file.start, len(file.data), explicit=explicit, little=little, selection=selection).dataset
+    except (Doubt, Quarantined):
+        return None
 
 
 def _inflated(deflated: bytes) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from medray.data.dicom import real_world_tags
+
 META_LENGTH = 0x00020000
 MEDIA_STORAGE_SOP_CLASS = 0x00020002
 MEDIA_STORAGE_SOP_INSTANCE = 0x00020003
@@ -167,6 +169,7 @@ SEQUENCES = frozenset(
         MODALITY_LUT_SEQUENCE,
         VOI_LUT_SEQUENCE,
         ULTRASOUND_REGIONS,
+        *real_world_tags.SEQUENCES,
         SHARED_GROUPS,
         PER_FRAME_GROUPS,
         FRAME_CONTENT,
@@ -258,6 +261,7 @@ WANTED = frozenset(
         LUT_DESCRIPTOR,
         MODALITY_LUT_TYPE,
         LUT_DATA,
+        *real_world_tags.VALUES,
         UNITS,
         SUV_TYPE,
         *FRAME_VECTORS,

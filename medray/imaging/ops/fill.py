@@ -37,6 +37,7 @@ class Fill(OpSpec):
     body_part: Code | None = Field(None, description="Body Part Examined, for example BREAST")
     laterality: Literal["L", "R", "B", "U"] | None = Field(None, description="Laterality: left, right, both, unpaired")
     view_position: Code | None = Field(None, description="View Position, for example MLO")
+    units: str | None = Field(None, pattern="^[!-~]{1,64}$", description="units of the pixels, for example HU")
     manufacturer: str | None = Field(None, min_length=1, max_length=64, description="Manufacturer")
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from pydantic import Field
 from medray.errors import Excluded
 from medray.imaging.components import at_border, components
 from medray.imaging.crop import RegionCrop, cropped
-from medray.imaging.op import valid_pixels
+from medray.imaging.op import check_hounsfield, valid_pixels
 from medray.types import Image
 
 LUNGS = 2
@@ -34,8 +34,9 @@ def lung_crop(image: Image, spec: LungCrop) -> Image:
     """The image cropped to the lungs; what pixels that are not valid join to the border of a slice is outside, too.
 
     Raises:
-        Excluded: REGION_NOT_FOUND; Quarantined: IMAGE_NO_VALID_PIXELS.
+        Excluded: REGION_NOT_FOUND; UNITS_DIFFER, the pixels are not in HU; Quarantined: IMAGE_NO_VALID_PIXELS.
     """
+    check_hounsfield(image, "the threshold of lung_crop")
     valid_pixels(image)
     air = image.pixels < spec.threshold
     if image.valid is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from medray.errors import Excluded, Quarantined
-from medray.imaging.op import UnitRangeSpec, extent, float32, stretch, unitless, valid_pixels
+from medray.imaging.op import UnitRangeSpec, check_hounsfield, extent, float32, stretch, unitless, valid_pixels
 from medray.spec import Spec
 from medray.types import Float32, Image, VoiLut
 
@@ -89,11 +89,14 @@ def window(image: Image, spec: Window) -> Image:
     Formulas of DICOM PS3.3 C.11.2.1.1 to C.11.2.1.3, with outputs from 0 to 1.
 
     Raises:
-        Excluded: WINDOW_MODALITY where the spec has windows for other modalities only.
+        Excluded: WINDOW_MODALITY where the spec has windows for other modalities only; UNITS_DIFFER where it has a preset and the
+            pixels are not in HU.
         Quarantined: VOI_WINDOW_WIDTH where the image's own window is narrower than 1, or than its function allows;
             IMAGE_NO_VALID_PIXELS where the range is to be that of the valid pixels.
     """
     span = spec.span(image.header.modality)
+    if (preset := spec.by_modality.get(image.header.modality)) in PRESETS:
+        check_hounsfield(image, f"the window {preset}")
     if span is not None:
         return unitless(image, _voi_linear(image.pixels, *span))
     if image.voi_lut is not None:

@@ -22,6 +22,7 @@ EVERYTHING = Fill(
     laterality="L",
     view_position="MLO",
     manufacturer="Maker",
+    units="HU",
 )
 
 
@@ -35,6 +36,7 @@ def test_what_is_missing_is_filled_in_and_flagged() -> None:
         laterality="L",
         view_position="MLO",
         manufacturer="Maker",
+        units="HU",
         flags=("ATTRIBUTE_FILLED",),
     )
 

@@ -33,6 +33,14 @@ def test_both_lungs_stay_and_the_gas_goes() -> None:
     np.testing.assert_allclose(world(cropped, (0, 0)), world(image, (26, 21)), atol=1e-9)
 
 
+def test_pixels_in_other_units_than_hounsfield_s_are_refused() -> None:
+    image = placed(section())
+    with pytest.raises(Excluded, match="UNITS_DIFFER"):
+        lung_crop(replace(image, header=replace(image.header, units="MGML")), LungCrop())
+    stated = replace(image, header=replace(image.header, units="HU"))
+    np.testing.assert_array_equal(lung_crop(stated, LungCrop()).pixels, lung_crop(image, LungCrop()).pixels)
+
+
 def test_one_lung_is_enough() -> None:
     pixels = section()
     pixels[:, 70:] = np.where(pixels[:, 70:] == -850, 40, pixels[:, 70:])

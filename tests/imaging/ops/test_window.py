@@ -91,6 +91,17 @@ def test_each_modality_gets_its_window() -> None:
         window(Image(pixels, header=Header(modality="CR")), spec)
 
 
+@pytest.mark.parametrize(("units", "refused"), [("HU", False), ("", False), ("MGML", True), ("HU_MOD", True)])
+def test_a_preset_is_for_hounsfield_units(units: str, refused: bool) -> None:
+    image = Image(ct().pixels, header=Header(modality="CT", units=units))
+    window(image, Window(centre=40, width=400))
+    if refused:
+        with pytest.raises(Excluded, match="UNITS_DIFFER"):
+            window(image, Window(by_modality={"CT": "lung"}))
+    else:
+        assert window(image, Window(by_modality={"CT": "lung"})).header.units == ""
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
