@@ -32,7 +32,13 @@ def spacing_of(region: UltrasoundRegion) -> tuple[float, float] | None:
     return None if region.row_mm is None or region.column_mm is None else (region.row_mm, region.column_mm)
 
 
-def within(regions: Regions, rows: int, columns: int) -> Regions:
+def same_scale(one: UltrasoundRegion, other: UltrasoundRegion) -> bool:
+    """Whether two regions agree in their spacing, or have none."""
+    first, second = spacing_of(one), spacing_of(other)
+    return first is second or (first is not None and second is not None and alike(first, second))
+
+
+def within(regions: Iterable[UltrasoundRegion], rows: int, columns: int) -> Regions:
     """The regions that meet an image of this size by half a pixel or more, cut to it."""
     cut = (
         one._replace(top=max(one.top, 0), left=max(one.left, 0), bottom=min(one.bottom, rows), right=min(one.right, columns))

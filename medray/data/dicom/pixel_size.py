@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from medray.data.dicom import tags
 from medray.data.dicom.dataset import DataSet
 from medray.data.dicom.functional import element_source
-from medray.data.ultrasound import TWO_D, Regions, alike, common_spacing, spacing_of, within
-from medray.types import UltrasoundRegion
+from medray.data.dicom.regions import measured_regions
+from medray.data.ultrasound import Regions, alike
 
 SECTIONAL = frozenset({"CT", "MR", "PT", "NM"})
 """Modalities whose Pixel Spacing is that of a plane in the patient."""
@@ -17,12 +16,8 @@ PROJECTION = frozenset({"CR", "DX", "DG", "IO", "MG", "PX", "RF", "RG", "XA"})
 """Modalities of projection radiography: what is larger on the detector lies nearer to the source."""
 CALIBRATED = frozenset({"GEOMETRY", "FIDUCIAL"})
 LARGEST_MAGNIFICATION = 20.0
-MOST_REGIONS = 64
 _SAME = 1e-3  # by which part one attribute may be rounded otherwise than another of the same value
-_CENTIMETRES = 3  # C.8.5.5.1.15
-_MEASURED = range(1, 5)  # 2-D, M-mode, spectral, waveform; not graphics
-_BOX = (tags.REGION_MIN_Y, tags.REGION_MIN_X, tags.REGION_MAX_Y, tags.REGION_MAX_X)
-_PAIRS = (tags.PIXEL_SPACING, tags.IMAGER_PIXEL_SPACING, tags.NOMINAL_SCANNED_PIXEL_SPACING)
+_PAIRS = frozenset({tags.PIXEL_SPACING, tags.IMAGER_PIXEL_SPACING, tags.NOMINAL_SCANNED_PIXEL_SPACING})
 
 Pair = tuple[float, float]
 Flags = tuple[str, ...]
@@ -40,24 +35,25 @@ class PixelSize(NamedTuple):
 def pixel_size(found: DataSet, frame: int, modality: str) -> PixelSize:
     """The size of a pixel of a frame.
 
-    2-D ultrasound regions decide where there are any; then Pixel Spacing that was calibrated; then the spacing at the detector
-    over the magnification; then that of the scanner of a film (PS3.3 10.7.1.1). The aspect ratio stands in for none of them.
+    That of a plane in the patient stands; else 2-D ultrasound regions decide where there are any; then Pixel Spacing that was
+    calibrated; then the spacing at the detector over the magnification; then that of the scanner of a film (PS3.3 10.7.1.1).
     """
     source = element_source(found, frame, tags.PIXEL_MEASURES, tags.PIXEL_SPACING)
-    stated = _pair(source, tags.PIXEL_SPACING)
+    spacing = _pair(source, tags.PIXEL_SPACING)
     regions: Regions = ()
     flags: Flags = ()
-    spacing = stated
-    if tags.ULTRASOUND_REGIONS in found.items:
-        spacing, regions, flags = _of_regions(found, stated)
-    elif stated is None or (modality not in SECTIONAL and source is found):
-        spacing, flags = _of_projection(found, frame, stated, modality)
-    if stated is None and any(_is_odd(found, tag) for tag in _PAIRS):
-        flags = (*flags, "VALUE_INVALID")
+    if spacing is not None and (modality in SECTIONAL or source is not found):
+        pass  # of a plane in the patient, as it stands
+    elif tags.ULTRASOUND_REGIONS in found.items:
+        spacing, regions, flags = _of_regions(found, spacing)
+    elif tags.SHARED_GROUPS in found.items or not found.values.keys().isdisjoint(_PAIRS):
+        odd = any(found.text(tag) and _pair(found, tag) is None for tag in _PAIRS)
+        spacing, flags = _of_projection(found, frame, spacing, modality)
+        flags = (*flags, "VALUE_INVALID") if odd else flags
     if tags.PIXEL_ASPECT_RATIO not in found.values:
         return PixelSize(spacing, None, regions, flags)
-    aspect, odd = _aspect(found, spacing)
-    return PixelSize(spacing, aspect, regions, (*flags, *odd))
+    aspect, more = _aspect(found, spacing)
+    return PixelSize(spacing, aspect, regions, (*flags, *more))
 
 
 def _pair(found: DataSet, tag: int) -> Pair | None:
@@ -66,63 +62,14 @@ def _pair(found: DataSet, tag: int) -> Pair | None:
     return (numbers[0], numbers[1]) if numbers is not None and len(numbers) == 2 and min(numbers) > 0 else None
 
 
-def _is_odd(found: DataSet, tag: int) -> bool:
-    return tag in found.values and bool(found.text(tag)) and _pair(found, tag) is None
-
-
 def _of_regions(found: DataSet, stated: Pair | None) -> tuple[Pair | None, Regions, Flags]:
     """Spacing, regions and flags of an ultrasound image; Pixel Spacing stands where no region is 2-D."""
-    rows, columns = found.whole(tags.ROWS) or 0, found.whole(tags.COLUMNS) or 0
-    items = [item for item in found.items[tags.ULTRASOUND_REGIONS] if item.whole(tags.REGION_SPATIAL_FORMAT) in _MEASURED]
-    if len(items) > MOST_REGIONS:
-        return stated, (), ("VALUE_INVALID",)
-    everywhere = [_region(item, rows, columns) for item in items]
-    regions = within(tuple(everywhere), rows, columns)
-    flags = set()
-    if any(region.spatial_format == TWO_D and _lacks_scale(item) for region, item in zip(everywhere, items, strict=True)):
-        flags.add("VALUE_INVALID")
-    if any(region.bottom > rows + 1 or region.right > columns + 1 for region in everywhere):
-        flags.add("US_REGION_OUTSIDE")
-    if not any(region.spatial_format == TWO_D for region in regions):
-        return stated, (), tuple(flags)
-    spacing = common_spacing(regions)
-    if not all(_agree(spacing_of(region), spacing_of(regions[0])) for region in regions):
-        flags.add("US_REGIONS_MIXED")
-    if stated is not None and not _agree(stated, spacing):
-        flags.add("SPACING_DIFFERS")
-    return spacing, regions, tuple(flags)
-
-
-def _agree(one: Pair | None, other: Pair | None) -> bool:
-    return one is other or (one is not None and other is not None and alike(one, other))
-
-
-def _region(item: DataSet, rows: int, columns: int) -> UltrasoundRegion:
-    """One region; it takes the whole image where it does not say which part."""
-    kind = item.whole(tags.REGION_SPATIAL_FORMAT) or 0
-    places = [item.long(tag) for tag in _BOX]
-    top, left, bottom, right = (0 if place is None else place for place in places)
-    box = (top, left, bottom + 1, right + 1) if None not in places and top <= bottom and left <= right else (0, 0, rows, columns)
-    row_mm, column_mm = (_delta_mm(item, tag) for tag in (tags.PHYSICAL_DELTA_Y, tags.PHYSICAL_DELTA_X))
-    if kind != TWO_D or not _in_centimetres(item) or row_mm is None or column_mm is None:
-        return UltrasoundRegion(kind, *box, None, None)
-    return UltrasoundRegion(kind, *box, row_mm, column_mm)
-
-
-def _in_centimetres(item: DataSet) -> bool:
-    return item.whole(tags.PHYSICAL_UNITS_X) == item.whole(tags.PHYSICAL_UNITS_Y) == _CENTIMETRES
-
-
-def _delta_mm(item: DataSet, tag: int) -> float | None:
-    """Distance of two pixels of a region in centimetres; its sign is a direction."""
-    numbers = item.doubles(tag)
-    size = abs(numbers[0]) * 10 if numbers else 0.0
-    return size if 0 < size < math.inf else None
-
-
-def _lacks_scale(item: DataSet) -> bool:
-    deltas = (_delta_mm(item, tag) for tag in (tags.PHYSICAL_DELTA_Y, tags.PHYSICAL_DELTA_X))
-    return _in_centimetres(item) and None in deltas
+    spacing, regions, flags = measured_regions(found)
+    if not regions:
+        return stated, (), flags
+    if stated is not None and (spacing is None or not alike(stated, spacing)):
+        flags = (*flags, "SPACING_DIFFERS")
+    return spacing, regions, flags
 
 
 def _of_projection(found: DataSet, frame: int, stated: Pair | None, modality: str) -> tuple[Pair | None, Flags]:

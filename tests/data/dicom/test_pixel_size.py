@@ -106,6 +106,11 @@ def test_regions_and_pixel_spacing() -> None:
     assert size(ultrasound(PixelSpacing=[0.4, 0.4])) == ((0.4, 0.4), ())
 
 
+def test_functional_groups_come_before_regions() -> None:
+    measures = groups(PixelMeasuresSequence=item(PixelSpacing=[0.3, 0.3]))
+    assert size(ultrasound(region(WHOLE, (0.01, 0.02)), SharedFunctionalGroupsSequence=measures)) == ((0.3, 0.3), ())
+
+
 def test_an_absurd_number_of_regions_is_left_out() -> None:
     found = header(ultrasound(*[region(WHOLE, (0.01, 0.02))] * 65))
     assert (found.spacing_mm, found.ultrasound_regions, found.flags) == (None, (), ("VALUE_INVALID",))
@@ -214,6 +219,11 @@ def test_tomosynthesis_is_reconstructed() -> None:
 @pytest.mark.parametrize("value", ["0\\0", "0.1", "0.1\\-0.1", "a\\b", "0.1\\0.1\\0.1"])
 def test_a_spacing_that_is_none_is_left_out_and_flagged(keyword: str, value: str) -> None:
     assert size(change(image("DX"), **{keyword: value})) == (None, ("VALUE_INVALID",))
+
+
+def test_a_spacing_that_is_none_beside_one_that_is() -> None:
+    data = change(image("DX", **IMAGER), PixelSpacing="0\\0")
+    assert size(data) == ((0.1, 0.2), ("SPACING_AT_DETECTOR", "VALUE_INVALID"))
 
 
 # --- pixel aspect ratio --------------------------------------------------------------------------------------------------------
