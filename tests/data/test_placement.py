@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from dicom_series import AXIAL, CORONAL, OBLIQUE, SAGITTAL, SeriesSpec, as_bytes, compare, dcm2niix
 from framed import item, reconstruction, ultrasound_volume
+from grids import mosaic, vframe
+from pydicom.uid import ExplicitVRBigEndian, RLELossless
 
 from medray.data.dicom import decode, inspect
 from medray.data.volume import build_volume, volume_stacks
@@ -165,3 +169,20 @@ def test_an_ultrasound_volume_without_its_places_is_refused() -> None:
     found = ultrasound_volume(SPEC)
     del found.SharedFunctionalGroupsSequence[0].PlaneOrientationVolumeSequence
     refused("VOLUME_NO_GEOMETRY", found)
+
+
+@pytest.mark.parametrize("make", [reconstruction, ultrasound_volume, mosaic, vframe])
+def test_another_byte_order_and_compression_change_nothing(make: Callable[[SeriesSpec], Any]) -> None:
+    plain = make(replace(SPEC, modality="MR"))
+    volume = build_volume(as_bytes(plain))
+    swapped = pydicom.dcmread(io.BytesIO(as_bytes(plain)))
+    swapped.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    swapped.PixelData = np.frombuffer(plain.PixelData, np.uint16).byteswap().tobytes()
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, swapped, implicit_vr=False, little_endian=False, force_encoding=True)
+    compressed = pydicom.dcmread(io.BytesIO(as_bytes(plain)))
+    compressed.compress(RLELossless, generate_instance_uid=False)
+    for data in (buffer.getvalue(), as_bytes(compressed)):
+        other = build_volume(data)
+        np.testing.assert_array_equal(other.voxels, volume.voxels)
+        np.testing.assert_array_equal(other.affine, volume.affine)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
+from dicom_series import SeriesSpec, as_bytes
+from framed import reconstruction, ultrasound_volume
+from grids import mosaic, vframe
 from hostile.samples import change, ct
 
 from medray.data.volume import build_volume
-from medray.errors import Quarantined
+from medray.errors import InputError, Quarantined
 
 
 def slices(*heights_mm: float, **last: str) -> list[bytes]:
@@ -47,3 +52,35 @@ def test_76_what_is_no_volume_is_quarantined(files: list[bytes], code: str) -> N
     with pytest.raises(Quarantined) as caught:
         build_volume(files)
     assert caught.value.code == code
+
+
+SMALL = SeriesSpec(modality="MR", slices=5, rows=4, columns=6, slope=None)
+MANY_SLICES = {
+    "mosaic": as_bytes(mosaic(SMALL)),
+    "vframe": as_bytes(vframe(SMALL)),
+    "reconstruction": as_bytes(reconstruction(SMALL)),
+    "ultrasound": as_bytes(ultrasound_volume(SMALL)),
+}
+
+
+def ending(data: bytes) -> str:
+    """The code of the error, or the shape of the volume."""
+    try:
+        volume = build_volume(data, correct=["tilt", "spacing"], max_bytes=1 << 20)
+    except InputError as error:
+        return error.code
+    assert volume.voxels.shape == (len(volume.headers), *volume.voxels.shape[1:])
+    return str(volume.voxels.shape)
+
+
+@pytest.mark.parametrize("name", MANY_SLICES)
+def test_damaged_files_of_many_slices_end_in_a_volume_or_a_code(name: str) -> None:
+    good, endings = MANY_SLICES[name], set()
+    for seed in range(400):
+        rng, data = random.Random(seed), bytearray(good)
+        for _ in range(rng.randint(1, 3)):
+            at = rng.randrange(132, len(data) - 8)
+            length = rng.choice([1, 1, 2, 4])
+            data[at : at + length] = rng.choice([b"\0\0\0\0", b"\xff\xff\xff\xff", rng.randbytes(4), b"9999", b"-1e9"])[:length]
+        endings.add(ending(bytes(data)))
+    assert len(endings) > 5
