@@ -95,30 +95,32 @@ def _after_loss(pixels: Pixels, stated: CodeStream, header: PixelModule) -> tupl
     Returns:
         The values, and whether loss may have changed the sign of some: it lies among the bits of an unsigned number.
     """
-    bits, other_sign = header.bits_stored, header.signed != stated.signed
-    if stated.bits <= bits:  # no room to overshoot
+    bits, other_sign, is_doubtful = header.bits_stored, header.signed != stated.signed, False
+    if stated.bits < bits or (stated.bits == bits and not (other_sign and header.signed)):  # no room to overshoot
         return _without_loss(pixels, stated, header), other_sign
-    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if header.signed else (0, (1 << bits) - 1)
     if other_sign:
-        whole = _whole_numbers(pixels, stated, header)
-        if whole is None:
-            pattern = np.clip(pixels, 0, (1 << bits) - 1) if header.signed else pixels
-            return within(pattern.astype(dtype_of(header)), bits), True
-        pixels = whole
+        pixels, is_doubtful = _with_other_sign(pixels, stated, header)
+    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if header.signed else (0, (1 << bits) - 1)
     clipped = np.clip(pixels, low, high) if pixels.dtype.kind == "i" else np.minimum(pixels, pixels.dtype.type(high))
-    return clipped.astype(dtype_of(header), copy=False), False
+    return clipped.astype(dtype_of(header), copy=False), is_doubtful
 
 
-def _whole_numbers(pixels: Pixels, stated: CodeStream, header: PixelModule) -> Pixels | None:
-    """Numbers of the header's sign from a code stream of the other sign, or of none, that states more bits than are stored.
+def _with_other_sign(pixels: Pixels, stated: CodeStream, header: PixelModule) -> tuple[Pixels, bool]:
+    """Numbers of the header's sign from a code stream of the other sign, or of none; and whether some may be of the wrong one.
 
     A writer hands over signed values either whole, as two's complement of the depth that the code stream states, or only the bits
-    stored, as an unsigned number. In the first case no value is much above the largest (by the error of the codec) but for the
-    negative ones, which are far above; in the second (None) some are between.
+    stored, as an unsigned number. Negative ones are at the top of the one range or of the other, within the error of the codec.
+    Where none is, those above the largest overshoot if others are just below it; else they are the lowest, which pads positive
+    ones.
     """
-    largest = 1 << (header.bits_stored - 1)
+    bits, largest = header.bits_stored, 1 << (header.bits_stored - 1)
     error = stated.near or largest // 2
     if not header.signed:
-        return pixels if int(pixels.min()) >= -error else None
-    whole = within(pixels.view(f"i{pixels.itemsize}"), stated.bits)
-    return whole if int(whole.min()) < 0 or int(whole.max()) < largest + error else None
+        is_whole = int(pixels.min()) >= -error
+        return (pixels, False) if is_whole else (within(pixels.view(f"u{pixels.itemsize}"), bits), True)
+    most, signed = int(pixels.max()), f"i{pixels.itemsize}"
+    if most < largest or (most < largest + error and ((pixels >= largest - error) & (pixels < largest)).any()):
+        return pixels, most >= largest
+    if stated.bits > bits and most >= (1 << stated.bits) - largest - error:
+        return within(pixels.view(signed), stated.bits), False
+    return within(np.minimum(pixels, pixels.dtype.type(2 * largest - 1)).view(signed), bits), True

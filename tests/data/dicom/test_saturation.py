@@ -142,12 +142,51 @@ def test_signed_twelve_bit_jpeg_of_fewer_bits_stored() -> None:
     np.testing.assert_array_equal(stored(stream, uid.JPEGExtended12Bit, values, 10), whole.clip(-512, 511))
 
 
-def test_signed_values_of_which_none_is_negative() -> None:
-    values = extremes(0, 511, "i2")
+@pytest.mark.parametrize("bits", [10, 11, 12])
+def test_signed_values_of_which_none_is_negative(bits: int) -> None:
+    values = extremes(0, (1 << (bits - 1)) - 1, "i2")
     stream = jpeg12(values.view("u2"), 70)
     raw = imagecodecs.jpeg8_decode(stream)
-    assert raw.max() > 511
-    np.testing.assert_array_equal(stored(stream, uid.JPEGExtended12Bit, values, 10), raw.clip(0, 511))
+    assert raw.max() >= 1 << (bits - 1)
+    data = file_of(stream, uid.JPEGExtended12Bit, values, bits)
+    np.testing.assert_array_equal(matrix.stored(data), raw.clip(0, (1 << (bits - 1)) - 1))
+    assert "LOSSY_SIGN" in decode(data).header.flags
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_the_lowest_value_as_padding_of_positive_ones_stays_the_lowest(bits: int) -> None:
+    values = np.full((matrix.ROWS, matrix.COLUMNS), -(1 << (bits - 1)), "i2")
+    values[10:30, 10:40] = 500
+    stream = bytes(imagecodecs.jpegls_encode(values.view("u2") & ((1 << bits) - 1), 2))
+    data = file_of(stream, uid.JPEGLSNearLossless, values, bits)
+    assert np.abs(matrix.stored(data).astype(int) - values).max() <= 2
+    assert "LOSSY_SIGN" in decode(data).header.flags
+
+
+@pytest.mark.parametrize("near", [1, 2, 4, 9])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_signed_values_of_near_lossless_jpeg_ls_of_which_none_is_negative(bits: int, near: int) -> None:
+    for seed in range(5):
+        values = extremes(0, (1 << (bits - 1)) - 1, "i2", seed=seed)
+        stream = bytes(imagecodecs.jpegls_encode(values.view("u2"), near))
+        found = stored(stream, uid.JPEGLSNearLossless, values, bits)
+        assert np.abs(found.astype(int) - values).max() <= near
+
+
+def test_signed_eight_bit_jpeg_of_which_no_value_is_negative() -> None:
+    values = extremes(0, 127, "i1")
+    stream = bytes(imagecodecs.jpeg8_encode(values.view("u1"), 60))
+    np.testing.assert_array_equal(stored(stream, uid.JPEGBaseline8Bit, values, 8), imagecodecs.jpeg8_decode(stream).clip(0, 127))
+
+
+@pytest.mark.parametrize("bits", [10, 11, 12])
+def test_signed_jpeg_of_which_only_the_bits_stored_were_coded(bits: int) -> None:
+    end = 1 << bits
+    pattern = extremes(end // 2 + end // 8, end - 1, "u2")  # all negative, and the largest overshoot
+    stream = jpeg12(pattern, 80)
+    raw = imagecodecs.jpeg8_decode(stream).astype(int)
+    found = stored(stream, uid.JPEGExtended12Bit, pattern.view("i2"), bits)
+    np.testing.assert_array_equal(found, np.where(raw >= end // 2, raw.clip(0, end - 1) - end, raw))
 
 
 def test_signed_values_of_which_only_the_bits_stored_were_coded() -> None:
