@@ -152,7 +152,10 @@ REMEDIES = {
 FLAGS = {
     "ATTRIBUTE_FILLED": "the fill op stated an attribute that the file lacks",
     "BURNED_IN_ANNOTATION": "the pixels hold text that may name the patient",
-    "CHARSET_INVALID": "a text value is not in the character set that the file states",
+    "CHARSET_INVALID": (
+        "a text value is not in the character set that the file states; "
+        "the patient key of an id that cannot be read is made of its bytes"
+    ),
     "COLOUR_DIFFERS": "the code stream holds other colour components than Photometric Interpretation says; it decides",
     "DELIMITER_MISSING": "the compressed pixel data ends with the file and not with its delimiter; its code streams are whole",
     "ENCODING_DIFFERS": "the data set states value representations although its transfer syntax says not, or the reverse",

@@ -46,7 +46,7 @@ class DataSet:
         if not raw:
             return ""
         text = _plain(raw)
-        return _decoded(raw, self.charset).strip(" \0") if text is None else text
+        return decoded(raw, self.charset).strip(" \0") if text is None else text
 
     def texts(self, tag: int) -> tuple[str, ...]:
         """The values of a text element."""
@@ -130,7 +130,7 @@ def _numbers(raw: bytes) -> tuple[float, ...] | None:
     return numbers if all(map(math.isfinite, numbers)) else None
 
 
-def _decoded(raw: bytes, charset: str) -> str:
+def decoded(raw: bytes, charset: str) -> str:
     """Text in a Specific Character Set (PS3.3 C.12.1.1.2); bytes that it does not know are replaced."""
     with quiet():
         encodings = convert_encodings(charset.split("\\") if charset else "")

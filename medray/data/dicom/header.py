@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Set
 
 from medray.data.dicom import tags
+from medray.data.dicom.charset import is_plain, is_valid
 from medray.data.dicom.dataset import DataSet, DicomFile
 from medray.data.dicom.functional import element_source
 from medray.data.dicom.lookup import first_lut, first_voi_lut, is_readable
@@ -56,7 +57,7 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
         sop_uid=_uid(text(tags.SOP_INSTANCE)),
         series_uid=_uid(text(tags.SERIES_INSTANCE)),
         study_uid=_uid(text(tags.STUDY_INSTANCE)),
-        patient_key=patient_key(text(tags.PATIENT_ID)),
+        patient_key=patient_key(_patient_id(found)),
         modality=codes[tags.MODALITY],
         sop_class_uid=kind,
         rows=whole(tags.ROWS) or 0,
@@ -143,6 +144,14 @@ def rescale(found: DataSet, frame: int) -> tuple[float, float] | None:
     return None if slope is None or intercept is None else (slope, intercept)
 
 
+def _patient_id(found: DataSet) -> str | bytes:
+    """The text of the id; its bytes where they cannot all be read, so that two patients never share what is left of it."""
+    text = found.text(tags.PATIENT_ID)
+    if "\ufffd" in text and not is_valid(raw := found.values[tags.PATIENT_ID], found.charset):
+        return raw.strip(b" \0")
+    return text
+
+
 def _word(found: DataSet, tag: int) -> str:
     words = found.texts(tag)
     return words[0][:64] if words else ""
@@ -188,8 +197,8 @@ def _odd(found: DataSet, read: Mapping[int, object]) -> Set[str]:
     odd = set()
     if any(value in (None, "") and found.text(tag) for tag, value in read.items() if tag in found.values):
         odd.add("VALUE_INVALID")
-    foreign = [found.text(tag) for tag in _TEXTS if not found.values.get(tag, b"").isascii()]
-    if foreign and (not found.charset or any("\ufffd" in text for text in foreign)):
+    texts = [found.values.get(tag, b"") for tag in _TEXTS]
+    if not is_plain(b"".join(texts)) and not all(is_plain(raw) or is_valid(raw, found.charset) for raw in texts):
         odd.add("CHARSET_INVALID")
     return odd
 
