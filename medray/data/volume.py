@@ -35,7 +35,7 @@ def build_volume(
     *,
     stack: int | None = None,
     allow: Collection[str] = (),
-    correct: Collection[Correction] = (),
+    correct: Correction | Collection[Correction] = (),
     interpolation: Interpolation = "linear",
     max_bytes: int = MAX_BYTES,
 ) -> Volume:
@@ -61,6 +61,7 @@ def build_volume(
         IndexError: there is no such stack.
         ValueError: there is no such correction or interpolation.
     """
+    correct = [correct] if isinstance(correct, str) else correct
     check_names(correct, interpolation)
     objects = objects_of(sources)
     planes, left_out = read_planes(objects, allow, max_bytes)
