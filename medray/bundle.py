@@ -158,7 +158,7 @@ class Bundle:
             raise Excluded("MODEL_SCOPE", f"pixels in {_named(header.units)}; the model knows {known}")
 
     def predict(self, items: Sequence[Input]) -> list[Prediction]:
-        """Score DICOM files (bytes, paths, URIs), arrays (2-D, in the units of the modality LUT) or decoded images, in order.
+        """Score DICOM files (bytes, paths, URIs), arrays (2-D, in the units that it was trained on) or decoded images, in order.
 
         An input that cannot be scored takes its own state and code; nothing is raised for it.
         """

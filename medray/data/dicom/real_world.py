@@ -33,7 +33,7 @@ def stored_maps(found: DataSet, frame: int) -> tuple[tuple[RealWorldMap, ...], t
 def pixel_maps(
     maps: Sequence[RealWorldMap], slope: float, intercept: float, *, bits: int, signed: bool
 ) -> tuple[RealWorldMap, ...]:
-    """Mappings of stored values → the same of pixels that are slope * stored value + intercept.
+    """Mappings of stored values → the same of pixels that are slope * stored value + intercept, where their numbers are finite.
 
     Args:
         maps: as :func:`stored_maps` gives them.
@@ -42,7 +42,8 @@ def pixel_maps(
     """
     lowest = -(1 << bits - 1) if signed else 0
     stored = lowest, lowest + (1 << bits) - 1
-    return tuple(_of_pixels(one, slope, intercept, stored) for one in maps)
+    mapped = [_of_pixels(one, slope, intercept, stored) for one in maps]
+    return tuple(one for one in mapped if math.isfinite(one.slope) and math.isfinite(one.intercept))
 
 
 def common_maps(found: Sequence[tuple[RealWorldMap, ...]]) -> tuple[RealWorldMap, ...]:

@@ -24,8 +24,12 @@ SMALLEST_DOSE_BQ = 1e4
 MOST_HALF_LIVES = 10
 """Between injection and scan; after more the dates belong to different studies."""
 LARGEST_WEIGHT_KG = 1000
+HALF_LIVES_S = 1.0, 1e8
+"""From 1 s to 3 years: others are no half-lives of PET."""
+MOST_MS = 1e9
+"""Of a frame: 11 days."""
 TOLERANCE = 1e-3
-_DATE = re.compile(r"(\d{4})\.?(\d\d)\.?(\d\d)")
+_DATE = re.compile(r"((?:19|2\d)\d\d)\.?(\d\d)\.?(\d\d)")
 _TIME = re.compile(r"(\d\d):?(\d\d)(?::?(\d\d)(?:\.(\d{1,6}))?)?")
 _DATE_TIME = re.compile(r"(\d{8})(\d{4}(?:\d\d(?:\.\d{1,6})?)?)([+-]\d{4})?")
 _NO_DATE = "20000101"
@@ -70,7 +74,8 @@ def suv_of(file: DicomFile, header: Header) -> Suv | None:
     if header.modality != "PT":
         return None
     try:
-        return Suv(_factor(file, header.units))
+        factor = _factor(file, header.units)
+        return Suv(factor) if math.isfinite(factor) else Suv(None, "its numbers give no factor")
     except _Unknown as error:
         return Suv(None, str(error))
 
@@ -133,6 +138,8 @@ def _per_activity(found: DataSet) -> float:
 def _half_lives(found: DataSet, drug: DataSet) -> float:
     """Time from the injection to the start of the scan, in half-lives."""
     half_life_s = _positive(drug, HALF_LIFE_S, "Radionuclide Half Life (0018,1075)")
+    if not HALF_LIVES_S[0] <= half_life_s <= HALF_LIVES_S[1]:
+        raise _Unknown("Radionuclide Half Life (0018,1075) is none in seconds")
     scan = _scan_start(found, half_life_s)
     passed = (scan - _injection(drug, scan, found)).total_seconds() / half_life_s
     if not 0 <= passed <= MOST_HALF_LIVES:
@@ -152,10 +159,10 @@ def _scan_start(found: DataSet, half_life_s: float) -> datetime:
     if (ge := _date_time(_private_text(found, GE, GE_SCAN))) is not None:
         return ge[0]
     reference_ms, duration_ms = found.decimal(FRAME_REFERENCE_TIME_MS) or 0, found.decimal(FRAME_DURATION_MS) or 0
-    if min(reference_ms, duration_ms) <= 0:
+    if min(reference_ms, duration_ms) <= 0 or max(reference_ms, duration_ms) > MOST_MS:
         raise _Unknown(
             "Series Time (0008,0031) is after Acquisition Time (0008,0032), and Frame Reference Time (0054,1300) or "
-            "Actual Frame Duration (0018,1242) is missing"
+            "Actual Frame Duration (0018,1242) is missing or none"
         )
     decayed = math.log(2) * duration_ms / 1000 / half_life_s
     average_s = half_life_s / math.log(2) * math.log(decayed / -math.expm1(-decayed))

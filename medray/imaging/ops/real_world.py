@@ -58,7 +58,8 @@ def _chosen(image: Image, spec: RealWorld) -> RealWorldMap:
 
 
 def _values(pixels: Float32, chosen: RealWorldMap) -> Float32:
-    values = np.multiply(pixels, chosen.slope, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        values = np.multiply(pixels, chosen.slope, dtype=np.float64)
     values += chosen.intercept
     if chosen.values is None:
         return finite(values)

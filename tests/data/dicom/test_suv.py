@@ -10,8 +10,12 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_series import as_bytes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 from quantities import ct, item, pet, pet_dataset
 
@@ -127,6 +131,11 @@ def test_what_is_suv_already_keeps_its_values() -> None:
         ({"RadionuclideTotalDose": None}, "Radionuclide Total Dose"),
         ({"RadionuclideTotalDose": "370"}, "not in Bq"),
         ({"RadionuclideHalfLife": None}, "Radionuclide Half Life"),
+        ({"RadionuclideHalfLife": "1e-300"}, "Radionuclide Half Life"),
+        ({"RadionuclideHalfLife": "1e300", "SeriesTime": "110000"}, "Radionuclide Half Life"),
+        ({"SeriesTime": "110000", "FrameReferenceTime": "1e300", "ActualFrameDuration": "60000"}, "Frame Reference Time"),
+        ({"SeriesDate": "00010101", "AcquisitionDate": "00010101"}, "Series Date"),
+        ({"SeriesDate": "99991231", "AcquisitionDate": "99991231", "SeriesTime": "235960"}, "Series Date"),
         ({"RadiopharmaceuticalStartTime": None}, "Radiopharmaceutical Start"),
         ({"RadiopharmaceuticalStartTime": "9 o'clock"}, "Radiopharmaceutical Start"),
         ({"RadiopharmaceuticalStartTime": "096000"}, "Radiopharmaceutical Start"),
@@ -174,6 +183,53 @@ def test_a_broken_sequence_leaves_the_image_and_takes_its_suv() -> None:
     assert decode(broken).header.flags == ("SEQUENCE_BROKEN",)
     assert "broken" in reason(broken)
     np.testing.assert_array_equal(decode(broken).pixels, decode(data).pixels)
+
+
+TAGS = {
+    "RadionuclideTotalDose": "DS",
+    "RadionuclideHalfLife": "DS",
+    "RadiopharmaceuticalStartTime": "TM",
+    "RadiopharmaceuticalStartDateTime": "DT",
+    "SeriesDate": "DA",
+    "SeriesTime": "TM",
+    "AcquisitionTime": "TM",
+    "PatientWeight": "DS",
+    "FrameReferenceTime": "DS",
+    "ActualFrameDuration": "IS",
+    "TimezoneOffsetFromUTC": "SH",
+}
+ODD = st.sampled_from(
+    [
+        "1e308",
+        "-1e308",
+        "1e-308",
+        "0",
+        "-1",
+        "nan",
+        "1_0",
+        "99991231235959",
+        "00010101000000",
+        "+9999",
+        "235960",
+        "\\",
+        "20200102",
+    ]
+)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.dictionaries(st.sampled_from(sorted(TAGS)), ODD | st.text("0123456789.:+-eE ", max_size=14), min_size=1))
+def test_odd_values_give_a_finite_factor_or_a_reason(values: dict[str, str]) -> None:
+    found = pet_dataset(SeriesTime="100001")
+    for name, value in values.items():
+        holder = found.RadiopharmaceuticalInformationSequence[0] if name.startswith("Radio") else found
+        tag = pydicom.datadict.tag_for_keyword(name)
+        assert tag is not None
+        holder[tag] = RawDataElement(BaseTag(tag), TAGS[name], 0, value.encode(), 0, False, True)
+    suv = decode(as_bytes(found)).suv
+    assert suv is not None
+    assert (suv.factor is None) == bool(suv.reason)
+    assert suv.factor is None or math.isfinite(suv.factor)
 
 
 def test_other_images_have_none() -> None:

@@ -69,6 +69,8 @@ def test_an_suv_of_another_kind_is_in_other_units(stated: str, kind: str, expect
         ({"RescaleType": "HU_MOD"}, "HU_MOD"),
         ({"RescaleType": "mg/cm3"}, "mg/cm3"),
         ({"RescaleType": "MÜLLER"}, ""),
+        ({"RescaleType": "=1+1"}, ""),
+        ({"RescaleType": "<b>HU</b>"}, ""),
         ({"MultienergyCTAcquisition": "YES"}, ""),
         ({"MultienergyCTAcquisition": "YES", "RescaleType": "ED"}, "ED"),
         ({"MultienergyCTAcquisition": "NO"}, "HU"),

@@ -130,6 +130,13 @@ def test_behind_a_modality_lut_there_is_none() -> None:
     assert code(data) == "REAL_WORLD_MISSING"
 
 
+@pytest.mark.parametrize("slope", ["1e-300", "-1e-300"])
+def test_numbers_beyond_all_bounds_leave_pixels_finite(slope: str) -> None:
+    assert code(mr(mapping(slope=1e300), RescaleSlope=slope)) == "REAL_WORLD_MISSING"
+    wide = mr(mapping(slope=1e308, intercept=-1e308), RescaleSlope=None, RescaleIntercept=None)
+    assert np.isfinite(real_world(decode(wide), ADC).pixels).all()
+
+
 def test_ends_as_doubles() -> None:
     found = mapping(slope=1)
     del found.RealWorldValueFirstValueMapped, found.RealWorldValueLastValueMapped
