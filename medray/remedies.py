@@ -38,10 +38,11 @@ REMEDIES = {
     "UNITS_DIFFER": "leave the op out for such images, or keep them out of the job",
     "DUPLICATE_INSTANCE": "nothing: the same instance is scored once",
     "VOLUME_EMPTY": "check the path: a volume is built from DICOM images",
+    "VOLUME_LOCALIZER": "nothing: an image that plans others is no part of their volume; choose its stack to build it",
     "VOLUME_MIXED_SERIES": "give the files of one series, or choose a stack",
     "VOLUME_MOSAIC": "ask the source for the original file: private elements that say how to split it are missing",
     "VOLUME_SHEARED": "build the volume with correct: tilt, or leave it in its own orientation",
-    "VOLUME_SEVERAL_STACKS": "choose a stack: echoes, time points or image types share the series",
+    "VOLUME_SEVERAL_STACKS": "choose a stack: the message says what divides the series; if nothing does, ask the source",
     "WINDOW_MODALITY": "list the modality under by_modality of the window op, or keep its images out of the job",
     # not imported: other formats than DICOM
     "IMPORT_AFFINE": "correct the matrix of the file: one of its axes has no length, or two are the same",

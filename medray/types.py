@@ -64,7 +64,12 @@ class Header:
         study_year: year of the study, or None.
         image_type: Image Type (0008,0008).
         series_number, instance_number, acquisition_number, temporal_position: as stored, or None.
-        echo_time_ms: Echo Time, or None.
+        echo_time_ms: Echo Time, or None. The next nine are read of images that have a position.
+        echo_number, inversion_time_ms, flip_angle_deg, trigger_time_ms: Echo Numbers (the first), Inversion Time, Flip Angle and
+            Trigger Time, or None.
+        b_value, gradient: Diffusion b-value in s/mm² and Diffusion Gradient Orientation, or None.
+        contrast_agent: eight hexadecimal digits that stand for the free text of Contrast/Bolus Agent; "" for none.
+        acquisition_time_s, content_time_s: Acquisition Time and Content Time in seconds since midnight, or None.
         spacing_mm: (row, column) distance of pixel centres in mm, or None where unknown; flags say what it is worth.
         pixel_aspect: height over width of a pixel where its spacing is unknown, or None for a square one.
         ultrasound_regions: what the spacing of an ultrasound image is taken from, so that a crop can take it anew; else empty.
@@ -108,6 +113,15 @@ class Header:
     acquisition_number: int | None = None
     temporal_position: int | None = None
     echo_time_ms: float | None = None
+    echo_number: int | None = None
+    inversion_time_ms: float | None = None
+    flip_angle_deg: float | None = None
+    trigger_time_ms: float | None = None
+    b_value: float | None = None
+    gradient: tuple[float, float, float] | None = None
+    contrast_agent: str = ""
+    acquisition_time_s: float | None = None
+    content_time_s: float | None = None
     frame_of_reference_uid: str = ""
     spacing_mm: tuple[float, float] | None = None
     pixel_aspect: float | None = None

@@ -13,7 +13,10 @@ app = typer.Typer(no_args_is_help=True, help="What a catalog holds: sums, rows, 
 CatalogUri = Annotated[str, typer.Argument(metavar="CATALOG", help="where `medray ingest` wrote", show_default=False)]
 Limit = Annotated[int, typer.Option(min=1, help="print at most so many rows")]
 _BRIEF = ("uri", "state", "code", "modality", "rows", "columns", "frames", "sop_uid")
-_STACK = ("series_uid", "stack", "modality", "instances", "frames", "rows", "columns", "spacing_mm", "orientation", "problems")
+_STACK = (
+    *("series_uid", "stack", "modality", "instances", "frames", "rows", "columns", "spacing_mm", "orientation"),
+    *("divided_by", "value", "problems"),
+)
 
 
 @app.command()

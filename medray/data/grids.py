@@ -17,7 +17,7 @@ from medray.data.dicom.csa import csa_values
 from medray.data.dicom.dataset import DataSet
 from medray.data.dicom.private import private_tag
 from medray.data.geometry import axes
-from medray.data.series import GRIDS, Plane
+from medray.data.plane import GRIDS, Plane
 from medray.errors import Excluded
 from medray.types import Bool, Float32, Float64, Header, Image
 
@@ -34,7 +34,7 @@ class Grid:
         rows, columns: of a slice.
         across: number of slices side by side.
         positions_mm: float64 (slices, 3), of the centre of each slice's first pixel, in LPS.
-        notes: as of :class:`medray.data.series.Plane`.
+        notes: as of :class:`medray.data.plane.Plane`.
     """
 
     rows: int

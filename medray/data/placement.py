@@ -10,7 +10,7 @@ from medray.data.dicom import tags
 from medray.data.dicom.dataset import DataSet
 from medray.data.dicom.functional import group
 from medray.data.geometry import axes
-from medray.data.series import Plane
+from medray.data.plane import Plane
 
 _RECONSTRUCTED = {"RECON TOMO", "RECON GATED TOMO"}
 """Image Type, value 3, of the NM images whose frames are slices (PS3.3 C.8.4.9.1.1.3)."""

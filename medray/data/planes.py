@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from medray.data import archive, store
-from medray.data.dicom import boundary, open_whole, tags
-from medray.data.dicom.dataset import DataSet, DicomFile
-from medray.data.dicom.functional import group
+from medray.data.dicom import boundary, open_whole
+from medray.data.dicom.dataset import DicomFile
 from medray.data.dicom.header import header_of
+from medray.data.frames import dimensions_of, framed
 from medray.data.grids import grid_of
 from medray.data.placement import placed
-from medray.data.series import Plane, plane_of
+from medray.data.plane import Plane, plane_of
 from medray.errors import Excluded, InputError, Quarantined, StoreError
 
 _BATCH = 32  # objects that are fetched at a time
@@ -75,35 +75,16 @@ def _planes_of(file: DicomFile, source: int, max_bytes: int) -> Iterator[Plane]:
     first = header_of(file)
     whole = plane_of(first, source)
     if (grid := grid_of(file.dataset, first)) is not None:
-        yield from grid.planes(whole)
+        yield from grid.planes(replace(whole, instance_uid=whole.sop_uid))
         return
     if first.frames == 1:
-        yield _framed(file.dataset, placed(file.dataset, whole))
+        yield framed(file.dataset, placed(file.dataset, whole), dimensions_of(file.dataset))
         return
     check_size(first.frames, first.rows, first.columns, max_bytes)
+    dimensions = dimensions_of(file.dataset)
     for frame in range(first.frames):
         plane = replace(plane_of(header_of(file, frame), source), frame=frame, frames=1)
-        yield _framed(file.dataset, placed(file.dataset, plane))
-
-
-def _framed(dataset: DataSet, plane: Plane) -> Plane:
-    """With what the functional groups of an enhanced image say of the frame (PS3.3 C.7.6.16.2, C.8.13.5, C.8.15.3)."""
-    content = group(dataset, plane.frame, tags.FRAME_CONTENT)
-    kind = group(dataset, plane.frame, tags.MR_FRAME_TYPE) or group(dataset, plane.frame, tags.CT_FRAME_TYPE)
-    echo = group(dataset, plane.frame, tags.MR_ECHO)
-    if content is not None:
-        number = _unsigned(content, tags.TEMPORAL_POSITION_INDEX)
-        acquisition = _unsigned(content, tags.FRAME_ACQUISITION_NUMBER)
-        plane = replace(plane, stack_id=content.text(tags.STACK_ID), temporal_position=number, acquisition_number=acquisition)
-    if kind is not None:
-        plane = replace(plane, image_type=kind.texts(tags.FRAME_TYPE))
-    times = echo.doubles(tags.EFFECTIVE_ECHO_TIME) if echo is not None else ()
-    return replace(plane, echo_time_ms=times[0]) if times else plane
-
-
-def _unsigned(dataset: DataSet, tag: int) -> int | None:
-    raw = dataset.values.get(tag)
-    return int.from_bytes(raw, "little" if dataset.little else "big") if raw else None
+        yield framed(file.dataset, placed(file.dataset, replace(plane, instance_uid=plane.sop_uid)), dimensions)
 
 
 def check_size(slices: int, rows: int, columns: int, max_bytes: int) -> None:

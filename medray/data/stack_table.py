@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
 
-from medray.data.series import FIELDS, Plane, Stack, mixture, stacks
+from medray.data.plane import FIELDS, Plane
+from medray.data.series import Stack, mixture, stacks
+from medray.data.stack_choice import beside
 from medray.spec import fingerprint
 
 SCHEMA = pa.schema(
@@ -25,10 +26,16 @@ SCHEMA = pa.schema(
         pa.field("columns", pa.int32()),
         pa.field("spacing_mm", pa.list_(pa.float64())),
         pa.field("orientation", pa.string()),
+        pa.field("divided_by", pa.string()),
+        pa.field("value", pa.string()),
         pa.field("problems", pa.list_(pa.string())),
     ]
 )
-"""``stack`` counts from 0 in its series; ``spacing_mm`` is that of slices, rows and columns; ``problems`` are codes, sorted."""
+"""``stack`` counts from 0 in its series; ``spacing_mm`` is that of slices, rows and columns; ``problems`` are codes, sorted.
+
+``divided_by`` names the attributes that tell a stack from others at the same places, ``value`` its values of them, as text: of
+times, seconds after the first; both are "" for a stack that is alone.
+"""
 
 MEMBERS = pa.list_(pa.struct([pa.field("uri", pa.string()), pa.field("etag", pa.string())]))
 VOLUMES = pa.schema(
@@ -40,6 +47,8 @@ VOLUMES = pa.schema(
         pa.field("series_uid", pa.string()),
         pa.field("study_uid", pa.string()),
         pa.field("patient_key", pa.string()),
+        pa.field("divided_by", pa.string()),
+        pa.field("value", pa.string()),
     ]
 )
 """A stack as an input: ``uri`` names it, ``etag`` is the fingerprint of its members, ``size_bytes`` their sum, -1 if unknown."""
@@ -59,24 +68,41 @@ def stack_table(rows: pa.Table) -> pa.Table:
 def volume_table(rows: pa.Table) -> pa.Table:
     """One row for each stack (see :data:`VOLUMES`), sorted by URI, which is ``SERIES_UID#STACK``.
 
-    The members are all that belong to the stack, also two at one place, so that building it finds what is wrong. A series
-    of several patients is one input, which building refuses.
+    The members are all that belong to the stack, also two at one place, so that building it finds what is wrong. Stacks that
+    only instance numbers tell apart are one input, and so is a series of several patients; building refuses them.
 
     Args:
         rows: as of :func:`stack_table`, with ``uri``, ``etag`` and ``size_bytes``.
     """
     objects = rows.select(["uri", "etag", "size_bytes"]).to_pylist()
-    counts: Counter[str] = Counter()
     made = []
     for found in _series(rows):
-        one = mixture(found) == "VOLUME_MIXED_PATIENTS"
-        for group in [found] if one else [[stack] for stack in found]:
+        for number, group in _inputs(found):
             planes = [plane for stack in group for plane in (*stack.planes, *stack.repeats)]
             members = sorted((objects[plane.source] for plane in planes), key=lambda item: str(item["uri"]))
-            uid = planes[0].series_uid
-            made.append({**_volume(planes[0], members), "uri": f"{uid}#{counts[uid]}"})
-            counts[uid] += 1
+            names = _division(group[0]) if len(group) == 1 else {"divided_by": "", "value": ""}
+            made.append({**_volume(planes[0], members), **names, "uri": f"{planes[0].series_uid}#{number}"})
     return pa.Table.from_pylist(made, schema=VOLUMES).sort_by("uri")
+
+
+def _inputs(found: Sequence[Stack]) -> Iterator[tuple[int, list[Stack]]]:
+    """The stacks of a series that are one input, with the number of the first."""
+    if mixture(found) == "VOLUME_MIXED_PATIENTS":
+        yield 0, list(found)
+        return
+    for _, numbered in groupby(enumerate(found), key=lambda item: _company(*item)):
+        some = list(numbered)
+        yield some[0][0], [stack for _, stack in some]
+
+
+def _company(number: int, stack: Stack) -> int:
+    """The same for stacks that nothing but instance numbers tells apart: they share one trouble."""
+    return next((id(trouble) for trouble in stack.troubles if trouble.code == "VOLUME_SEVERAL_STACKS"), -1 - number)
+
+
+def _division(stack: Stack) -> dict[str, str]:
+    names, values = zip(*stack.divided_by, strict=True) if stack.divided_by else ((), ())
+    return {"divided_by": ", ".join(names), "value": ", ".join(values)}
 
 
 def _volume(first: Plane, members: Sequence[dict[str, Any]]) -> dict[str, object]:
@@ -103,9 +129,11 @@ def _plane(values: Sequence[object], number: int) -> Plane:
 
 
 def _rows(found: Sequence[Stack]) -> Iterator[dict[str, object]]:
-    mixed = {mixture(found)} - {""} if len(found) > 1 else set()
+    aside = beside(found)
+    mixed = {mixture([stack for number, stack in enumerate(found) if number not in aside])} - {""}
     for number, stack in enumerate(found):
         first, codes = stack.planes[0], {trouble.code for trouble in stack.troubles}
+        codes |= {aside[number]} if number in aside else mixed
         yield {
             "study_uid": first.study_uid,
             "series_uid": first.series_uid,
@@ -118,5 +146,6 @@ def _rows(found: Sequence[Stack]) -> Iterator[dict[str, object]]:
             "columns": first.columns,
             "spacing_mm": stack.spacing_mm,
             "orientation": stack.orientation_name,
-            "problems": sorted(codes | mixed),
+            **_division(stack),
+            "problems": sorted(codes),
         }

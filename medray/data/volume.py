@@ -18,8 +18,9 @@ from medray.data.dicom.real_world import common_maps
 from medray.data.dicom.suv import common_suv
 from medray.data.dicom.units import units_of
 from medray.data.grids import grid_of
+from medray.data.plane import Plane
 from medray.data.planes import Source, check_size, contents_of, objects_of, open_image, read_planes
-from medray.data.series import Plane, Stack, stacks
+from medray.data.series import Stack, stacks
 from medray.data.stack_choice import chosen_stack
 from medray.data.volume_record import Volume
 from medray.errors import Quarantined, StoreError
@@ -44,7 +45,8 @@ def build_volume(
     Args:
         sources: DICOM files as bytes, paths or URIs (also of members of a shard); or one path or URI of a file, a shard, or a
             folder with everything under it. Objects that are no images are left out.
-        stack: number of the stack among :func:`volume_stacks`; None where there is one.
+        stack: number of the stack among :func:`volume_stacks`; None where there is one, but for screens and localizers, which are
+            left out.
         correct: ``"tilt"``: a constant gantry tilt is taken out, ``"spacing"``: slices are evenly spaced; by interpolation and
             only where they are not so already (see :func:`medray.data.correct.corrected`).
         interpolation: ``"linear"`` or ``"cubic"``.
@@ -65,8 +67,9 @@ def build_volume(
     check_names(correct, interpolation)
     objects = objects_of(sources)
     planes, left_out = read_planes(objects, allow, max_bytes)
-    chosen, flags = chosen_stack(stacks(planes), stack, {*allow, *needed_permissions(correct)})
-    volume = replace(_filled(objects, chosen, max_bytes), flags=tuple(sorted(flags)), left_out=left_out)
+    chosen, flags, beside = chosen_stack(stacks(planes), stack, {*allow, *needed_permissions(correct)})
+    volume = _filled(objects, chosen, max_bytes)
+    volume = replace(volume, flags=tuple(sorted(flags)), left_out=tuple(sorted((*left_out, *beside))))
     return corrected(volume, correct, interpolation, max_bytes)
 
 

@@ -30,7 +30,7 @@ class Volume:
         headers: of each slice, with its position; of a slice that was interpolated, that of the nearest one.
         frames: frame of its file, or place in its grid, that each slice is, counted from 0.
         flags: what was allowed or is worth knowing: codes of :mod:`medray.remedies`, sorted.
-        left_out: (number of the source, code) of the sources that hold no image.
+        left_out: (number of the source, code) of the sources that hold no image, or a screen or localizer beside the series.
         real_world, suv: as of :class:`medray.types.Image`, where they are the same of every slice.
     """
 

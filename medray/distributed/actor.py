@@ -10,7 +10,7 @@ import pyarrow as pa
 from medray.data import store, tables
 from medray.distributed.blocks import chunks
 from medray.distributed.jobs import ImageJob
-from medray.distributed.outcome import MASK, OUTCOME, Row, fetch, table_of
+from medray.distributed.outcome import MASK, OUTCOME, STACK, Row, fetch, table_of
 
 CALLS = 3
 """Calls that run in an actor at a time: one computes while the others fetch."""
@@ -18,7 +18,7 @@ CALLS = 3
 
 def schema_of(job: ImageJob, inputs: pa.Schema) -> pa.Schema:
     """Columns of the table that a job makes of inputs."""
-    return pa.schema([*OUTCOME, *(field for field in MASK if field.name in inputs.names), *job.fields()])
+    return pa.schema([*OUTCOME, *(field for field in (*STACK, *MASK) if field.name in inputs.names), *job.fields()])
 
 
 class BlockActor:

@@ -18,7 +18,7 @@ from medray.distributed import blocks, session
 from medray.distributed.actor import CALLS, BlockActor, schema_of
 from medray.distributed.failures import cause
 from medray.distributed.jobs import ImageJob
-from medray.distributed.outcome import IDENTIFIERS, KEYS, OUTCOME_COLUMNS
+from medray.distributed.outcome import IDENTIFIERS, KEYS, OUTCOME_COLUMNS, STACK
 from medray.distributed.session import ClusterSpec
 from medray.errors import StoreError
 from medray.types import State
@@ -39,7 +39,7 @@ def process(
 
     Args:
         rows: objects with at least the columns ``uri`` and ``etag``; ``size_bytes`` where it is known, -1 or null where not;
-            ``mask`` and ``mask_etag`` where the inputs have masks; ``members`` (uri, etag) and identifiers of volumes.
+            ``mask`` and ``mask_etag`` where the inputs have masks; ``members`` (uri, etag), identifiers and division of volumes.
         job: what to do with each image.
         table_uri: the Delta table; its path should hold the fingerprint of the job.
         actors: size of the actor pool, one CPU each; default: as many as the cluster holds.
@@ -110,7 +110,10 @@ def _keys(rows: pa.Table) -> list[str]:
 
 
 def _inputs(rows: pa.Table) -> list[str]:
-    wanted = ["size_bytes", *(["members", *IDENTIFIERS] if "members" in rows.column_names else [])]
+    wanted = [
+        "size_bytes",
+        *(["members", *IDENTIFIERS, *(field.name for field in STACK)] if "members" in rows.column_names else []),
+    ]
     return [*_keys(rows), *(name for name in wanted if name in rows.column_names)]
 
 

@@ -39,6 +39,9 @@ OUTCOME_COLUMNS = [field.name for field in OUTCOME]
 MASK = [pa.field("mask", pa.string()), pa.field("mask_etag", pa.string())]
 """Columns of inputs that come with masks: the mask's URI and etag, "" for an image without one."""
 
+STACK = [pa.field("divided_by", pa.string()), pa.field("value", pa.string())]
+"""Columns of volumes: the attributes that tell a stack from others of its series, and its values of them."""
+
 KEYS = ["uri", "etag", *(field.name for field in MASK)]
 """What names one input: an object that changed is another one, and so is one with another mask."""
 
@@ -82,7 +85,8 @@ def _load(
     row: Row, fetched: Fetched, volumes: Volumes | None, choice: Choice
 ) -> tuple[dict[str, str], Image | InputError | StoreError]:
     """The outcome columns of one input as far as they are known, and its image, or why there is none."""
-    base = dict.fromkeys(OUTCOME_COLUMNS, "") | {name: row[name] for name in (*KEYS, *IDENTIFIERS) if name in row}
+    given = (*KEYS, *IDENTIFIERS, *(field.name for field in STACK))
+    base = dict.fromkeys(OUTCOME_COLUMNS, "") | {name: row[name] for name in given if name in row}
     try:
         contents = [_bytes(answer) for answer in fetched.members]
         base["content_sha256"] = _sha256(contents)
@@ -140,7 +144,7 @@ def table_of(
         loaded = [_load(row, found, volumes, choice) for row, found in zip(rows[start:stop], fetched[start:stop], strict=True)]
         results = iter(work.results([image for _, image in loaded if isinstance(image, Image)]))
         done += [_ended(base, next(results) if isinstance(image, Image) else image) for base, image in loaded]
-    names = [*OUTCOME_COLUMNS, *(field.name for field in MASK if field.name in schema.names)]
+    names = [*OUTCOME_COLUMNS, *(field.name for field in (*STACK, *MASK) if field.name in schema.names)]
     columns = [pa.array([columns[name] for columns, _ in done], pa.string()) for name in names]
     return pa.Table.from_arrays([*columns, *work.columns([value for _, value in done])], schema=schema)
 

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from medray.data import store, tables
 from medray.data.catalog import IMAGE, Catalog, open_catalog
 from medray.data.masks import KEY_COLUMNS, read_masks
+from medray.data.plane import FIELDS
 from medray.data.query import query
 from medray.data.segmentation import Choice
-from medray.data.series import FIELDS
 from medray.data.stack_table import volume_table
 from medray.distributed.dataset import outcomes, process
 from medray.distributed.extraction import ExtractJob
@@ -61,8 +61,9 @@ def extract(config: ExtractConfig, progress: Progress | None = None) -> ExtractR
 
     The table has a row for each of them: ``uri`` and ``etag`` (of a volume, those of
     :func:`medray.data.stack_table.volume_table`), ``sop_uid``, ``series_uid``, ``study_uid``, ``patient_key``,
-    ``content_sha256``, ``state``, ``code``, ``message``, ``flags``; ``mask`` and ``mask_etag`` where there are masks;
-    ``fingerprint``; ``units`` of the pixels that were measured; a float64 column for each feature, null where it is not
+    ``content_sha256``, ``state``, ``code``, ``message``, ``flags``; of volumes ``divided_by`` and ``value``; ``mask`` and
+    ``mask_etag`` where there are masks; ``fingerprint``; ``units`` of the pixels that were measured; a float64 column for each
+    feature, null where it is not
     defined; and ``reasons``, which says why.
 
     Raises:

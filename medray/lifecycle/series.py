@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.dataset
 
 from medray.data.catalog import IMAGE, open_catalog
-from medray.data.series import FIELDS
+from medray.data.plane import FIELDS
 from medray.data.stack_table import stack_table
 from medray.data.tables import readable
 

@@ -12,7 +12,8 @@ from dicom_series import AXIAL, CORONAL, OBLIQUE, SAGITTAL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medray.data.series import Plane, Stack, plane_of, stacks
+from medray.data.plane import Plane, plane_of
+from medray.data.series import Stack, stacks
 from medray.data.stack_table import SCHEMA, stack_table
 from medray.types import Header
 

@@ -30,8 +30,9 @@ from dicom_series import (
     shuffled,
 )
 from pydicom.data import get_testdata_file
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRBigEndian, RLELossless
+from pydicom.uid import CTImageStorage, ExplicitVRBigEndian, RLELossless, SecondaryCaptureImageStorage
 
 import medray
 from medray.data.volume import Volume, build_volume, volume_stacks
@@ -307,8 +308,11 @@ def test_time_points_are_stacks_and_each_agrees_with_dcm2niix(told_by: str, tmp_
     data = [as_bytes(one) for one in shuffled(slices)]
     refused("VOLUME_SEVERAL_STACKS", data)
     (nifti,) = dcm2niix(data, tmp_path)
+    allow = {"VOLUME_SEVERAL_STACKS"} if told_by == "InstanceNumber" else set()  # instance numbers alone need permission
+    if allow:
+        refused("VOLUME_SEVERAL_STACKS", data, stack=0)
     for t in range(3):
-        agreement = compare(build_volume(data, stack=t), nifti, time=t)
+        agreement = compare(build_volume(data, stack=t, allow=allow), nifti, time=t)
         assert agreement.place_mm < 1e-4
         assert agreement.value < 1e-3
 
@@ -430,3 +434,212 @@ def test_rows_that_a_ge_sequence_flips_are_left_and_flagged(told: str, tmp_path:
     assert ("GE_ROWS_FLIPPED" in volume.image().header.flags) == (told != "0")
     (nifti,) = dcm2niix(data, tmp_path)
     assert (compare(volume, nifti).value > 0) == (told == "1")  # which it turns over; of 2 and 3 every second volume
+
+
+def two_contrasts(**values: Any) -> list[Any]:
+    """Two images at each place, numbered in no order of what they show; ``values`` of the second."""
+    first, second = datasets(SeriesSpec(modality="MR")), datasets(SeriesSpec(modality="MR", seed=1))
+    for k, one in enumerate([*first, *second]):
+        one.InstanceNumber = shuffled(range(12))[k] + 1
+        for name, value in values.items():
+            if k >= 6:
+                setattr(one, name, value)
+    return [*first, *second]
+
+
+PRIVATE: dict[str, tuple[str, int, str, str, Any]] = {
+    "Siemens": ("SIEMENS", 0x0019, "SIEMENS MR HEADER", "IS", (0x0C, "800")),
+    "GE": ("GE MEDICAL SYSTEMS", 0x0043, "GEMS_PARM_01", "IS", (0x39, ["1000000800", "8", "0", "0"])),
+    "Philips": ("Philips Medical Systems", 0x2001, "Philips Imaging DD 001", "FL", (0x03, 800.0)),
+}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"DiffusionBValue": 1000.0},
+        {"DiffusionGradientOrientation": [0.0, 0.6, 0.8]},
+        {"TriggerTime": "350"},
+        {"TemporalPositionIdentifier": 2},
+        {"EchoTime": "25"},
+        {"EchoNumbers": 2},
+        {"InversionTime": "900"},
+        {"FlipAngle": "25"},
+        {"ImageType": ["DERIVED", "PRIMARY", "P", "ND"]},
+        {"AcquisitionNumber": 2},
+        {"ContrastBolusAgent": "GADOLINIUM"},
+        {"ContentTime": "101113.5"},
+        {"AcquisitionTime": "1012"},
+    ],
+    ids=lambda values: next(iter(values)),
+)
+def test_what_two_images_at_each_place_differ_in_divides_the_series(values: dict[str, Any]) -> None:
+    data = [as_bytes(one) for one in shuffled(two_contrasts(**values))]
+    error = refused("VOLUME_SEVERAL_STACKS", data)
+    truths = [truth(SeriesSpec(modality="MR", seed=seed)) for seed in (0, 1)]
+    found = volume_stacks(data)
+    assert len(found) == 2
+    for number, stack in enumerate(found):
+        assert stack.divided_by[0][0] in str(error)
+        voxels = build_volume(data, stack=number).voxels
+        assert any(np.allclose(voxels, one) for one in truths)
+
+
+@pytest.mark.parametrize(("maker", "number", "creator", "vr", "element"), PRIVATE.values(), ids=PRIVATE.keys())
+def test_b_values_of_manufacturers(maker: str, number: int, creator: str, vr: str, element: tuple[int, Any]) -> None:
+    slices = two_contrasts()
+    for k, one in enumerate(slices):
+        one.Manufacturer = maker
+        if k >= 6:
+            one.private_block(number, creator, create=True).add_new(element[0], vr, element[1])
+    found = volume_stacks([as_bytes(one) for one in slices])
+    assert [stack.divided_by for stack in found] == [(("b_value", "none"),), (("b_value", "800"),)]
+
+
+def dimension_sequence(*keywords: str) -> list[Any]:
+    items = []
+    for keyword in keywords:
+        items.append(Dataset())
+        items[-1].DimensionIndexPointer = tag_for_keyword(keyword)
+    return items
+
+
+def per_frame(**values: Any) -> Callable[[Any, int], None]:
+    """What sets a functional group of a frame; ``{}`` in it stands for which of two contrasts it is."""
+
+    def put(frame: Any, second: int) -> None:
+        for name, group in values.items():
+            item = Dataset()
+            for keyword, value in group.items():
+                setattr(item, keyword, value(second))
+            setattr(frame, name, [item])
+
+    return put
+
+
+def directions(second: int) -> list[Any]:
+    item = Dataset()
+    item.DiffusionGradientOrientation = [float(second), 1.0 - second, 0.0]
+    return [item]
+
+
+@pytest.mark.parametrize(
+    ("name", "put"),
+    [
+        ("b_value", per_frame(MRDiffusionSequence={"DiffusionBValue": lambda k: 700.0 * k})),
+        ("gradient", per_frame(MRDiffusionSequence={"DiffusionGradientDirectionSequence": directions})),
+        ("trigger_time_ms", per_frame(CardiacSynchronizationSequence={"NominalCardiacTriggerDelayTime": lambda k: 40.0 * k})),
+        ("echo_time_ms", per_frame(MREchoSequence={"EffectiveEchoTime": lambda k: 10.0 + 10 * k})),
+        ("inversion_time_ms", per_frame(MRModifierSequence={"InversionTimes": lambda k: 100.0 + 80 * k})),
+        ("flip_angle_deg", per_frame(MRTimingAndRelatedParametersSequence={"FlipAngle": lambda k: str(5 + 10 * k)})),
+        ("image_type", per_frame(MRImageFrameTypeSequence={"ComplexImageComponent": lambda k: ("MAGNITUDE", "PHASE")[k]})),
+        ("contrast_agent", per_frame(ContrastBolusUsageSequence={"ContrastBolusAgentNumber": lambda k: k + 1})),
+        ("echo_time_ms", per_frame(UnassignedPerFrameConvertedAttributesSequence={"EchoTime": lambda k: str(10 + k)})),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_frames_that_functional_groups_tell_apart(name: str, put: Callable[[Any, int], None]) -> None:
+    slices, order = two_contrasts(), shuffled(range(12), seed=8)
+    image = enhanced([slices[k] for k in order], SeriesSpec(modality="MR"))
+    for k, frame in zip(order, image.PerFrameFunctionalGroupsSequence, strict=True):
+        del frame.FrameContentSequence[0].DimensionIndexValues
+        put(frame, k // 6)
+    data = as_bytes(image)
+    assert [stack.divided_by[0][0] for stack in volume_stacks(data)] == [name, name]
+    for seed in (0, 1):
+        np.testing.assert_allclose(build_volume(data, stack=seed).voxels, truth(SeriesSpec(modality="MR", seed=seed)))
+
+
+@pytest.mark.parametrize(
+    ("keywords", "name"),
+    [
+        (("StackID", "InStackPositionNumber", "TemporalPositionIndex"), "TemporalPositionIndex"),
+        (("StackID", "ImagePositionPatient", "FrameLabel"), "FrameLabel"),
+        ((), "dimension 3"),
+    ],
+    ids=str,
+)
+def test_frames_that_dimensions_tell_apart(keywords: tuple[str, ...], name: str) -> None:
+    slices, order = two_contrasts(), shuffled(range(12), seed=8)
+    indices = [{"DimensionIndexValues": [1, 1 + k % 6, 1 + k // 6]} for k in order]
+    image = enhanced([slices[k] for k in order], SeriesSpec(modality="MR"), frame_items=indices)
+    if keywords:
+        image.DimensionIndexSequence = dimension_sequence(*keywords)
+    data = as_bytes(image)
+    assert [stack.divided_by for stack in volume_stacks(data)] == [((name, "1"),), ((name, "2"),)]
+    for seed in (0, 1):
+        np.testing.assert_allclose(build_volume(data, stack=seed).voxels, truth(SeriesSpec(modality="MR", seed=seed)))
+
+
+def test_enhanced_images_of_one_series_are_stacks_of_their_own() -> None:
+    data = []
+    for seed in (0, 1):
+        spec = SeriesSpec(modality="MR", seed=seed)
+        image = enhanced(datasets(spec), spec)
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{seed}"
+        image.InstanceNumber = seed + 1
+        data.append(as_bytes(image))
+    assert [stack.divided_by for stack in volume_stacks(data)] == [(("instance", "1"),), (("instance", "2"),)]
+    np.testing.assert_allclose(build_volume(data, stack=1).voxels, truth(SeriesSpec(modality="MR", seed=1)))
+
+
+def test_a_counter_of_rotations_divides_no_phases() -> None:
+    slices = [*datasets(SeriesSpec()), *datasets(SeriesSpec(seed=1))]
+    for k, one in enumerate(slices):
+        one.InstanceNumber, one.AcquisitionNumber = k + 1, k // 2 + 1
+    data = [as_bytes(one) for one in shuffled(slices)]
+    assert [len(stack.planes) for stack in volume_stacks(data)] == [6, 6]
+    for options in ({}, {"stack": 0}, {"stack": 1}):
+        assert "acquisition_number" in str(refused("VOLUME_SEVERAL_STACKS", data, **options))
+    assert "VOLUME_SEVERAL_STACKS" in build_volume(data, stack=1, allow={"VOLUME_SEVERAL_STACKS"}).flags
+
+
+def screen(**values: Any) -> bytes:
+    """A secondary capture without any place, of the same study."""
+    (one,) = datasets(SeriesSpec(slices=1, rows=30, columns=40, seed=7))
+    one.SOPClassUID = one.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    one.ImageType = ["DERIVED", "SECONDARY", "SCREEN SAVE"]
+    for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "FrameOfReferenceUID"):
+        delattr(one, name)
+    for name, value in values.items():
+        setattr(one, name, value)
+    return as_bytes(one)
+
+
+def localizer(**values: Any) -> bytes:
+    (one,) = datasets(SeriesSpec(slices=1, orientation=CORONAL, seed=9))
+    one.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    for name, value in values.items():
+        setattr(one, name, value)
+    return as_bytes(one)
+
+
+OTHER_SERIES = {"SeriesInstanceUID": "1.2.3.4"}
+BESIDE: dict[str, tuple[bytes, str]] = {
+    "a screen in the series": (screen(), "VOLUME_NO_GEOMETRY"),
+    "a screen of another series": (screen(**OTHER_SERIES), "VOLUME_NO_GEOMETRY"),
+    "a screen of the class of the series": (screen(SOPClassUID=CTImageStorage), "VOLUME_NO_GEOMETRY"),
+    "a localizer in the series": (localizer(), "VOLUME_LOCALIZER"),
+    "a localizer of another series": (localizer(FrameOfReferenceUID="1.2.9", **OTHER_SERIES), "VOLUME_LOCALIZER"),
+}
+
+
+@pytest.mark.parametrize(("other", "code"), BESIDE.values(), ids=BESIDE.keys())
+def test_screens_and_localizers_beside_a_series_leave_its_volume_alone(other: bytes, code: str) -> None:
+    data = files(SeriesSpec())
+    volume = build_volume([*data[:3], other, *data[3:]])
+    assert_same(volume, build_volume(data))
+    assert volume.left_out == ((3, code),)
+    assert len(volume_stacks([*data, other])) == 2
+
+
+def test_what_stands_beside_a_series_and_is_not_left_out() -> None:
+    data, second = files(SeriesSpec()), files(SeriesSpec(series_uid="1.2.3.4"))
+    refused("VOLUME_MIXED_PATIENTS", [*data, screen(PatientID="P2")])
+    refused("VOLUME_MIXED_PATIENTS", [*data, localizer(PatientID="P2", **OTHER_SERIES)])
+    refused("VOLUME_MIXED_SERIES", [*data, *second, screen()])
+    refused("VOLUME_NO_GEOMETRY", screen())
+    stripped = datasets(SeriesSpec())
+    del stripped[5].ImagePositionPatient, stripped[5].ImageOrientationPatient
+    refused("VOLUME_MIXED_ORIENTATION", [as_bytes(one) for one in stripped])  # a slice that lost its place is no screen
+    assert build_volume([localizer(), localizer(SOPInstanceUID="1.2.5", **{"ImagePositionPatient": ["0", "9", "0"]})]) is not None

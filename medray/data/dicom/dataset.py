@@ -95,6 +95,11 @@ class DataSet:
         raw = self.values.get(tag, b"")
         return struct.unpack_from(f"{'<' if self.little else '>'}{len(raw) // 8}d", raw)
 
+    def floats(self, tag: int) -> tuple[float, ...]:
+        """All values of an element of 32-bit floating-point numbers (FL)."""
+        raw = self.values.get(tag, b"")
+        return struct.unpack_from(f"{'<' if self.little else '>'}{len(raw) // 4}f", raw)
+
     def first_item(self, tag: int) -> DataSet | None:
         """The first item of a sequence, or None."""
         found = self.items.get(tag)

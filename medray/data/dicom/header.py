@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Set
 
 from medray.data.dicom import tags
+from medray.data.dicom.acquisition import acquisition_of
 from medray.data.dicom.charset import is_plain, is_valid
 from medray.data.dicom.dataset import DataSet, DicomFile
 from medray.data.dicom.functional import element_source
@@ -95,6 +96,7 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
         voi_function=function,
         units=units_of(found, frame, kind) if photometric == "MONOCHROME2" else "",
         real_world_units=tuple([one.units for one in maps]),
+        **acquisition_of(found),
         flags=tuple(
             sorted({*file.flags, *window_flags, *map_flags, *size.flags, *_odd(found, read), *_odd_uids(file), *_noted(found)})
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medray.data.dicom import real_world_tags
+from medray.data.dicom import acquisition_tags, real_world_tags
 
 META_LENGTH = 0x00020000
 MEDIA_STORAGE_SOP_CLASS = 0x00020002
@@ -189,6 +189,7 @@ SEQUENCES = frozenset(
         DETECTOR_INFORMATION,
         *UIH_SLICES,
         DIRECTORY_RECORDS,
+        *acquisition_tags.SEQUENCES,
     }
 )
 """Sequences whose items are read."""
@@ -289,6 +290,7 @@ WANTED = frozenset(
         GE_SEQUENCE,
         GE_USER_DATA,
         REFERENCED_FILE_ID,
+        *acquisition_tags.WANTED,
     }
 )
 """Elements whose values are kept."""
