@@ -28,6 +28,7 @@ lint: $(VENV)/made-dev
 
 bench: $(VENV)/made-dev
 	$(BIN)/python benchmarks/ingest.py
+	$(BIN)/python benchmarks/importing.py
 	$(BIN)/python benchmarks/decoder_memory.py
 	$(BIN)/python benchmarks/mutations.py
 	$(BIN)/python benchmarks/preprocess.py

@@ -25,6 +25,7 @@ from medray.lifecycle.summary import Progress
 from medray.spec import Spec, canonical_json
 from medray.types import State
 
+_PRODUCTS = ("images", "masks", "import", "labels.csv", "masks.csv")
 THREADS = 8  # what waits for a store
 MASK_NO_IMAGE, MASK_AMBIGUOUS = "IMPORT_MASK_NO_IMAGE", "IMPORT_MASK_AMBIGUOUS"
 
@@ -116,7 +117,9 @@ def import_images(
         progress: is told how many inputs are done.
 
     Raises:
-        ConfigError: IMPORT_OTHER_SETTINGS, IMPORT_MASKS, EXTRA_MISSING; LabelError; StoreError; RunError: RUN_DOES_NOT_RECONCILE.
+        ConfigError: IMPORT_OUT, IMPORT_OTHER_SETTINGS, IMPORT_MASKS, EXTRA_MISSING.
+        LabelError, StoreError
+        RunError: RUN_DOES_NOT_RECONCILE.
     """
     out = store.normalise(out)
     plan = _plan(store.normalise(source), out, labels_uri, key, masks)
@@ -142,8 +145,10 @@ class _Plan:
 
 
 def _plan(source: str, out: str, labels_uri: str | None, key: str | None, masks: str | None) -> _Plan:
-    leave_out = [out, *([store.normalise(labels_uri)] if labels_uri else [])]
-    files = files_under(source, leave_out)
+    products = [store.join(out, name) for name in _PRODUCTS]
+    if source == out or any(source == one or source.startswith(one + "/") for one in products):
+        raise ConfigError("IMPORT_OUT", f"{source} is where the archive would be written", "choose another --out")
+    files = files_under(source, [*products, *([store.normalise(labels_uri)] if labels_uri else [])])
     parts = belonging(files)
     files = [file for file in files if file.info.uri not in parts]
     root = source.rpartition("/")[0] if [file.info.uri for file in files] == [source] else source

@@ -264,6 +264,15 @@ def test_a_detached_volume_is_one_input_and_its_archive_may_lie_inside_the_sourc
         assert (found.inputs, getattr(found, state), found.attention) == (1, 1, 0), found.reasons
 
 
+def test_the_archive_may_lie_above_the_source_but_not_in_its_place(tmp_path: Path) -> None:
+    source = put(str(tmp_path), {"a.png": made.png(pixels(1))})
+    assert import_images(source, str(tmp_path), ImportSpec()).imported == 1
+    assert import_images(source, str(tmp_path), ImportSpec()).unchanged == 1
+    for wrong in (source, str(tmp_path / "images")):
+        with pytest.raises(ConfigError, match="IMPORT_OUT"):
+            import_images(wrong, source if wrong == source else str(tmp_path), ImportSpec())
+
+
 def test_tables_that_name_nothing_or_in_two_ways_are_refused(tmp_path: Path) -> None:
     source = put(str(tmp_path), {f"{i}.png": made.png(pixels(i)) for i in range(4)})
     strange = put_table(f"{tmp_path}/strange.csv", [{"file": "x", "age": age} for age in (1, 40, 50, 60)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from typing import Any
@@ -43,7 +42,7 @@ def read(data: bytes, *, rounded: bool = False) -> Picture:
     kind = nibabel.Nifti1Image if head[344:348] == b"n+1\0" else nibabel.Nifti2Image
     broken = (nibabel.spatialimages.HeaderDataError, nibabel.filebasedimages.ImageFileError, ValueError, OSError, EOFError)
     try:
-        header = kind.header_class.from_fileobj(io.BytesIO(head), check=False)
+        header = kind.header_class(head[: kind.header_class.sizeof_hdr], check=False)  # extensions follow it
         shape, dtype = _checked(header)
         wanted = int(header["vox_offset"]) + dtype.itemsize * int(np.prod(shape, dtype=object))
         image = kind.from_bytes(_start(data, wanted))

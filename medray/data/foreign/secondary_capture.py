@@ -229,9 +229,15 @@ def _little_endian(pixels: NDArray[Any]) -> bytes:
 
 def _describe_plane(dataset: Dataset, picture: Picture, spacing: tuple[float, float] | None, units: str) -> None:
     if spacing is not None:
-        dataset.PixelSpacing = numbers(spacing)
+        _state_spacing(dataset, spacing)
     if picture.rescale is not None or units:
         _rescale(dataset, picture.rescale or (1.0, 0.0), units)
+
+
+def _state_spacing(dataset: Dataset, spacing: tuple[float, float]) -> None:
+    """The spacing as one in the patient, also of projections (PS3.3 10.7.1.1): whoever states it means that."""
+    dataset.PixelSpacing = numbers(spacing)
+    dataset.PixelSpacingCalibrationType, dataset.PixelSpacingCalibrationDescription = "GEOMETRY", "as stated on import"
 
 
 def _describe_frames(dataset: Dataset, picture: Picture, made: Instance) -> None:
@@ -247,7 +253,7 @@ def _describe_frames(dataset: Dataset, picture: Picture, made: Instance) -> None
         _rescale(transformation, picture.rescale or (1.0, 0.0), made.said.units or "US")
         shared.PixelValueTransformationSequence = [transformation]
     if made.affine is None and made.spacing_mm is not None:
-        dataset.PixelSpacing = numbers(made.spacing_mm)
+        _state_spacing(dataset, made.spacing_mm)
     if made.affine is not None:
         shared.PixelMeasuresSequence = [pixel_measures(made.affine)]
         dataset.FrameOfReferenceUID = made.frame_of_reference_uid

@@ -52,6 +52,7 @@ def code(data: bytes, name: str = "a.png") -> str:
 
 PALETTE = Pillow.fromarray(COLOUR).quantize(16)
 TIFF_PALETTE = (made.random(3, 256, bits=8).astype(np.uint16)) * 257
+STACK = made.npy(made.random(3, 20, 31))
 EXACT = {
     "png8": (made.png(GREY), "a.png", GREY),
     "png16": (made.png(DEEP), "a.png", DEEP),
@@ -343,7 +344,12 @@ def test_uids_follow_from_the_content_and_what_is_said_of_it() -> None:
     assert len(one.sop_uid) <= 64
 
 
-def test_what_is_said_of_every_image_is_read_back() -> None:
-    found = decode(dicom(made.png(GREY), said=Said("US", (None, 0.1, 0.25), "", "Müller 7"))).header
-    assert (found.modality, found.spacing_mm, found.flags) == ("US", (0.1, 0.25), ())
-    assert found.patient_key
+@pytest.mark.parametrize("modality", ["US", "CR", "DX", "MG", "XA", "CT", "NM", "OT"])
+def test_what_is_said_of_every_image_is_read_back(modality: str, tmp_path: Path) -> None:
+    said = Said(modality, (None, 0.1, 0.25), "", "Müller 7")
+    for data, name, frame in ((made.png(GREY), "a.png", None), (made.jpeg(COLOUR), "a.jpg", None), (STACK, "a.npy", 1)):
+        file = dicom(data, name, said=said)
+        found = decode(file, frame).header
+        assert (found.modality, found.spacing_mm, found.flags) == (modality, (0.1, 0.25), ())
+        assert found.patient_key
+        assert made.errors_of(file, tmp_path) == []

@@ -101,6 +101,15 @@ def test_a_gzipped_nifti_and_nifti_2_are_the_same() -> None:
         assert np.allclose(found.affine, expected.affine, atol=1e-5)
 
 
+def test_extensions_and_byte_order_of_the_header_do_not_matter() -> None:
+    for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image):
+        image = kind(VOXELS, placed((5, 6, 7)))
+        image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"x" * 5000))
+        check_places(build_volume(dicom(gzip.compress(image.to_bytes()), "a.nii.gz")), VOXELS, placed((5, 6, 7)))
+        swapped = kind(VOXELS.astype(">i2"), placed((5, 6, 7)), kind.header_class(endianness=">"))
+        check_places(build_volume(dicom(swapped.to_bytes())), VOXELS, placed((5, 6, 7)))
+
+
 def test_other_units_of_length_become_mm() -> None:
     for unit, mm in (("meter", 1000.0), ("micron", 0.001), ("mm", 1.0)):
         image = nibabel.Nifti1Image(VOXELS, np.diag([2.0, 3.0, 4.0, 1.0]))
