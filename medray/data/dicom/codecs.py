@@ -25,16 +25,16 @@ MAX_SCANS = 100
 MAX_TILES = 4096
 MAX_DECODER_BYTES = 1 << 30
 _JCS_RGB, _JCS_YCBCR = 2, 3  # libjpeg's J_COLOR_SPACE
-_XL_ENDS = "JXL_DEC_NEED_MORE_INPUT"
+_XL_NEEDS_MORE = "JXL_DEC_NEED_MORE_INPUT"  # so libjxl says that a code stream ends too soon
 _JPEG_SOS, _JPEG_EOI = b"\xff\xda", b"\xff\xd9"  # start of scan, end of image (ITU-T T.81 table B.1)
 
 
 def decode_frame(data: bytes, header: PixelModule) -> tuple[Pixels, CodeStream]:
-    """Decode one frame; JPEG's and JPEG 2000's own colour transforms are undone.
+    """Decode one frame; the colour transforms of JPEG, JPEG-LS, JPEG 2000 and JPEG XL are undone.
 
     Args:
         data: code stream of a frame of a compressed transfer syntax.
-        header: what the image must be; its photometric interpretation says whether a JPEG without RGB marks is YCbCr.
+        header: what the image must be; its photometric interpretation says whether an unmarked JPEG is YCbCr.
 
     Returns:
         Integers (rows, columns) or (rows, columns, samples), and what the code stream states. Values of signed images are still
@@ -51,7 +51,7 @@ def decode_frame(data: bytes, header: PixelModule) -> tuple[Pixels, CodeStream]:
     try:
         pixels = _DECODERS[stated.codec](data, stated, header)
     except (RuntimeError, ValueError) as error:  # what imagecodecs raises on broken code streams
-        if _XL_ENDS in str(error):
+        if _XL_NEEDS_MORE in str(error):
             raise Quarantined("PIXELS_TRUNCATED", f"the {stated.codec} code stream has no end") from error
         raise Quarantined("PIXELS_CODEC", f"the {stated.codec} code stream is broken ({type(error).__name__})") from error
     shape = (header.rows, header.columns) + ((header.samples,) if header.samples > 1 else ())

@@ -35,7 +35,7 @@ def code_of(data: bytes, header: ImagePixel = HEADER) -> str:
 @pytest.mark.parametrize("in_container", [True, False])
 @pytest.mark.parametrize("lossless", [True, False])
 @pytest.mark.parametrize(
-    "shape", [(64, 64), (40, 60), (300, 17), (1000, 1200), (9, 16), (90, 160, 3), (80, 64, 3), (3000, 20), (46, 62, 3)]
+    "shape", [(64, 64), (40, 60), (300, 17), (110, 132), (9, 16), (90, 160, 3), (80, 64, 3), (9000, 2), (46, 62, 3)]
 )
 def test_the_header_of_what_libjxl_writes(shape: tuple[int, ...], lossless: bool, in_container: bool) -> None:
     for bits in (1, 7, 8, 10, 12, 16):
