@@ -43,7 +43,7 @@ def corrected(volume: Volume, correct: Collection[Correction], interpolation: In
     Raises:
         Quarantined: VOLUME_TOO_LARGE; VOLUME_TILT where slices beside a straight line are to be evened, but not straightened.
     """
-    return _corrected(volume, correct, interpolation, max_bytes, float(volume.voxels.min()))
+    return _corrected(volume, correct, interpolation, max_bytes, None)
 
 
 def corrected_mask(mask: Bool, volume: Volume, correct: Collection[Correction]) -> Bool:
@@ -59,7 +59,7 @@ def corrected_mask(mask: Bool, volume: Volume, correct: Collection[Correction]) 
 
 
 def _corrected(
-    volume: Volume, correct: Collection[Correction], interpolation: Interpolation, max_bytes: int, fill: float
+    volume: Volume, correct: Collection[Correction], interpolation: Interpolation, max_bytes: int, fill: float | None
 ) -> Volume:
     if "tilt" in correct and _TILTED & set(volume.flags):
         volume = _straightened(volume, interpolation, max_bytes, fill)
@@ -68,12 +68,12 @@ def _corrected(
     return volume
 
 
-def _straightened(volume: Volume, interpolation: Interpolation, max_bytes: int, fill: float) -> Volume:
+def _straightened(volume: Volume, interpolation: Interpolation, max_bytes: int, fill: float | None) -> Volume:
     directions = _directions(volume)
     _, row_mm, column_mm = volume.spacing_mm
     plan, positions_mm = straightening(volume.positions_mm, directions, (row_mm, column_mm), *volume.voxels.shape[1:])
     check_size(*plan.shape, max_bytes)
-    voxels = plan.values(volume.voxels, interpolation, fill)
+    voxels = plan.values(volume.voxels, interpolation, float(volume.voxels.min()) if fill is None else fill)
     valid = plan.valid(volume.valid, volume.voxels.shape, interpolation)
     step_mm = directions[2] * volume.spacing_mm[0]
     return _remade(volume, voxels, valid, step_mm, positions_mm, range(len(voxels)), _TILTED, "VOLUME_TILT_CORRECTED")

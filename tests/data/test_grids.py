@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from dicom_series import AXIAL, CORONAL, OBLIQUE, SAGITTAL, SeriesSpec, as_bytes, compare, dcm2niix
 from grids import csa_header, mosaic, normal_of, vframe
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.uid import ImplicitVRLittleEndian
 
@@ -264,12 +264,14 @@ def test_a_uih_grid_with_another_number_of_places_is_refused() -> None:
         build_volume(as_bytes(found))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=600))
 def test_no_bytes_are_read_as_a_csa_header_by_accident(data: bytes) -> None:
     assert csa_values(data, NAMES) == {}
     assert csa_values(b"SV10" + data, NAMES) == {}
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_damaged_csa_header_ends_the_reading(data: st.DataObject) -> None:
     whole = bytearray(csa_header({"A": ["1"], "NumberOfImagesInMosaic": ["11"], "SliceNormalVector": ["0", "0", "1"]}))

@@ -24,30 +24,45 @@ def csa_values(data: bytes, names: frozenset[str]) -> dict[str, tuple[str, ...]]
         Name → its values without padding, empty ones left out; of the names that are there.
     """
     second = data[:4] == b"SV10"
-    at, first_length, items = (16 if second else 8), 0, 0
+    at, first_length, left = (16 if second else 8), 0, _MAX_ITEMS
     found: dict[str, tuple[str, ...]] = {}
-    if len(data) < at:
-        return {}
-    for _ in range(struct.unpack_from("<I", data, at - 8)[0]):
+    elements = struct.unpack_from("<I", data, at - 8)[0] if len(data) >= at else 0
+    for _ in range(elements):
         if at + _ELEMENT.size > len(data):
             break
         name, _, _, _, count, _ = _ELEMENT.unpack_from(data, at)
-        at += _ELEMENT.size
-        if not found and not items:
-            first_length = count  # the first layout adds the item count of its first element to each length
-        values = []
-        for _ in range(count):
-            items += 1
-            if items > _MAX_ITEMS or at + _ITEM.size > len(data):
-                return found
-            head = _ITEM.unpack_from(data, at)
-            length = head[1] if second else head[0] - first_length
-            at += _ITEM.size
-            if not 0 <= length <= len(data) - at:
-                return found
-            values.append(data[at : at + length].split(b"\0")[0].decode("latin-1").strip())
-            at += -(-length // 4) * 4
-        key = name.split(b"\0")[0].decode("latin-1")
+        if left == _MAX_ITEMS:
+            first_length = count
+        items = _items(data, at + _ELEMENT.size, min(count, left), None if second else first_length)
+        if items is None or count > left:
+            break
+        values, at = items
+        left -= len(values)
+        key = _text(name)
         if key in names:
             found[key] = tuple(value for value in values if value)
     return found
+
+
+def _items(data: bytes, at: int, count: int, first_length: int | None) -> tuple[list[str], int] | None:
+    """The items of an element and where they end; None where they go past the end of the header.
+
+    Args:
+        first_length: None for the second layout; the first one adds the item count of its first element to each length.
+    """
+    values = []
+    for _ in range(count):
+        if at + _ITEM.size > len(data):
+            return None
+        head = _ITEM.unpack_from(data, at)
+        length = head[1] if first_length is None else head[0] - first_length
+        at += _ITEM.size
+        if not 0 <= length <= len(data) - at:
+            return None
+        values.append(_text(data[at : at + length]))
+        at += -(-length // 4) * 4
+    return values, at
+
+
+def _text(padded: bytes) -> str:
+    return padded.split(b"\0")[0].decode("latin-1").strip()
