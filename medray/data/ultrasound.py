@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
-from medray.types import UltrasoundRegion
+from medray.types import Bool, UltrasoundRegion
 
 AGREEMENT = 0.01
 """By which part of itself one size may differ from another that says the same."""
@@ -45,6 +46,16 @@ def within(regions: Iterable[UltrasoundRegion], rows: int, columns: int) -> Regi
         for one in regions
     )
     return tuple(one for one in cut if one.bottom - one.top >= 0.5 and one.right - one.left >= 0.5)
+
+
+def marked(regions: Regions, mask: Bool) -> Regions:
+    """The regions in which a mask, bool (…, rows, columns), marks a pixel."""
+    return tuple(one for one in regions if mask[..., _pixels(one.top, one.bottom), _pixels(one.left, one.right)].any())
+
+
+def _pixels(start: float, end: float) -> slice:
+    """Those whose centres lie between two places."""
+    return slice(max(math.ceil(start - 0.5), 0), max(math.ceil(end - 0.5), 0))
 
 
 def moved(regions: Regions, origin: tuple[float, float], scale: tuple[float, float] = (1, 1)) -> Regions:

@@ -20,6 +20,7 @@ from medray.data.volume import build_volume
 from medray.data.volume_masks import decode_volume_mask
 from medray.distributed.jobs import Done, Result, Volumes, Work
 from medray.errors import InputError, Quarantined, StoreError
+from medray.imaging.place import masked
 from medray.types import Bool, Image, State
 
 OUTCOME = [
@@ -93,7 +94,7 @@ def _load(
         image, marked = _decoded(contents, volumes, choice)
         base |= {name: getattr(image.header, name) for name in ("sop_uid", *IDENTIFIERS)}
         if fetched.mask is not None:
-            image = replace(image, mask=marked(_bytes(fetched.mask)))
+            image = masked(image, marked(_bytes(fetched.mask)))
     except (InputError, StoreError) as error:
         return base, error
     return base, image

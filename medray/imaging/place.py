@@ -1,7 +1,7 @@
 """Where an image lies and how large its pixels are: cuts, padding, turns and scales, with masks and header in step.
 
 A position that can no longer be known (spacing or orientation is unknown, or slices are not evenly stacked) becomes None. An
-ultrasound image takes its spacing anew from the regions that a cut leaves in it (PS3.3 C.8.5.5).
+ultrasound image takes its spacing anew from the regions that a cut leaves in it or a mask meets (PS3.3 C.8.5.5).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from medray.data import ultrasound
 from medray.data.geometry import axes
-from medray.types import Float64, Header, Image
+from medray.types import Bool, Float64, Header, Image
 
 UNEVEN = frozenset({"VOLUME_GAP", "VOLUME_SHEARED", "VOLUME_TILT"})
 """Flags of volumes whose slices do not follow each other along the normal in equal steps."""
@@ -43,17 +43,26 @@ def moved(image: Image, offset: Sequence[float]) -> Header:
 
 def cut(image: Image, *slices: slice) -> Image:
     """The part of an image inside one slice (first and end index) for each axis, copied."""
-    header = moved(image, [one.start or 0 for one in slices])
+    first = [one.start or 0 for one in slices]
+    header = moved(image, first)
     result = _each(replace(image, header=header), lambda array: array[slices].copy())
-    return replace(result, header=_measured(header, slices[-2:], result.pixels.shape[-2:]))
-
-
-def _measured(header: Header, slices: Sequence[slice], shape: Sequence[int]) -> Header:
-    """The header of a part of an image, its spacing that of the ultrasound regions in it, if there were any."""
     if not header.ultrasound_regions:
-        return header
-    top, left = (one.start or 0 for one in slices)
-    regions = ultrasound.within(ultrasound.moved(header.ultrasound_regions, (top, left)), shape[0], shape[1])
+        return result
+    regions = ultrasound.moved(header.ultrasound_regions, (first[-2], first[-1]))
+    rows, columns = result.pixels.shape[-2:]
+    return replace(result, header=_measured(header, ultrasound.within(regions, rows, columns)))
+
+
+def masked(image: Image, mask: Bool) -> Image:
+    """The image with a region of interest, its spacing that of the ultrasound regions which the mask meets, if there were any."""
+    header = image.header
+    if header.ultrasound_regions and mask.any():
+        header = _measured(header, ultrasound.marked(header.ultrasound_regions, mask))
+    return replace(image, mask=mask, header=header)
+
+
+def _measured(header: Header, regions: ultrasound.Regions) -> Header:
+    """The header of a part of an image that these ultrasound regions meet, with their spacing."""
     spacing = ultrasound.common_spacing(regions)
     aspect = None if spacing else header.pixel_aspect
     return replace(header, spacing_mm=spacing, pixel_aspect=aspect, ultrasound_regions=regions)

@@ -9,7 +9,7 @@ import pytest
 from placed import OBLIQUE, centre, marked, placed, same_place, world
 
 from medray.data.ultrasound import common_spacing
-from medray.imaging.place import cut, moved, padded, turned
+from medray.imaging.place import cut, masked, moved, padded, turned
 from medray.imaging.table import Fill, Resample, Resize, fill, resample, resize
 from medray.types import Header, Image, UltrasoundRegion
 
@@ -100,6 +100,27 @@ def test_a_cut_takes_its_spacing_from_the_ultrasound_regions_in_it(
     for one in part.header.ultrasound_regions:
         assert 0 <= one.left < one.right <= part.pixels.shape[1]
         assert 0 <= one.top < one.bottom <= 15
+
+
+@pytest.mark.parametrize(
+    ("regions", "columns", "spacing"),
+    [
+        ((LEFT, RIGHT), (3, 12), (0.2, 0.1)),
+        ((LEFT, RIGHT), (40, 50), (0.4, 0.4)),
+        ((LEFT, RIGHT), (20, 40), None),
+        ((LEFT, M_MODE), (31, 40), None),
+        ((LEFT, RIGHT), (0, 0), None),
+    ],
+)
+def test_a_mask_takes_the_spacing_of_the_regions_that_it_meets(
+    regions: tuple[UltrasoundRegion, ...], columns: tuple[int, int], spacing: tuple[float, float] | None
+) -> None:
+    mask = np.zeros((40, 60), bool)
+    mask[5:9, slice(*columns)] = True
+    image = masked(scanned(*regions), mask)
+    assert image.mask is mask
+    assert image.spacing_mm == spacing
+    assert cut(image, slice(0, 20), slice(0, 60)).spacing_mm == spacing
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
