@@ -42,7 +42,8 @@ def decode_frame(data: bytes, header: PixelModule) -> tuple[Pixels, CodeStream]:
 
     Raises:
         Quarantined: PIXELS_SIZE where the code stream holds another image than the header states, PIXELS_TRUNCATED where it has
-            no end, PIXELS_CODEC where it is of another codec or broken, PIXELS_TOO_MANY where it needs too much memory.
+            no end, PIXELS_FRAGMENTS where another one follows, PIXELS_CODEC where it is of another codec or broken,
+            PIXELS_TOO_MANY where it needs too much memory.
     """
     if COMPRESSED[header.transfer_syntax] == "RLE":
         return rle.decode(data, header), CodeStream("RLE", header.rows, header.columns, header.samples, header.bits_stored)
@@ -69,6 +70,8 @@ def _check(data: bytes, stated: CodeStream, header: PixelModule) -> None:
     size = stated.rows, stated.columns, stated.samples
     if size != (header.rows, header.columns, header.samples) or stated.bits > max(header.bits_allocated, 8):
         raise Quarantined("PIXELS_SIZE", f"the code stream holds {size} of {stated.bits} bits, not what the header says")
+    if stated.repeats:
+        raise Quarantined("PIXELS_FRAGMENTS", f"more than one {stated.codec} code stream in a fragment")
     if stated.codec in ("JPEG 2000", "JPEG XL"):
         _check_memory(stated)
     else:

@@ -6,14 +6,18 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from medray.data.dicom import jpeg2000, jpegxl
 
 _SOF = {0xC0: "JPEG", 0xC1: "JPEG", 0xC2: "JPEG", 0xC3: "JPEG lossless", 0xF7: "JPEG-LS"}  # ITU-T T.81 table B.1, T.87 C.1.1
 _RGB_IDS = (b"RGB", b"rgb")
+_SOI = np.uint16(0xD8FF)  # as a little-endian number reads its two bytes
 _SOC_SIZ = b"\xff\x4f\xff\x51"
 _SCAN = 0xDA
 _SOS = bytes((0xFF, _SCAN))
 _JFIF, _HP_TRANSFORM, _ADOBE = 0xE0, 0xE8, 0xEE  # application segments
+_START_XL = 10  # bytes that two code streams of images of one kind have in common
 _BYTES_PER_VALUE_XL = 16  # libjxl takes about 6 for a pixel, and keeps up to four frames for others to refer to
 
 
@@ -36,6 +40,7 @@ class CodeStream:
         plain: whether a JPEG XL image holds integers and one picture, without an animation or a preview.
         openjph: whether JPEG 2000 blocks are of Part 15, and the code stream as whole and plain as OpenJPH needs it: it crashes
             where COD or QCD are missing or too short, and takes a short code stream for whole.
+        repeats: whether the header of the image comes again: a second one follows in the same bytes.
         decoder_bytes: memory that a JPEG 2000 or JPEG XL decoder takes beside the image; 0 for other codecs.
     """
 
@@ -52,6 +57,7 @@ class CodeStream:
     reversible: bool = False
     openjph: bool = False
     plain: bool = True
+    repeats: bool = False
     decoder_bytes: int = 0
 
 
@@ -67,7 +73,7 @@ def read(data: bytes) -> CodeStream:
 
 def _jpeg(data: bytes) -> CodeStream:
     """The frame header (ITU-T T.81 B.2.2); of colour also what is said of the components before the first scan."""
-    frame, end = None, 2
+    frame, end, header = None, 2, b""
     marks: dict[tuple[int, bytes], bytes] = {}
     for marker, at, length in jpeg2000.segments(data, 2, _SCAN):
         end = at + length
@@ -75,13 +81,21 @@ def _jpeg(data: bytes) -> CodeStream:
             marks.setdefault((marker, data[at : at + 5]), data[at:end])
         elif frame is None and marker in _SOF and length >= 6 and end <= len(data):
             frame = _SOF[marker], struct.unpack_from(">BHHB", data, at), data[at + 6 : end]
+            header = data[at - 4 : end]
             if frame[1][3] == 1 and frame[0] != "JPEG-LS":
                 break
     if frame is None:
         return CodeStream()
     codec, (bits, rows, columns, samples), components = frame
+    near = _near(data, end) if codec == "JPEG-LS" else 0
     colour = _jpeg_colour(components, marks) if samples == 3 else ""
-    return CodeStream(codec, rows, columns, samples, bits, colour=colour, near=_near(data, end) if codec == "JPEG-LS" else 0)
+    return CodeStream(codec, rows, columns, samples, bits, colour=colour, near=near, repeats=_repeats(data, header))
+
+
+def _repeats(data: bytes, header: bytes) -> bool:
+    """Whether another image with this frame header follows: by its start marker, which no scan holds (T.81 B.1.1.5, T.87 A.1)."""
+    words = [np.frombuffer(data, "<u2", (len(data) - start) // 2, start) for start in (2, 3)]
+    return any((some == _SOI).any() for some in words) and data.count(header) > 1
 
 
 def _jpeg_colour(components: bytes, marks: Mapping[tuple[int, bytes], bytes]) -> str:
@@ -124,6 +138,7 @@ def _jpeg_xl(data: bytes) -> CodeStream:
         colour="RGB" if samples == 3 else "",
         reversible=not found.is_xyb,
         plain=found.is_plain,
+        repeats=data.find(data[:_START_XL], _START_XL) >= 0,
         decoder_bytes=_BYTES_PER_VALUE_XL * rows * columns * max(samples, 1),
     )
 
@@ -148,6 +163,7 @@ def _jpeg2000(data: bytes, start: int) -> CodeStream:
         samples,
         (components[0] & 0x7F) + 1,
         signed=bool(components[0] & 0x80),
+        repeats=data.find(data[start : start + 42 + 3 * samples], start + 42) >= 0,
         colour=_transform(styles) if samples == 3 else "",
         subsampled=any(factor != 1 for factor in components[1::3] + components[2::3]),
         tiles=tiles if fits else 0,

@@ -68,7 +68,7 @@ def inflated(data: bytes, header: PixelModule) -> bytes:
     """The native bytes of a deflated frame (PS3.5 8.2.16, A.4.13; RFC 1951); no more is inflated than the header asks for.
 
     Raises:
-        Quarantined: PIXELS_TRUNCATED, PIXELS_CODEC, PIXELS_LENGTH.
+        Quarantined: PIXELS_TRUNCATED, PIXELS_CODEC, PIXELS_LENGTH, PIXELS_FRAGMENTS where another frame follows.
     """
     expected, inflater = frame_length(header), zlib.decompressobj(-zlib.MAX_WBITS)
     try:
@@ -80,7 +80,7 @@ def inflated(data: bytes, header: PixelModule) -> bytes:
             raise Quarantined("PIXELS_LENGTH", f"a frame inflates to more than {expected} bytes")
         raise Quarantined("PIXELS_TRUNCATED", "the deflated frame has no end")
     if inflater.unused_data.strip(b"\0"):
-        raise Quarantined("PIXELS_CODEC", "something follows the deflated frame")
+        raise Quarantined("PIXELS_FRAGMENTS", "something follows the deflated frame")
     return found
 
 

@@ -113,7 +113,7 @@ DEFLATED = raw_deflate(NATIVE)
         (syntaxes.DEFLATED_FRAME, raw_deflate(NATIVE[:-2]), "PIXELS_TRUNCATED"),
         (syntaxes.DEFLATED_FRAME, raw_deflate(NATIVE + bytes(2)), "PIXELS_LENGTH"),
         (syntaxes.DEFLATED_FRAME, raw_deflate(NATIVE + bytes(1 << 20)), "PIXELS_LENGTH"),
-        (syntaxes.DEFLATED_FRAME, DEFLATED + DEFLATED, "PIXELS_CODEC"),
+        (syntaxes.DEFLATED_FRAME, DEFLATED + DEFLATED, "PIXELS_FRAGMENTS"),
         (syntaxes.DEFLATED_FRAME, b"\x07" + DEFLATED[1:], "PIXELS_CODEC"),
         (syntaxes.DEFLATED_FRAME, zlib.compress(NATIVE), "PIXELS_CODEC"),
         (syntaxes.ENCAPSULATED_UNCOMPRESSED, NATIVE[:-2], "PIXELS_TRUNCATED"),
