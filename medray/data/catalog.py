@@ -51,13 +51,15 @@ SCHEMA = pa.schema(
         pa.field("size_bytes", pa.int64()),
         pa.field("etag", pa.string()),
         pa.field("content_sha256", pa.string()),
+        pa.field("image_sha256", pa.string()),
         pa.field("state", pa.string()),
         pa.field("code", pa.string()),
         pa.field("message", pa.string()),
         *(pa.field(name, _ARROW[kind]) for name, kind in get_type_hints(Header).items()),
     ]
 )
-"""``shard_uri`` is the object that holds the bytes: the row's own URI unless it is the ``member`` of a shard."""
+"""``shard_uri`` is the object that holds the bytes: the row's own URI unless it is the ``member`` of a shard. ``image_sha256`` is
+of the image, whatever its encoding, where it had to be compared with others: see :func:`medray.data.duplicates.images_of`."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _HEADER_NAMES = tuple(field.name for field in fields(Header))
@@ -91,6 +93,7 @@ def rows_of(entries: Sequence[Entry]) -> pa.Table:
         "size_bytes": [entry.info.size for entry in entries],
         "etag": [entry.info.etag for entry in entries],
         "content_sha256": [entry.content_sha256 for entry in entries],
+        "image_sha256": [""] * len(entries),
         "state": [terminal_state(error).value if error else IMAGE for error in errors],
         "code": [error.code if error else "" for error in errors],
         "message": [error.message if error else "" for error in errors],

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medray.data import store, tables
-from medray.data.duplicates import settled
+from medray.data.duplicates import images_of, settled
 from medray.distributed import blocks, session
 from medray.distributed.actor import CALLS, BlockActor, schema_of
 from medray.distributed.failures import cause
@@ -67,7 +67,9 @@ def process(
 
 
 def outcomes(rows: pa.Table, table_uri: str, columns: list[str] | None = None) -> pa.Table:
-    """The outcome of each of ``rows``, sorted by URI; of objects with one SOP Instance UID, at most one is SCORED.
+    """The outcome of each of ``rows``, sorted by URI; of images with one SOP Instance UID, at most one is SCORED.
+
+    Those that differ in content are read again, and are equal if they differ in nothing but their encoding.
 
     Args:
         columns: which columns of the table; default: those of the outcome, without the job's. The job's are null unless SCORED.
@@ -76,15 +78,17 @@ def outcomes(rows: pa.Table, table_uri: str, columns: list[str] | None = None) -
     wanted = rows.select(keys)
     names = list(dict.fromkeys([*(columns or OUTCOME_COLUMNS), *keys]))
     table = tables.read_table(table_uri, columns=names).join(wanted, keys=keys, join_type="inner")
-    return _unique(table.select(columns or OUTCOME_COLUMNS)).sort_by("uri")
+    table = table.select(columns or OUTCOME_COLUMNS)
+    return (table if "members" in rows.column_names else _unique(table)).sort_by("uri")
 
 
 def _unique(table: pa.Table) -> pa.Table:
     """The outcomes with duplicates and conflicts of SOP Instance UIDs settled among those that are SCORED."""
-    if not {"sop_uid", "content_sha256", "code", "message"} <= set(table.column_names):
+    if not {"uri", "etag", "sop_uid", "content_sha256", "code", "message"} <= set(table.column_names):
         return table
     scored = pc.and_(pc.equal(table["state"], State.SCORED.value), pc.not_equal(table["sop_uid"], ""))
-    found = settled(table.filter(scored), State.SCORED)
+    found = table.filter(scored)
+    found = settled(found, State.SCORED, images_of(found))
     usable = pc.equal(found["state"], State.SCORED.value)
     for name in found.column_names:
         if name not in OUTCOME_COLUMNS:

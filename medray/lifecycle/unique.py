@@ -11,27 +11,29 @@ import pyarrow.compute as pc
 
 from medray.data import archive
 from medray.data.catalog import IMAGE, SCHEMA
-from medray.data.duplicates import CONFLICT, DUPLICATE, settled
+from medray.data.duplicates import CONFLICT, DUPLICATE, images_of, settled
 from medray.data.keyed import KeyedTable
 from medray.data.query import hashes
 from medray.lifecycle.groups import by_size
-from medray.lifecycle.summary import Progress
+from medray.lifecycle.summary import Progress, named
 
-_COLUMNS = ("uri", "size_bytes", "etag", "sop_uid", "content_sha256", "state", "code", "message")
-_SETTLED = ("content_sha256", "state", "code", "message")
+_SETTLED = ("content_sha256", "image_sha256", "state", "code", "message")
+_COLUMNS = ("uri", "size_bytes", "etag", "sop_uid", *_SETTLED)
 
 
 def settle_duplicates(table: KeyedTable, progress: Progress | None = None) -> None:
     """Exclude instances that are there twice and quarantine those that contradict each other, in one commit if there is any.
 
-    What was known of contents is used; other objects that share a SOP Instance UID are read whole.
+    What was known of contents is used; other objects that share a SOP Instance UID are read whole, and those whose contents
+    differ are decoded, to tell another encoding of the same image from another image.
 
     Raises:
         StoreError
     """
     twice, decided = _shared(table)
     if len(twice) or decided:
-        rows = settled(_with_contents(_involved(table, twice), progress), IMAGE)
+        rows, images = _with_images(_with_contents(_involved(table, twice), progress), progress)
+        rows = settled(rows, IMAGE, images)
         table.rewrite(lambda content: _updated(content, rows))
 
 
@@ -78,8 +80,19 @@ def _with_contents(rows: pa.Table, progress: Progress | None) -> pa.Table:
         if progress:
             progress("compare duplicates", len(found), len(todo))
     known = zip(rows["uri"].to_pylist(), rows["content_sha256"].to_pylist(), strict=True)
-    contents = pa.array([found.get(uri, content) for uri, content in known], pa.string())
-    return rows.set_column(rows.column_names.index("content_sha256"), "content_sha256", contents)
+    return _with_column(rows, "content_sha256", [found.get(uri, content) for uri, content in known])
+
+
+def _with_images(rows: pa.Table, progress: Progress | None) -> tuple[pa.Table, dict[str, str]]:
+    """The rows with ``image_sha256`` where their contents differ, and content_sha256 → image_sha256."""
+    contents = rows["content_sha256"].to_pylist()
+    known = {content: image for content, image in zip(contents, rows["image_sha256"].to_pylist(), strict=True) if image}
+    images = images_of(rows, known, named(progress, "compare images"))
+    return _with_column(rows, "image_sha256", [images.get(content, "") for content in contents]), images
+
+
+def _with_column(rows: pa.Table, name: str, values: list[str]) -> pa.Table:
+    return rows.set_column(rows.column_names.index(name), name, pa.array(values, pa.string()))
 
 
 def _updated(content: pa.Table, rows: pa.Table) -> pa.Table | None:

@@ -49,3 +49,11 @@ def test_it_settles_at_once_and_anew(rows: list[tuple[str, str]], removed: int) 
         contents = [item["content_sha256"] for item in group]
         agree = len(group) == 1 or (len(set(contents)) == 1 and "" not in contents)
         assert len(usable) == int(agree)
+
+
+def test_contents_of_one_image_are_equal() -> None:
+    rows = table([("1.1", "x"), ("1.1", "y"), ("1.2", "x"), ("1.2", "z"), ("1.3", "y"), ("1.3", "")])
+    found = settled(rows, "IMAGE", {"x": "i", "y": "i", "z": "k"})
+    assert [code for _, code in states(found).values()] == ["", DUPLICATE, CONFLICT, CONFLICT, CONFLICT, CONFLICT]
+    assert settled(found, "IMAGE", {"x": "i", "y": "i", "z": "k"}).equals(found)
+    assert [code for _, code in states(settled(found, "IMAGE")).values()][:2] == [CONFLICT, CONFLICT]

@@ -228,6 +228,62 @@ def test_contradicting_instances_are_quarantined_until_one_is_gone(root: str) ->
     assert states(root)["a.dcm"] == ("IMAGE", "")
 
 
+ENCODED = [(FILES / f"MR_small{name}.dcm").read_bytes() for name in ("", "_RLE", "_jp2klossless", "_bigendian")]
+
+
+def test_one_image_in_several_encodings_is_there_once(root: str) -> None:
+    for name, data in zip("dbca", ENCODED, strict=True):
+        store.write(f"{root}/images/{name}.dcm", data)
+    sums = ingest(f"{root}/images", f"{root}/catalog")
+    assert (sums.images, sums.reasons) == (1, {"DUPLICATE_INSTANCE": 3})
+    assert states(root)["a.dcm"] == ("IMAGE", ""), "the first by URI, whatever its encoding"
+    found = rows(root)
+    assert len({item["content_sha256"] for item in found}) == 4
+    assert len({item["image_sha256"] for item in found}) == 1
+    version = Catalog(f"{root}/catalog").version()
+    assert ingest(f"{root}/images", f"{root}/catalog").images == 1
+    assert Catalog(f"{root}/catalog").version() == version, "nothing is decided anew"
+    store.delete(f"{root}/images/a.dcm")
+    assert ingest(f"{root}/images", f"{root}/catalog").images == 1
+    assert states(root)["b.dcm"] == ("IMAGE", "")
+
+
+def test_what_an_image_is_was_kept_and_is_not_decoded_again(tmp_path: Path) -> None:
+    root = str(tmp_path / "root")
+    for name, data in zip("ab", ENCODED, strict=False):
+        store.write(f"{root}/images/{name}.dcm", data)
+    read: list[tuple[str, int, int]] = []
+    for _ in range(2):
+        read.clear()
+        ingest(f"{root}/images", f"{root}/catalog", progress=lambda *told: read.append(told))
+        compared = [told for told in read if told[0] == "compare images"]
+        store.write(f"{root}/images/c.dcm", ENCODED[2])
+    assert [done for _, done, _ in compared] == [1], "only the new one"
+    assert ingest(f"{root}/images", f"{root}/catalog").reasons == {"DUPLICATE_INSTANCE": 2}
+
+
+def test_other_values_and_pixels_that_cannot_be_decoded_contradict(root: str) -> None:
+    changed = pydicom.dcmread(io.BytesIO(MR))
+    changed.RescaleSlope, changed.RescaleIntercept = "2", "0"
+    broken = bytearray(ENCODED[2])
+    at = broken.index(b"\xff\x93") + 2
+    broken[at : at + 400] = bytes(400)
+    for name, other in (("values", saved(changed)), ("pixels", bytes(broken))):
+        store.write(f"{root}/{name}/a.dcm", MR)
+        store.write(f"{root}/{name}/b.dcm", other)
+        sums = ingest(f"{root}/{name}", f"{root}/catalog-{name}")
+        assert (sums.images, sums.reasons) == (0, {"DICOM_UID_CONFLICT": 2}), name
+        store.write(f"{root}/{name}/b.dcm", ENCODED[1])
+        sums = ingest(f"{root}/{name}", f"{root}/catalog-{name}")
+        assert (sums.images, sums.reasons) == (1, {"DUPLICATE_INSTANCE": 1}), name
+
+
+def saved(dataset: pydicom.Dataset) -> bytes:
+    stream = io.BytesIO()
+    dataset.save_as(stream)
+    return stream.getvalue()
+
+
 def test_a_catalog_in_its_own_archive_is_no_part_of_it(root: str) -> None:
     store.write(f"{root}/ct.dcm", CT)
     for catalog in (root, f"{root}/catalog"):
