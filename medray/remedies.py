@@ -108,7 +108,7 @@ REMEDIES = {
     "DICOM_TAG_ORDER": _LOOK,
     "DICOM_TOO_MANY_ELEMENTS": "remove it: no device writes that many elements",
     "DICOM_TRUNCATED": _AGAIN,
-    "DICOM_UID_CONFLICT": "they differ in pixels or attributes: find out which of the objects with this UID is the true one and remove the others",
+    "DICOM_UID_CONFLICT": "find out which of the objects with this SOP Instance UID is the true one and remove the others",
     "DICOM_UID_MISMATCH": _LOOK,
     "DICOM_UNKNOWN_TRANSFER_SYNTAX": "convert the file to a standard transfer syntax",
     "DICOM_UNREADABLE": _LOOK,

@@ -68,7 +68,8 @@ def image_digest(data: bytes) -> str:
         record = [sop_class(file), pixel.frames, kind, mirrored_at, _record(parsed.dataset, private=is_grid)]
         digest = hashlib.sha256(json.dumps(record).encode())
         for frame in range(pixel.frames):
-            digest.update(np.ascontiguousarray(stored_values(file, pixel, frame), "<i2" if pixel.signed else "<u2"))
+            values = np.ascontiguousarray(stored_values(file, pixel, frame), "<i2" if pixel.signed else "<u2")
+            digest.update(values.data)
         return digest.hexdigest()
 
 
@@ -90,7 +91,7 @@ def _value(dataset: DataSet, tag: int) -> list[Any] | str:
     raw, kind = dataset.values[tag], _representation(tag)
     if kind in _NUMBERS:
         dtype = np.dtype(_NUMBERS[kind]).newbyteorder("<" if dataset.little else ">")
-        return np.frombuffer(raw[: len(raw) // dtype.itemsize * dtype.itemsize], dtype).tolist()
+        return list(np.frombuffer(raw[: len(raw) // dtype.itemsize * dtype.itemsize], dtype).tolist())
     if not kind:
         return raw.hex()
     numbers = dataset.decimals(tag) if kind in _TEXT_NUMBERS else None
