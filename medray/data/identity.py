@@ -17,7 +17,7 @@ from medray.data.dicom.header import sop_class
 from medray.data.dicom.parse import parse
 from medray.data.dicom.pixels import stored_values
 from medray.data.dicom.selection import IMAGES, Selection
-from medray.data.series import GRIDS
+from medray.data.plane import GRIDS
 
 _ENCODING = {
     tags.SPECIFIC_CHARACTER_SET,

@@ -137,7 +137,7 @@ def explicit_defaults(found: Dataset) -> None:
 
 
 def described(found: Dataset) -> None:
-    found.StationName, found.ContentTime, found.InstanceCreatorUID = "X", "101010", "1.2.3"
+    found.StationName, found.InstanceCreationTime, found.InstanceCreatorUID = "X", "101010", "1.2.3"
     found.file_meta.ImplementationVersionName = "OTHER"
 
 
