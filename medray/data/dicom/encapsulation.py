@@ -75,7 +75,7 @@ def _basic_table(file: DicomFile) -> tuple[tuple[int, ...], int]:
 def _item(data: bytes, at: int) -> Span | None:
     """Where the value of the item at an offset starts and ends; None where the sequence ends, with its delimiter or without."""
     tag, length = _HEADER.unpack_from(data, at) if at + 8 <= len(data) else (0, 0)
-    if tag == _DELIMITER or (tag != _ITEM and _is_past_the_end(data, at)):
+    if tag != _ITEM and (tag == _DELIMITER or _is_past_the_end(data, at)):
         return None
     if tag != _ITEM or length == UNDEFINED_LENGTH:
         raise Quarantined("PIXELS_FRAGMENTS", "something else than an item between the fragments")
@@ -96,11 +96,12 @@ def _fragments(data: bytes, at: int, end: int | None, limit: int) -> tuple[list[
     count = 0
     while at != end:
         span = _item(data, at)
-        if span is None and end is None:
-            break
-        if span is None and not _is_delimited(data, at):
-            raise Quarantined("PIXELS_TRUNCATED", "the encapsulated pixel data ends before its last frame")
-        if span is None or (end is not None and span[1] > end):
+        if span is None:
+            if end is None:
+                break
+            code = "PIXELS_FRAGMENTS" if _is_delimited(data, at) else "PIXELS_TRUNCATED"
+            raise Quarantined(code, "the encapsulated pixel data ends before the frames of its offset table do")
+        if end is not None and span[1] > end:
             raise Quarantined("PIXELS_FRAGMENTS", "the offset table points between the fragments")
         if count == limit:
             raise Quarantined("PIXELS_FRAGMENTS", f"more than {limit} fragments")
