@@ -211,6 +211,21 @@ def test_a_bundle_refuses_other_units(model_folder: Path, tmp_path: Path, units:
     assert in_scope(model_folder, tmp_path, units, data) == code
 
 
+def test_a_bundle_that_brings_its_units_scores_all_that_it_can_bring_there(model_folder: Path, tmp_path: Path) -> None:
+    steps = [{"op": "suv"}, {"op": "window", "centre": 3, "width": 6}, {"op": "resize", "rows": 32, "columns": 32}]
+    spec = InputSpec(preprocess=PreprocessSpec.model_validate({"steps": steps}), features=INPUT.features)
+    write_bundle(manifest(modalities=["PT"], input=spec), model_folder, str(tmp_path / "suv"))
+    opened = open_bundle(str(tmp_path / "suv"))
+    factor = decode(pet()).suv
+    assert factor is not None
+    assert factor.factor is not None
+    already = pet(Units="GML", RescaleSlope=f"{2.5 * factor.factor:.10g}")
+    activity, uptake, without, counts = opened.predict([pet(), already, pet(PatientWeight=None), pet(Units="CPS")])
+    assert activity.state is uptake.state is State.SCORED
+    assert activity.probability == uptake.probability
+    assert {without.code, counts.code} == {"SUV_UNKNOWN"}
+
+
 def test_arrays_are_taken_to_be_in_the_units_of_the_bundle(model_folder: Path, tmp_path: Path) -> None:
     write_bundle(manifest(units=["HU"]), model_folder, str(tmp_path / "hu"))
     assert open_bundle(str(tmp_path / "hu")).predict([decode(MR).pixels])[0].state is State.SCORED
