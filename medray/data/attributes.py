@@ -106,7 +106,7 @@ def labels_of(planes: Sequence[Plane]) -> list[Labels]:
     names = dict.fromkeys(name for plane in planes for name, _ in plane.dimensions)
     columns = [dict(plane.dimensions) for plane in planes] if names else []
     indices = [(Attribute(name, Role.PASS), [column.get(name) for column in columns]) for name in names]
-    measured = [(attribute, [attribute.of(plane) for plane in planes]) for attribute in ATTRIBUTES]
+    measured = [(attribute, list(map(attribute.of, planes))) for attribute in ATTRIBUTES]
     dimensions, attributes = (
         [_labels(attribute, values) for attribute, values in some if len(set(values)) > 1] for some in (indices, measured)
     )

@@ -137,12 +137,13 @@ def _named(key: tuple[str, bool, str], others: Sequence[tuple[str, bool, str]]) 
 def _grouped(planes: list[Plane]) -> list[tuple[dict[str, Any], list[Plane]]]:
     if len(planes) == 1:
         return [({code: value(planes[0]) for code, value in KEYS.items()}, planes)]
-    orientation = alike({plane.orientation for plane in planes}, ORIENTATION_TOLERANCE)
-    spacing = alike({plane.spacing_mm for plane in planes}, SPACING_TOLERANCE_MM)
+    columns = {code: [value(plane) for plane in planes] for code, value in KEYS.items()}
+    for code, tolerance in (("VOLUME_MIXED_ORIENTATION", ORIENTATION_TOLERANCE), ("VOLUME_MIXED_SPACING", SPACING_TOLERANCE_MM)):
+        standing = alike(set(columns[code]), tolerance)
+        columns[code] = [standing[value] for value in columns[code]]
     groups: dict[tuple[object, ...], list[Plane]] = defaultdict(list)
-    for plane in planes:
-        standing = replace(plane, orientation=orientation[plane.orientation], spacing_mm=spacing[plane.spacing_mm])
-        groups[tuple(value(standing) for value in KEYS.values())].append(plane)
+    for plane, key in zip(planes, zip(*columns.values(), strict=True), strict=True):
+        groups[key].append(plane)
     return [(dict(zip(KEYS, key, strict=True)), group) for key, group in groups.items()]
 
 

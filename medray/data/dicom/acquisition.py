@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from medray.data.dicom import acquisition_tags as more
@@ -23,20 +24,21 @@ def acquisition_of(found: DataSet) -> dict[str, Any]:
 def acquired(found: DataSet) -> dict[str, Any]:
     """The same of any data set."""
     values = found.values
-    made = {_FIELDS[tag][0]: _FIELDS[tag][1](found, tag) for tag in _FIELDS.keys() & values.keys()}
-    if more.B_VALUE not in values and not _PRIVATE.isdisjoint(values):
-        made |= _private(found)
+    made = {name: read(found, tag) for tag, name, read in _FIELDS if values.get(tag)}
+    if more.SIEMENS_B_VALUE in values or more.GE_B_VALUE in values or more.PHILIPS_B_VALUE in values:
+        made = _private(found) | made
     return made
 
 
+@lru_cache(maxsize=4096)  # slices of a series share many of their times
 def clock_s(text: bytes) -> float | None:
     """Seconds since midnight of a TM value (PS3.5 6.2), of any precision; None where it is none."""
     whole, _, fraction = text.strip(b" \0").replace(b":", b"").partition(b".")
     if not whole.isdigit() or len(whole) not in (2, 4, 6) or not (fraction or b"0").isdigit():
         return None
-    parts = [int(whole[at : at + 2]) for at in range(0, len(whole), 2)]
-    seconds = sum(part * size for part, size in zip(parts, (3600, 60, 1), strict=False))
-    return seconds + float(b"0." + fraction) if fraction else float(seconds)
+    number = int(whole.ljust(6, b"0"))
+    seconds = float(number // 10000 * 3600 + number // 100 % 100 * 60 + number % 100)
+    return seconds + float(b"0." + fraction) if fraction else seconds
 
 
 def moment_s(text: bytes) -> float | None:
@@ -60,23 +62,28 @@ def _time(found: DataSet, tag: int) -> float | None:
     return clock_s(found.values[tag])
 
 
-def _checksum(found: DataSet, tag: int) -> str:
-    text = found.values[tag].strip(b" \0").upper()
+def _agent(found: DataSet, tag: int) -> str:
+    return _checksum(found.values[tag])
+
+
+@lru_cache(maxsize=1024)
+def _checksum(text: bytes) -> str:
+    """Eight hexadecimal digits that stand for a text, "" for none; case and padding do not count."""
+    text = text.strip(b" \0").upper()
     return f"{zlib.crc32(text):08x}" if text else ""
 
 
-_FIELDS: dict[int, tuple[str, Callable[[DataSet, int], Any]]] = {
-    more.ACQUISITION_TIME: ("acquisition_time_s", _time),
-    more.CONTENT_TIME: ("content_time_s", _time),
-    more.CONTRAST_AGENT: ("contrast_agent", _checksum),
-    more.INVERSION_TIME: ("inversion_time_ms", DataSet.decimal),
-    more.ECHO_NUMBERS: ("echo_number", DataSet.integer),
-    more.TRIGGER_TIME: ("trigger_time_ms", DataSet.decimal),
-    more.FLIP_ANGLE: ("flip_angle_deg", DataSet.decimal),
-    more.B_VALUE: ("b_value", first_double),
-    more.GRADIENT_ORIENTATION: ("gradient", vector),
-}
-_PRIVATE = frozenset({more.SIEMENS_B_VALUE, more.GE_B_VALUE, more.PHILIPS_B_VALUE})
+_FIELDS: tuple[tuple[int, str, Callable[[DataSet, int], Any]], ...] = (
+    (more.ACQUISITION_TIME, "acquisition_time_s", _time),
+    (more.CONTENT_TIME, "content_time_s", _time),
+    (more.CONTRAST_AGENT, "contrast_agent", _agent),
+    (more.INVERSION_TIME, "inversion_time_ms", DataSet.decimal),
+    (more.ECHO_NUMBERS, "echo_number", DataSet.integer),
+    (more.TRIGGER_TIME, "trigger_time_ms", DataSet.decimal),
+    (more.FLIP_ANGLE, "flip_angle_deg", DataSet.decimal),
+    (more.B_VALUE, "b_value", first_double),
+    (more.GRADIENT_ORIENTATION, "gradient", vector),
+)
 
 
 def _private(found: DataSet) -> dict[str, Any]:

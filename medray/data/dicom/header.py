@@ -54,7 +54,7 @@ def header_of(file: DicomFile, frame: int = 0) -> Header:
     reference = _uid(text(tags.FRAME_OF_REFERENCE))
     kind, photometric = sop_class(file), _word(found, tags.PHOTOMETRIC_INTERPRETATION)
     read = {tags.PATIENT_AGE: age, tags.STUDY_DATE: year, tags.FRAME_OF_REFERENCE: reference, **integers, **decimals, **codes}
-    return Header(
+    return Header.quickly(
         sop_uid=_uid(text(tags.SOP_INSTANCE)),
         series_uid=_uid(text(tags.SERIES_INSTANCE)),
         study_uid=_uid(text(tags.STUDY_INSTANCE)),

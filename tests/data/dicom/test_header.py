@@ -70,6 +70,12 @@ def test_the_header_says_what_pydicom_reads(path: Path) -> None:
     header, found = header_of(file), pydicom.dcmread(path, defer_size=1 << 20)
     for name, value in expected(found).items():
         assert getattr(header, name) == value, name
+    assert vars(header).keys() <= Header.__dataclass_fields__.keys()
+    if header.position_mm is not None and "PerFrameFunctionalGroupsSequence" not in found:
+        assert header.inversion_time_ms == plain(found.get("InversionTime"))
+        assert header.flip_angle_deg == plain(found.get("FlipAngle"))
+        assert header.trigger_time_ms == plain(found.get("TriggerTime"))
+        assert bool(header.contrast_agent) == bool(found.get("ContrastBolusAgent"))
     if "PerFrameFunctionalGroupsSequence" not in found:
         assert header.position_mm == plain(found.get("ImagePositionPatient"))
         assert header.orientation == plain(found.get("ImageOrientationPatient"))
@@ -191,3 +197,27 @@ def test_the_geometry_of_a_frame_comes_from_the_functional_groups() -> None:
     for frame in range(int(found.NumberOfFrames)):
         own = found.PerFrameFunctionalGroupsSequence[frame]
         assert header_of(file, frame).position_mm == plain(own.PlanePositionSequence[0].ImagePositionPatient)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("101112", 36672.0),
+        ("101112.5", 36672.5),
+        ("1011", 36660.0),
+        ("10", 36000.0),
+        ("10:11:12", 36672.0),
+        ("", None),
+        ("1x", None),
+    ],
+)
+def test_times_are_seconds_since_midnight(text: str, seconds: float | None) -> None:
+    found = ct(ContentTime=text, AcquisitionTime=text)
+    assert (found.content_time_s, found.acquisition_time_s) == (seconds, seconds)
+
+
+def test_the_text_of_a_contrast_agent_is_not_kept() -> None:
+    one, same, other, none = (ct(ContrastBolusAgent=text) for text in ("Smith 350", "SMITH 350 ", "water", ""))
+    assert one.contrast_agent == same.contrast_agent != other.contrast_agent
+    assert len(one.contrast_agent) == 8
+    assert none.contrast_agent == ""
