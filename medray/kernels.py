@@ -25,11 +25,12 @@ def kernel(function: Callable[..., Any]) -> Any:
     folder = os.environ.get("NUMBA_CACHE_DIR") or _user_folder()
     if not _is_writable(folder):
         return njit(nogil=True)(function)
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, folder  # read once, when the decorator is applied
+    config: Any = numba.config  # its settings are made as it is loaded
+    before, config.CACHE_DIR = config.CACHE_DIR, folder  # read once, when the decorator is applied
     try:
         return njit(cache=True, nogil=True)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
 
 
 def _user_folder() -> str:
