@@ -98,13 +98,13 @@ def _target(image: Image) -> Target:
 @contextmanager
 def unreadable() -> Iterator[None]:
     """Raise what is wrong with a mask as MASK_UNREADABLE, unless it is a matter of masks already."""
-    with boundary():
-        try:
+    try:
+        with boundary():
             yield
-        except InputError as error:
-            if error.code.startswith("MASK_"):
-                raise
-            raise Quarantined("MASK_UNREADABLE", f"the mask is broken: {error.code}, {error.message}") from error
+    except InputError as error:
+        if error.code.startswith("MASK_"):
+            raise
+        raise Quarantined("MASK_UNREADABLE", f"the mask is broken: {error.code}, {error.message}") from error
 
 
 def check_size(rows: int, columns: int, shape: tuple[int, ...]) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from dicom_series import AXIAL, CORONAL, OBLIQUE, SeriesSpec, as_bytes, datasets, enhanced
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 from segmentations import drawn, item, of_segment, plane_groups, reordered, segmentation, sources
@@ -315,3 +317,18 @@ def test_masks_are_read_in_any_transfer_syntax() -> None:
         compressed.file_meta.TransferSyntaxUID = uid
         for image, expected in zip(IMAGES, DRAWN, strict=False):
             assert np.array_equal(decode_mask(as_bytes(compressed), image, level=0.5), expected)
+
+
+NAMED = [groups | {"DerivationImageSequence": sources(uid)} for groups, uid in zip(on(0, 1), UIDS[:2], strict=True)]
+LABELS = drawn(DRAWN.astype(np.uint8), kind="LABELMAP", PixelPaddingValue=0, SegmentSequence=[item(SegmentNumber=1)])
+
+
+@given(
+    st.sampled_from([seg(NAMED), as_bytes(LABELS)]),
+    st.lists(st.tuples(st.integers(0), st.binary(max_size=9), st.integers(0, 9)), max_size=4),
+)
+def test_broken_masks_give_a_mask_or_a_typed_error(data: bytes, changes: list[tuple[int, bytes, int]]) -> None:
+    for at, new, removed in changes:
+        data = data[: at % len(data)] + new + data[at % len(data) + removed :] if data else new
+    answer = found(data, IMAGES[0], segment=1)
+    assert answer.startswith("MASK_") if isinstance(answer, str) else answer.shape == (7, 9)
