@@ -77,6 +77,8 @@ def _item(data: bytes, at: int) -> Span | None:
     tag, length = _HEADER.unpack_from(data, at) if at + 8 <= len(data) else (0, 0)
     if tag != _ITEM and (tag == _DELIMITER or _is_past_the_end(data, at)):
         return None
+    if at + 8 > len(data):
+        raise Quarantined("PIXELS_TRUNCATED", "the encapsulated pixel data ends inside the header of an item")
     if tag != _ITEM or length == UNDEFINED_LENGTH:
         raise Quarantined("PIXELS_FRAGMENTS", "something else than an item between the fragments")
     if at + 8 + length > len(data):

@@ -14,6 +14,7 @@ from medray.data.dicom.native import frame_length, unpacked
 from medray.errors import Quarantined
 
 _HEADER = struct.Struct("<16I")  # PS3.5 G.5
+_RUN_CUT = "INPUT_CORRUPT"  # imagecodecs: a run goes on after the end
 _SURPLUS_BYTES = 128  # one run; some encoders pad the last one
 
 
@@ -71,7 +72,8 @@ def _segment(data: bytes, length: int) -> NDArray[np.uint8]:
         if len(found) < length:
             raise Quarantined("PIXELS_TRUNCATED", f"an RLE segment of {len(found)} bytes, {length} expected")
         return np.frombuffer(found, np.uint8, length)
-    raise Quarantined("PIXELS_CODEC", "an RLE segment is broken") from broken
+    code = "PIXELS_TRUNCATED" if _RUN_CUT in str(broken) else "PIXELS_CODEC"
+    raise Quarantined(code, "an RLE segment is broken") from broken
 
 
 def _offsets(data: bytes, segments: int) -> tuple[int, ...]:

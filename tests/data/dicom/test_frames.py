@@ -108,6 +108,8 @@ def test_a_code_stream_that_is_cut_is_truncated(syntax: Syntax, pieces: int) -> 
     last = data.rindex(b"\xfe\xff\x00\xe0")
     expected = {"PIXELS_TRUNCATED", "PIXELS_CODEC"} if syntax.uid == RLELossless else {"PIXELS_TRUNCATED"}
     assert outcome(data[:last]) in expected  # RLE has no end mark
+    for cut in (4, 50, len(one) // 2):
+        assert outcome(file_of(syntax, [one[:-cut]], None, pieces=pieces, delimited=False)) == "PIXELS_TRUNCATED"
 
 
 def test_the_last_of_several_frames_is_missing() -> None:
