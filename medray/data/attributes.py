@@ -20,8 +20,8 @@ _CHAIN = 4  # a cluster of values, each near the next, is at most so many tolera
 class Role(Enum):
     """What it means where an attribute differs between slices of which each has a place of its own.
 
-    CONTRAST: they show different things. PASS: they may belong to passes that interleave. TIMING: nothing, where they are evenly
-    spaced together: slices of one pass are acquired one after the other.
+    CONTRAST: they show different things. PASS: they may belong to passes that interleave. TIMING: perhaps nothing, since slices
+    of one pass are acquired one after the other.
     """
 
     CONTRAST = "contrast"

@@ -201,8 +201,7 @@ def _kept_apart(scene: _Scene, labels: Labels, members: Int64) -> Int64 | None:
 def _interleave(scene: _Scene, labels: Labels, members: Int64, codes: Int64) -> bool:
     """Whether values are passes over one range of places, each evenly spaced by itself.
 
-    Together they may be evenly spaced, too: then the passes must have the same step, and what tells them apart must not be what
-    differs from slice to slice of one pass.
+    Together they may be evenly spaced, too: then the passes must have the same step, and overlap by half of the shorter one.
     """
     order = np.lexsort((scene.distances[members], codes))
     distances = scene.distances[members][order]
@@ -231,10 +230,9 @@ def _even(distances: Float64) -> bool:
 
 
 def _one_pass(scene: _Scene, labels: Labels, members: Int64, step_mm: float) -> bool:
-    """Whether evenly spaced slices are of one volume all the same: their timing differs, or MR took every second slice first."""
-    if labels.attribute.role is Role.TIMING:
-        return True
-    if labels.attribute.name != "acquisition_number" or scene.planes[int(members[0])].modality != "MR":
+    """Whether evenly spaced slices are of one MR volume all the same, of which every second was taken first: they only touch."""
+    timed = labels.attribute.role is Role.TIMING or labels.attribute.name == "acquisition_number"
+    if not timed or scene.planes[int(members[0])].modality != "MR":
         return False
     thickness = [scene.planes[index].slice_thickness_mm for index in members.tolist()]
     return all(one is not None and one <= _CONTIGUOUS * step_mm for one in thickness)

@@ -71,7 +71,7 @@ def beside(found: Sequence[Stack]) -> Mapping[int, str]:
     for index, stack in enumerate(found):
         first = stack.planes[0]
         if _lacks_place(stack):
-            if (stack.series, first.sop_class_uid) not in kinds or first.image_type[:2] != _ORIGINAL:
+            if (stack.series, first.sop_class_uid) not in kinds or first.image_type[:2] not in ((), _ORIGINAL):
                 codes[index] = "VOLUME_NO_GEOMETRY"
         elif _plans(stack):
             codes[index] = "VOLUME_LOCALIZER"

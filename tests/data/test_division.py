@@ -210,6 +210,16 @@ def test_passes_are_stacks_of_their_own(shifts: list[float], counts: list[int], 
     assert all(stack.divided_by[0][0] == "acquisition_number" for stack in found)
 
 
+@pytest.mark.parametrize("field", ["acquisition_time_s", "content_time_s", "temporal_position", "b_value", "image_type"])
+@pytest.mark.parametrize("shift", [0.5, 0.3])
+def test_passes_that_another_attribute_tells_apart(field: str, shift: float) -> None:
+    values = [("ORIGINAL", "PRIMARY", "M"), ("ORIGINAL", "PRIMARY", "P")] if field == "image_type" else [100, 160]
+    data = [plane(g, z + shift * g, 50 * g + z, modality="CT", **{field: values[g]}) for g in range(2) for z in range(6)]
+    found = stacks(data)
+    assert (groups_of(found), sizes(found), codes(found)) == ([[0], [1]], [6, 6], set())
+    assert found[0].divided_by[0][0] == field
+
+
 def test_every_second_slice_of_one_mr_volume_comes_first() -> None:
     """Packages: thick slices that touch, so that there is no room for a second pass."""
     odd_even = passes([0, 0.5], [6, 6], slice_thickness_mm=0.5)
