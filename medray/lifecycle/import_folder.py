@@ -11,6 +11,11 @@ def object_name(uid: str, patient_id: str) -> str:
     return f"{uid}-{patient_key(patient_id)[:8]}.dcm" if patient_id else f"{uid}.dcm"
 
 
+def names_patient(name: str) -> bool:
+    """Whether the object of this name says whose it is."""
+    return "-" in name
+
+
 def _uid(name: str) -> str:
     return name.removesuffix(".dcm").partition("-")[0]
 
@@ -31,9 +36,13 @@ class Folder:
             else:
                 self._there[_uid(name)] = name
 
-    def has(self, name: str) -> bool:
-        """Whether the object is there under this very name."""
-        return self._there.get(_uid(name)) == name
+    def find(self, uid: str, patient_id: str) -> str | None:
+        """Name of the object of an instance where it is there as it would be written now.
+
+        One of which the patient is known stays as it is where nothing is said of the patient any more.
+        """
+        name = self._there.get(uid)
+        return name if name == object_name(uid, patient_id) or not patient_id else None
 
     def put(self, name: str, data: bytes) -> None:
         """Write an object; one of the same UID under another name goes then.

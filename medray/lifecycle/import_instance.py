@@ -15,7 +15,7 @@ from medray.data.foreign.drawing import Drawing
 from medray.data.foreign.picture import Picture
 from medray.data.foreign.secondary_capture import Instance, Said, instance
 from medray.errors import InputError, MedrayError, Quarantined, StoreError
-from medray.lifecycle.import_folder import Folder, object_name
+from medray.lifecycle.import_folder import Folder, names_patient, object_name
 from medray.lifecycle.import_sources import File, Input, fetch_beside
 from medray.lifecycle.import_tables import Labels
 
@@ -129,7 +129,7 @@ def make(found: Input, context: Context) -> Made:
         series_uid=made.series_uid,
         notes=made.picture.notes,
         labels=found.labels,
-        has_patient=bool(made.said.patient_id),
+        has_patient=names_patient(image.name),
     )
     if (job := context.masks.get(found.name)) is None:
         return Made(outcome, image)
@@ -141,13 +141,12 @@ def make(found: Input, context: Context) -> Made:
 
 
 def _image(made: Instance, context: Context) -> Object:
-    name = object_name(made.sop_uid, made.said.patient_id)
-    if context.images.has(name):
-        return Object(name)
+    if there := context.images.find(made.sop_uid, made.said.patient_id):
+        return Object(there)
     data = secondary_capture.file_of(made)
     if made.picture.stream is not None:
         _check_stream(data)
-    return Object(name, data)
+    return Object(object_name(made.sop_uid, made.said.patient_id), data)
 
 
 def _check_stream(data: bytes) -> None:
@@ -180,8 +179,9 @@ def _mask(job: MaskJob, image: Instance, context: Context) -> Object:
     found = drawing.united(map(_drawing, job.files))
     drawing.check_place(found, image.picture.affine)
     made = segmentation.segmentation(found.labels, image)
-    name = object_name(made.sop_uid, image.said.patient_id)
-    return Object(name, None if context.segmentations.has(name) else segmentation.file_of(made))
+    if there := context.segmentations.find(made.sop_uid, image.said.patient_id):
+        return Object(there)
+    return Object(object_name(made.sop_uid, image.said.patient_id), segmentation.file_of(made))
 
 
 def _drawing(file: File) -> Drawing:

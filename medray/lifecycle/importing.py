@@ -123,7 +123,7 @@ def import_images(
     """
     out = store.normalise(out)
     plan = _plan(store.normalise(source), out, labels_uri, key, masks)
-    _check_settings(out, spec, with_patients=plan.labels.patient is not None)
+    _check_settings(out, spec)
     images, segmentations = Folder(store.join(out, "images")), Folder(store.join(out, "masks"))
     context = Context(spec.modality, spec.spacing_mm, spec.units, spec.rounded, plan.labels, plan.masks, images, segmentations)
     outcomes: list[Outcome] = []
@@ -188,10 +188,10 @@ def _masks_of_labels(plan: _Plan, column: str, names: Names, labels_uri: str) ->
     plan.files = [file for file in plan.files if file.name not in used]
 
 
-def _check_settings(out: str, spec: ImportSpec, *, with_patients: bool) -> None:
+def _check_settings(out: str, spec: ImportSpec) -> None:
     """One archive, one set of settings: with others the same images would be there twice."""
     uri = store.join(out, "import", "settings.json")
-    mine = {**spec.model_dump(mode="json"), "patients": with_patients}
+    mine = spec.model_dump(mode="json")
     if store.exists(uri):
         theirs = json.loads(store.read(uri))
         if theirs != mine:

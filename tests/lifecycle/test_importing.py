@@ -178,12 +178,18 @@ def test_one_image_under_two_names_needs_one_label(tmp_path: Path) -> None:
 
 
 def test_a_corrected_patient_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
-    source = put(str(tmp_path), {"a.png": made.png(pixels(1))})
+    source = put(str(tmp_path), {"a.png": made.png(pixels(1)), "a_mask.png": made.png(pixels(2) // 200)})
+    import_images(source, f"{tmp_path}/out", ImportSpec(), masks=source)
     for patient in ("p1", "p2"):
         labels = put_table(f"{tmp_path}/table.csv", [{"file": "a.png", "patient": patient}])
-        import_images(source, f"{tmp_path}/out", ImportSpec(), labels)
+        found = import_images(source, f"{tmp_path}/out", ImportSpec(), labels, masks=source)
         (data,) = objects(f"{tmp_path}/out/images").values()
-        assert pydicom.dcmread(io.BytesIO(data)).PatientID == patient
+        (mask,) = objects(f"{tmp_path}/out/masks").values()
+        assert {pydicom.dcmread(io.BytesIO(one)).PatientID for one in (data, mask)} == {patient}
+        assert (found.imported, found.without_patient) == (1, 0)
+    found = import_images(source, f"{tmp_path}/out", ImportSpec(), masks=source)
+    assert (found.unchanged, found.without_patient) == (1, 0)
+    assert list(objects(f"{tmp_path}/out/images").values()) == [data]
 
 
 def test_an_npz_gives_images_labels_and_splits(root: str) -> None:
