@@ -33,3 +33,10 @@ def test_an_op_is_described_with_ranges_defaults_and_source(capsys: pytest.Captu
 def test_an_unknown_op_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["ops", "describe", "resise"]) == 1
     assert capsys.readouterr().err == "medray: OP_UNKNOWN: there is no op 'resise' (did you mean resize?)\n"
+
+
+def test_marks_of_code_are_those_of_markdown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["ops", "describe", "suv"]) == 0
+    text = capsys.readouterr().out
+    assert "`{SUVbw}g/ml`" in text
+    assert "``" not in text

@@ -31,7 +31,8 @@ def import_(
     ] = None,
     modality: Annotated[str, typer.Option(help="Modality of every image, for example US")] = "OT",
     spacing: Annotated[
-        str | None, typer.Option(help="mm between pixels where files say none: one number, ROW,COLUMN or SLICE,ROW,COLUMN")
+        str | None,
+        typer.Option(help="mm between pixels where files say none: one number, ROW,COLUMN or, of volumes, SLICE,ROW,COLUMN"),
     ] = None,
     units: Annotated[str, typer.Option(help="units of the values, for example HU")] = "",
     round_floats: Annotated[
@@ -52,11 +53,11 @@ def import_(
             f"medray: of {summary.without_patient} images no PatientID is known: each counts as a patient of its own in a split"
         )
         print(text, file=sys.stderr)
-    finish(summary.attention, summary.codes)
+    finish(summary.attention, summary.codes, f"{out.rstrip('/')}/import says which")
 
 
 def _spacing(text: str | None) -> list[float | None] | None:
-    """mm between (slices, rows, columns); one number stands for all, two for rows and columns of single planes."""
+    """mm between (slices, rows, columns); one number is that of rows and columns, and says nothing of slices."""
     if text is None:
         return None
     try:
@@ -65,4 +66,5 @@ def _spacing(text: str | None) -> list[float | None] | None:
         numbers = []
     if len(numbers) not in (1, 2, 3):
         raise ConfigError("IMPORT_SPACING", f"--spacing {text} is no spacing", "give 0.1, 0.1,0.2 or 2,0.1,0.2 in mm")
-    return [*numbers * 3] if len(numbers) == 1 else [*[None] * (3 - len(numbers)), *numbers]
+    plane = numbers * 2 if len(numbers) == 1 else numbers
+    return [*[None] * (3 - len(plane)), *plane]

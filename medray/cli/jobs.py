@@ -75,7 +75,10 @@ def train(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> Non
 
 @app.command()
 def tune(
-    config: ConfigOption, sets: Sets = None, model: Annotated[list[str] | None, typer.Option()] = None, as_json: AsJson = False
+    config: ConfigOption,
+    sets: Sets = None,
+    model: Annotated[list[str] | None, typer.Option(help="sweep this model alone; may be given again")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Sweep the parameters of the models (or of --model NAME alone) over each family's search space."""
     from medray.lifecycle.config import TrainConfig, load_config

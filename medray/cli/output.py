@@ -91,9 +91,17 @@ def show_models(answer: dict[str, Any]) -> None:
             print(printable(f"{key}: {answer[key]}"))
 
 
-def finish(attention: int, reasons: dict[str, int]) -> None:
-    """Leave with code 3 and one line when inputs were quarantined or failed."""
+def finish(attention: int, reasons: dict[str, int], where: str = "") -> None:
+    """Leave with code 3 and one line when inputs were quarantined or failed.
+
+    Args:
+        attention: how many want attention.
+        reasons: numbers by code, also of what was excluded, which wants none.
+        where: what names them one by one.
+    """
     if attention:
         codes = ", ".join(f"{code} {count}" for code, count in reasons.items())
-        print(f"medray: {attention} inputs need attention ({codes}); the rest is done", file=sys.stderr)
+        among = "" if sum(reasons.values()) == attention else "left out in all: "
+        found = f"{attention} inputs need attention ({among}{codes}); the rest is done"
+        print("medray: " + "; ".join(filter(None, (found, printable(where)))), file=sys.stderr)
         raise typer.Exit(NEEDS_ATTENTION)

@@ -30,7 +30,7 @@ def describe_family(params: FamilyParams) -> dict[str, Any]:
         :func:`medray.spec.fields_of` has them, each with its ``value`` here) and ``features`` (name, definition, source, unit).
     """
     family = FAMILIES[params.family]
-    text = inspect.cleandoc(type(family).__doc__ or "")
+    text = inspect.cleandoc(type(family).__doc__ or "").replace("``", "`")
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
     values = params.model_dump(mode="json")
     return {

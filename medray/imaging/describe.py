@@ -29,7 +29,7 @@ def describe_op(name: str) -> dict[str, Any]:
         hint = f"did you mean {close[0]}?" if close else "`medray ops list` names them all"
         raise ConfigError("OP_UNKNOWN", f"there is no op {name!r}", hint)
     kind = specs[name]
-    text = inspect.cleandoc(kind.__doc__ or "")
+    text = inspect.cleandoc(kind.__doc__ or "").replace("``", "`")
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
     return {
         "name": name,

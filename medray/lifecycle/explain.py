@@ -91,6 +91,10 @@ def _unknown_tag(first: ErrorDetails, where: str, kind: type[Spec]) -> str:
     return f"{where}.{name}: there is no {name} {tag!r}" + (_meant(tag, known) or f"; use one of {', '.join(sorted(known))}")
 
 
+def _no_match(first: ErrorDetails, where: str, kind: type[Spec]) -> str:
+    return f"{where}: {_value(first)} does not match {first['ctx']['pattern']}"
+
+
 def _missing(first: ErrorDetails, where: str, kind: type[Spec]) -> str:
     return f"{where} is missing"
 
@@ -105,6 +109,7 @@ _SAY: Mapping[str, Callable[[ErrorDetails, str, type[Spec]], str]] = {
     "extra_forbidden": _unknown,
     "literal_error": _no_choice,
     "missing": _missing,
+    "string_pattern_mismatch": _no_match,
     "union_tag_invalid": _unknown_tag,
     "union_tag_not_found": _no_tag,
 }

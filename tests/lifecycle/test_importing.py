@@ -26,7 +26,7 @@ from medray.data.masks import decode_mask, read_masks
 from medray.data.phantom import SyntheticSpec, phantom
 from medray.data.volume import build_volume
 from medray.data.volume_masks import decode_volume_mask
-from medray.errors import ConfigError, LabelError
+from medray.errors import ConfigError, LabelError, Quarantined
 from medray.lifecycle.importing import ImportSpec, ImportSummary, import_images
 from medray.lifecycle.ingest import ingest
 
@@ -323,6 +323,7 @@ def test_the_command_says_what_it_did(tmp_path: Path, medray: Run) -> None:
     assert (said["inputs"], said["imported"], said["quarantined"], said["reasons"]) == (2, 1, 1, {"IMPORT_GIF": 1})
     assert said["images_at"] == str(tmp_path / "out" / "images")
     assert "PatientID" in done.stderr
+    assert f"1 inputs need attention (IMPORT_GIF 1); the rest is done; {tmp_path / 'out'}/import says which" in done.stderr
     assert "Import" in medray(*words).stdout
     (path,) = (tmp_path / "out" / "images").iterdir()
     assert decode(path).spacing_mm == (0.1, 0.2)
@@ -331,6 +332,24 @@ def test_the_command_says_what_it_did(tmp_path: Path, medray: Run) -> None:
         assert failed.returncode == 1, wrong
         assert failed.stderr.strip().count("\n") == 0
         assert failed.stderr.startswith("medray: ")
+    assert "modality: 'us' does not match" in medray(*words, "--modality", "us").stderr
+
+
+def test_one_number_is_the_size_of_pixels_and_not_the_distance_of_frames(tmp_path: Path, medray: Run) -> None:
+    source = put(str(tmp_path), {"cine.tif": made.tiff(made.random(5, 24, 32)), "readme.txt": b"no image"})
+    done = medray("import", source, "--out", str(tmp_path / "out"), "--modality", "US", "--spacing", "0.1")
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "out" / "images").iterdir()
+    assert decode(path, frame=2).spacing_mm == (0.1, 0.1)
+    with pytest.raises(Quarantined) as caught:
+        build_volume(str(path))
+    assert caught.value.code == "VOLUME_NO_GEOMETRY", "frames of a loop are moments: one number says nothing of their distance"
+
+
+def test_what_is_excluded_is_not_said_to_need_attention(tmp_path: Path, medray: Run) -> None:
+    source = put(str(tmp_path), {"a.png": made.png(pixels(1)), "b.gif": b"GIF89a", "readme.txt": b"no image"})
+    done = medray("import", source, "--out", str(tmp_path / "out"))
+    assert "1 inputs need attention (left out in all: IMPORT_GIF 1, IMPORT_NO_IMAGE 1); the rest is done" in done.stderr
 
 
 def test_every_object_that_is_written_is_valid(tmp_path: Path) -> None:
