@@ -56,6 +56,8 @@ def _efficientnet(params: CnnParams) -> nn.Module:
     return EfficientNetBN("efficientnet-b0", pretrained=False, spatial_dims=2, in_channels=1, num_classes=2)
 
 
+_FEWEST_CHANNELS_LAST = 8
+
 ARCHITECTURES: dict[str, Architecture] = {
     "resnet10": _resnet([1, 1, 1, 1]),
     "resnet18": _resnet([2, 2, 2, 2]),
@@ -93,16 +95,20 @@ class CnnNetwork(nn.Module):
 
 
 def build_network(params: CnnParams) -> CnnNetwork:
-    """A network with fresh weights from torch's generator, on the CPU, channels last (faster convolutions)."""
+    """A network with fresh weights from torch's generator, on the CPU; channels last (faster convolutions) from 8 channels on.
+
+    oneDNN 3.12 writes past its buffer in the gradient of a strided 1 × 1 convolution of fewer channels in that layout, on
+    processors without AVX-512.
+    """
     network = CnnNetwork(params)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if params.width >= _FEWEST_CHANNELS_LAST:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 
 
 def as_batch(images: Any, device: torch.device) -> Tensor:
-    """float32 (n, rows, columns) array as a tensor (n, 1, rows, columns) on ``device``, in channels-last layout."""
-    tensor = torch.from_numpy(images).unsqueeze(1)
-    return tensor.to(device, memory_format=torch.channels_last)
+    """float32 (n, rows, columns) array as a tensor (n, 1, rows, columns) on ``device``; the weights decide about the layout."""
+    return torch.from_numpy(images).unsqueeze(1).to(device)
 
 
 @contextmanager
