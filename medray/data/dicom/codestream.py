@@ -16,6 +16,7 @@ _RGB_IDS = (b"RGB", b"rgb")
 _SOI, _SOS = 0xD8, 0xDA
 _SOC_SIZ = b"\xff\x4f\xff\x51"
 _JFIF, _HP_TRANSFORM, _ADOBE = 0xE0, 0xE8, 0xEE  # application segments
+_MARK_BYTES = {_JFIF: 14, _HP_TRANSFORM: 5, _ADOBE: 12}  # shorter ones say nothing
 _START_XL = 10  # bytes that two code streams of images of one kind have in common
 _BYTES_PER_VALUE_XL = 16  # libjxl takes about 6 for a pixel, and keeps up to four frames for others to refer to
 
@@ -76,8 +77,8 @@ def _jpeg(data: bytes) -> CodeStream:
     marks: dict[tuple[int, bytes], bytes] = {}
     for marker, at, length in jpeg2000.segments(data, 2, _SOS):
         end = at + length
-        if marker in (_JFIF, _HP_TRANSFORM, _ADOBE):
-            marks.setdefault((marker, data[at : at + 5]), data[at:end])
+        if marker in _MARK_BYTES and min(length, len(data) - at) >= _MARK_BYTES[marker]:
+            marks[marker, data[at : at + 5]] = data[at:end]  # of several the last counts, as in libjpeg
         elif frame is None and marker in _SOF and length >= 6 and end <= len(data):
             frame = _SOF[marker], struct.unpack_from(">BHHB", data, at), data[at + 6 : end]
             header = data[at - 4 : end]
@@ -86,14 +87,14 @@ def _jpeg(data: bytes) -> CodeStream:
     if frame is None:
         return CodeStream()
     codec, (bits, rows, columns, samples), components = frame
-    near = _near(data, end) if codec == "JPEG-LS" else 0
+    near = _near(data, end, samples) if codec == "JPEG-LS" else 0
     colour = _jpeg_colour(components, marks) if samples == 3 else ""
     return CodeStream(codec, rows, columns, samples, bits, colour=colour, near=near, repeats=_repeats(data, header))
 
 
 def _repeats(data: bytes, header: bytes) -> bool:
-    """Whether another image with this frame header follows: by its start marker, which no scan holds (T.81 B.1.1.5, T.87 A.1)."""
-    return bool(_places(data, _SOI, 2)) and data.count(header) > 1
+    """Whether another image with this frame header follows: with a start marker, which no scan holds (T.81 B.1.1.5, T.87 A.1)."""
+    return data.count(header) > 1 and bool(_places(data, _SOI, 2))
 
 
 def _jpeg_colour(components: bytes, marks: Mapping[tuple[int, bytes], bytes]) -> str:
@@ -101,9 +102,9 @@ def _jpeg_colour(components: bytes, marks: Mapping[tuple[int, bytes], bytes]) ->
 
     The ids 1, 2 and 3 say nothing: JFIF's numbers are also used without it. Components of several sizes are no RGB.
     """
-    if len(marks.get((_JFIF, b"JFIF\0"), b"")) >= 14:
+    if (_JFIF, b"JFIF\0") in marks:
         return "YBR"
-    if len(adobe := marks.get((_ADOBE, b"Adobe"), b"")) >= 12:
+    if adobe := marks.get((_ADOBE, b"Adobe")):
         return "YBR" if adobe[11] else "RGB"
     if any((_HP_TRANSFORM, b"mrfx" + number) in marks for number in (b"\1", b"\2", b"\3")):
         return "RGB"  # Hewlett-Packard's transforms of RGB, which CharLS undoes
@@ -112,11 +113,14 @@ def _jpeg_colour(components: bytes, marks: Mapping[tuple[int, bytes], bytes]) ->
     return "YBR" if len(set(components[1::3])) > 1 else ""
 
 
-def _near(data: bytes, start: int) -> int:
-    """NEAR of the scan headers (ITU-T T.87 C.2.3) from an offset on; a scan holds no byte from 0x80 on after 0xFF (T.87 A.1)."""
-    near = 0
-    for at in _places(data, _SOS, start):
-        where = at + 5 + 2 * data[at + 4] if at + 4 < len(data) else len(data)
+def _near(data: bytes, start: int, samples: int) -> int:
+    """NEAR of the scan headers (ITU-T T.87 C.2.3) from an offset on; a scan holds no byte from 0x80 on after 0xFF (T.87 A.1).
+
+    One component has one scan; those of several may lie in scans of their own.
+    """
+    near, first = 0, data.find(bytes((0xFF, _SOS)), start)
+    for at in [first] if samples == 1 or first < 0 else _places(data, _SOS, first):
+        where = at + 5 + 2 * data[at + 4] if 0 <= at < len(data) - 4 else len(data)
         near = max(near, data[where] if where < len(data) else 0)
     return near
 

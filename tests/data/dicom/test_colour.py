@@ -75,8 +75,30 @@ def with_segments(stream: bytes, added: bytes) -> bytes:
 @pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT"])
 @pytest.mark.parametrize(
     ("added", "ycbcr"),
-    [(JFIF, True), (adobe(1), True), (adobe(0), False), (adobe(2), True), (JFIF + adobe(0), True), (NOTE + adobe(1), True)],
-    ids=["JFIF", "Adobe 1", "Adobe 0", "Adobe of four components", "JFIF before Adobe", "after others"],
+    [
+        (JFIF, True),
+        (adobe(1), True),
+        (adobe(0), False),
+        (adobe(2), True),
+        (JFIF + adobe(0), True),
+        (NOTE + adobe(1), True),
+        (adobe(0) + adobe(1), True),
+        (adobe(1) + adobe(0), False),
+        (JFIF + segment(0xE0, b"JFIF\0"), True),
+        (adobe(0) + segment(0xEE, b"Adobe\1"), False),
+    ],
+    ids=[
+        "JFIF",
+        "Adobe 1",
+        "Adobe 0",
+        "Adobe of four components",
+        "JFIF before Adobe",
+        "after others",
+        "the last of two",
+        "the last of two, without a transform",
+        "a short JFIF after a whole one",
+        "a short Adobe after a whole one",
+    ],
 )
 def test_a_marker_decides_before_the_header(added: bytes, ycbcr: bool, photometric: str) -> None:
     found, flagged = read(with_segments(jpeg(ycbcr=ycbcr), added), uid.JPEGBaseline8Bit, photometric)

@@ -241,10 +241,20 @@ def test_what_a_lossless_code_stream_holds_above_bits_stored_is_masked(name: str
 
 
 def test_near_is_the_largest_of_all_scans() -> None:
-    plain = bytes(imagecodecs.jpegls_encode(matrix.values_of(matrix.Kind("MONOCHROME2", 8)), 0))
+    plain = bytes(imagecodecs.jpegls_encode(matrix.values_of(matrix.Kind("RGB", 8)), 0))
     assert codestream.read(plain).near == 0
     at = plain.index(b"\xff\xda")
-    other = bytearray(plain[at : at + 10])
-    other[7] = 3
+    other = bytearray(plain[at : at + 14])
+    other[11] = 3
     assert codestream.read(plain[:-2] + bytes(other) + plain[-2:]).near == 3
     assert codestream.read(plain[: at + 4]).near == 0
+
+
+@pytest.mark.parametrize("near", [0, 1, 9])
+def test_near_of_the_one_scan_of_one_component(near: int) -> None:
+    stream = bytes(imagecodecs.jpegls_encode(matrix.values_of(matrix.Kind("MONOCHROME2", 12)), near))
+    at = stream.index(b"\xff\xda")
+    assert codestream.read(stream).near == near
+    assert codestream.read(stream[:at] + b"\xff\xff" + stream[at:]).near == near  # fill bytes (ITU-T T.81 B.1.1.2)
+    for end in range(at + 8):
+        assert codestream.read(stream[:end]).near in (0, near)
