@@ -48,7 +48,7 @@ def table(source: DataSet, descriptor: int, data: int, *, signed: bool, segmente
         source: the data set or item that holds it.
         descriptor, data: tags.
         signed: whether the first value is.
-        segmented: tag of segmented data (PS3.3 C.7.9.2), read where ``data`` is missing.
+        segmented: tag of segmented data (PS3.3 C.7.9.2), read where ``data`` is missing or empty.
 
     Raises:
         Quarantined: PIXELS_LUT.
@@ -58,8 +58,8 @@ def table(source: DataSet, descriptor: int, data: int, *, signed: bool, segmente
         raise Quarantined("PIXELS_LUT", "a lookup table without a descriptor of entries, first value and 8 to 16 bits")
     entries, first, bits = described[0] or 1 << 16, described[1], described[2]
     raw, order = source.values.get(data), "<" if source.little else ">"
-    if raw is None and segmented is not None:
-        values = expanded(source.values.get(segmented, b""), bits, little=source.little)
+    if not raw and segmented is not None and (segments := source.values.get(segmented)):
+        values = expanded(segments, bits, little=source.little)
         if len(values) != entries:
             raise Quarantined("PIXELS_LUT", f"segments of {len(values)} entries, {entries} expected")
     elif raw is not None and len(raw) >= 2 * entries:

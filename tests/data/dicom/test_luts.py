@@ -201,6 +201,9 @@ def test_a_segmented_palette_is_read_where_there_is_no_other() -> None:
     indices = np.array([[0, 100, 101], [105, 107, 65535]], np.uint16)
     found = palette_luminance(indices, DataSet({**descriptors, **segments}), signed=False)
     np.testing.assert_allclose(found, [[10, 10, 40], [400, 40, 40]], rtol=1e-5)
+    placeholders = dict.fromkeys(tags.PALETTE_DATA, b"")
+    again = palette_luminance(indices, DataSet({**descriptors, **placeholders, **segments}), signed=False)
+    np.testing.assert_array_equal(again, found)
     wrong = {**descriptors, tags.PALETTE_DESCRIPTORS[1]: struct.pack("<3H", 9, 100, 16)}
     with pytest.raises(Quarantined, match="PIXELS_LUT"):
         palette_luminance(indices, DataSet({**wrong, **segments}), signed=False)
