@@ -92,7 +92,7 @@ def _unknown_tag(first: ErrorDetails, where: str, kind: type[Spec]) -> str:
 
 
 def _no_match(first: ErrorDetails, where: str, kind: type[Spec]) -> str:
-    return f"{where}: {_value(first)} does not match {first['ctx']['pattern']}"
+    return f"{where}: {first['msg']}, not {_value(first)}"
 
 
 def _missing(first: ErrorDetails, where: str, kind: type[Spec]) -> str:
