@@ -28,6 +28,8 @@ _JCS_RGB, _JCS_YCBCR = 2, 3  # libjpeg's J_COLOR_SPACE
 _XL_NEEDS_MORE = "JXL_DEC_NEED_MORE_INPUT"  # so libjxl says that a code stream ends too soon
 _JPEG_SOS, _JPEG_EOI = b"\xff\xda", b"\xff\xd9"  # start of scan, end of image (ITU-T T.81 table B.1)
 
+_MORE = bytes(range(1, 255, 2))  # no byte that a marker begins with
+
 
 def decode_frame(data: bytes, header: PixelModule) -> tuple[Pixels, CodeStream]:
     """Decode one frame; the colour transforms of JPEG, JPEG-LS, JPEG 2000 and JPEG XL are undone.
@@ -100,7 +102,20 @@ def _fewest_bits(stated: CodeStream) -> int:
 
 
 def _jpeg(data: bytes, stated: CodeStream, header: PixelModule) -> Pixels:
-    """Baseline or 12-bit JPEG; libjpeg takes its own guess at the colour space unless it is told."""
+    """Baseline or 12-bit JPEG. Where its data ends before the image does, libjpeg fills up with medium grey, without an error.
+
+    So an image that ends in that grey is decoded again with bytes added to its data: one that is whole does not take them.
+    """
+    pixels = _libjpeg(data, stated, header)
+    if not (pixels[-1, -1] != 1 << (stated.bits - 1)).any():
+        end = data.rfind(_JPEG_EOI)
+        if (_libjpeg(data[:end] + _MORE + data[end:], stated, header) != pixels).any():
+            raise Quarantined("PIXELS_TRUNCATED", "the JPEG code stream ends before its image does")
+    return pixels
+
+
+def _libjpeg(data: bytes, stated: CodeStream, header: PixelModule) -> Pixels:
+    """libjpeg takes its own guess at the colour space unless it is told."""
     if stated.samples == 1:
         return np.asarray(imagecodecs.jpeg8_decode(data))
     colour = _JCS_YCBCR if is_ybr(stated, header) else _JCS_RGB

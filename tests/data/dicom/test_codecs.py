@@ -97,6 +97,38 @@ def test_mutated_code_streams_give_the_stated_size_or_a_typed_error(name: str, e
     assert found.shape == values.shape
 
 
+@pytest.mark.parametrize("bits", [8, 12])
+@pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
+def test_a_jpeg_that_was_ended_too_soon_is_truncated(bits: int, share: float) -> None:
+    kind = matrix.Kind("MONOCHROME2", bits)
+    values = matrix.values_of(kind)
+    stream = matrix.jpeg(values, kind)
+    assert stream is not None
+    about = header(uid.JPEGExtended12Bit, values)
+    assert code_of(stream[: int(share * len(stream))] + b"\xff\xd9", about) == "PIXELS_TRUNCATED"
+    decode_frame(stream, about)
+
+
+@pytest.mark.parametrize("subsampling", ["444", "422", "420"])
+def test_a_colour_jpeg_that_was_ended_too_soon_is_truncated(subsampling: str) -> None:
+    values = matrix.values_of(matrix.Kind("RGB", 8))
+    stream = bytes(imagecodecs.jpeg8_encode(values, 90, subsampling=subsampling))
+    about = replace(header(uid.JPEGBaseline8Bit, values), photometric="YBR_FULL")
+    assert code_of(stream[: int(0.8 * len(stream))] + b"\xff\xd9", about) == "PIXELS_TRUNCATED"
+    decode_frame(stream, about)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (61, 67), (64, 64, 3)])
+def test_a_whole_jpeg_may_end_in_medium_grey(shape: tuple[int, ...]) -> None:
+    values = np.full(shape, 128, np.uint8)
+    values[:20] = 7
+    stream = bytes(imagecodecs.jpeg8_encode(values, 95))
+    about = replace(header(uid.JPEGBaseline8Bit, values), photometric="MONOCHROME2" if len(shape) == 2 else "YBR_FULL")
+    found, _ = decode_frame(stream, about)
+    assert (found[-1, -1] == 128).all()
+    assert (decode_frame(stream + b"\0\0", about)[0] == found).all()
+
+
 def test_saturated_colours_of_lossy_htj2k_are_clipped_and_not_wrapped() -> None:
     values = np.zeros((64, 96, 3), np.uint8)
     values[10:50, 10:80], values[20:40, 30:60] = (255, 0, 0), (0, 255, 255)
