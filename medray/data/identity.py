@@ -12,11 +12,12 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.tag import Tag
 
 from medray.data.dicom import boundary, open_whole, tags
-from medray.data.dicom.dataset import DataSet, image_pixel
-from medray.data.dicom.header import sop_class
+from medray.data.dicom.dataset import DataSet, DicomFile, image_pixel
+from medray.data.dicom.header import header_of, sop_class
 from medray.data.dicom.parse import parse
 from medray.data.dicom.pixels import stored_values
 from medray.data.dicom.selection import IMAGES, Selection
+from medray.data.dicom.suv import suv_of
 from medray.data.plane import GRIDS
 
 _ENCODING = {
@@ -49,8 +50,8 @@ def image_digest(data: bytes) -> str:
     Of the pixels it takes the stored values of every frame, bit for bit (colour as RGB), one frame in memory at a time. Of the
     attributes it takes what medray reads (identifiers, geometry, modality and VOI transformations, units, padding, palette,
     functional groups, what the image shows) and Image Comments, as values: numbers as numbers, texts without padding and in
-    whatever character set. Transfer syntax, file meta information, private elements (but those that cut a grid of slices) and
-    all that medray does not read are left out.
+    whatever character set; of PET also the factor to SUV, for dose, weight and times. Transfer syntax, file meta information,
+    private elements (but those that cut a grid of slices or make the factor) and all that medray does not read are left out.
 
     Args:
         data: a DICOM file.
@@ -65,12 +66,18 @@ def image_digest(data: bytes) -> str:
         is_grid = not GRIDS.isdisjoint(file.dataset.texts(tags.IMAGE_TYPE))
         kind = pixel.photometric if pixel.samples == 1 else "colour"
         mirrored_at = pixel.bits_stored if kind == "MONOCHROME1" else 0  # else it changes no value
-        record = [sop_class(file), pixel.frames, kind, mirrored_at, _record(parsed.dataset, private=is_grid)]
+        record = [sop_class(file), pixel.frames, kind, mirrored_at, _record(parsed.dataset, private=is_grid), *_uptake(file)]
         digest = hashlib.sha256(json.dumps(record).encode())
         for frame in range(pixel.frames):
             values = np.ascontiguousarray(stored_values(file, pixel, frame), "<i2" if pixel.signed else "<u2")
             digest.update(values.data)
         return digest.hexdigest()
+
+
+def _uptake(file: DicomFile) -> list[float | str]:
+    """What makes SUV of the pixels of PET, or why it is unknown; nothing of other images."""
+    suv = suv_of(file, header_of(file))
+    return [] if suv is None else [suv.reason if suv.factor is None else suv.factor]
 
 
 def _record(dataset: DataSet, *, private: bool) -> list[Any]:

@@ -17,6 +17,7 @@ from matrix import KINDS, SYNTAXES, Kind, dataset, file_bytes
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
+from quantities import pet
 
 from medray.data.dicom import decode
 from medray.data.identity import image_digest
@@ -105,6 +106,29 @@ def test_an_attribute_that_is_read_makes_another_image(keyword: str) -> None:
     one, other = ct(), ct()
     setattr(other, keyword, CONTRADICTIONS[keyword])
     assert image_digest(saved(one)) != image_digest(saved(other))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"PatientWeight": "35"},
+        {"RadionuclideTotalDose": "185000000"},
+        {"RadiopharmaceuticalStartTime": "083000"},
+        {"DecayCorrection": "ADMIN"},
+        {"SeriesTime": "093000"},
+        {"CorrectedImage": ["DECY"]},
+        {"PatientWeight": None},
+    ],
+    ids=str,
+)
+def test_what_makes_other_uptake_values_makes_another_pet_image(changes: dict[str, Any]) -> None:
+    assert image_digest(pet()) != image_digest(pet(**changes))
+
+
+def test_what_makes_the_same_uptake_values_makes_the_same_pet_image() -> None:
+    assert image_digest(pet()) == image_digest(
+        pet(PatientWeight="70.0", SeriesTime="100000.000", RadionuclideHalfLife="06586.20")
+    )
 
 
 def of_private(found: Dataset) -> None:
