@@ -179,18 +179,30 @@ def _named(units: str) -> str:
 
 
 def as_image(item: Input) -> Image:
-    """The image of a DICOM file (bytes, path or URI) or of a 2-D array.
+    """The image of a DICOM file (bytes, path or URI) or of a 2-D array, of which a masked one has invalid pixels.
 
     Raises:
         InputError, StoreError
     """
     if isinstance(item, Image):
+        if not np.isfinite(item.pixels).all():
+            raise Excluded("IMAGE_NOT_FINITE", "pixels that are no numbers")
         return item
     if isinstance(item, np.ndarray):
-        if item.ndim != 2 or not item.size or not np.isfinite(item).all():
-            raise Excluded("ARRAY_SHAPE", f"an array of shape {item.shape}; 2-D finite values are scored")
-        return Image(np.ascontiguousarray(item, dtype=np.float32))
+        return _of_array(item)
     return decode(item if isinstance(item, bytes) else archive.read(str(item)))
+
+
+def _of_array(array: np.ndarray) -> Image:
+    """Real numbers that float32 holds; text, objects, dates and complex numbers are none."""
+    if array.ndim != 2 or not array.size or array.dtype.kind not in "biuf":
+        raise Excluded("ARRAY_SHAPE", f"an array of {array.dtype} of shape {array.shape}; 2-D finite real values are scored")
+    valid = ~np.ma.getmaskarray(array) if np.ma.is_masked(array) else None
+    with np.errstate(over="ignore"):
+        pixels = np.ascontiguousarray(np.ma.filled(array, 0), dtype=np.float32)
+    if not np.isfinite(pixels).all():
+        raise Excluded("ARRAY_SHAPE", "an array with values that are not finite as float32; 2-D finite real values are scored")
+    return Image(pixels, valid)
 
 
 def write_bundle(manifest: Manifest, model_folder: Path, uri: str) -> Manifest:

@@ -8,7 +8,7 @@ RETRY = "run `medray quarantine retry` after the cause is mended"
 
 REMEDIES = {
     # excluded: valid, but no input of an image model
-    "ARRAY_SHAPE": "give 2-D arrays of finite values",
+    "ARRAY_SHAPE": "give 2-D arrays of finite real values",
     "IMAGE_LARGER_THAN_PAD": "raise the size of the pad op, or resize before it",
     "IMAGE_SATURATED": "look at the image; raise the limits of the check op if it is sound",
     "IMAGE_SMALLER_THAN_CROP": "pad before the crop, or lower its size",

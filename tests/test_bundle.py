@@ -175,6 +175,40 @@ def test_arrays_that_are_no_image_are_excluded(bundle: Bundle, array: np.ndarray
     assert (answer.state, answer.code) == (State.EXCLUDED, "ARRAY_SHAPE")
 
 
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([["a", "b"], ["c", "d"]]),
+        np.array([[1, 2], [3, "x"]], dtype=object),
+        np.array([["2020-01-01", "2021-01-01"]], dtype="datetime64[D]"),
+        np.array([[1, 2], [3, 4 + 1j]]),
+        np.zeros((2, 2), [("a", int)]),
+        np.array([[1e300, 1], [2, 3]]),
+    ],
+)
+def test_arrays_of_what_is_no_real_number_are_excluded(bundle: Bundle, array: np.ndarray) -> None:
+    (answer,) = bundle.predict([array])
+    assert (answer.state, answer.code) == (State.EXCLUDED, "ARRAY_SHAPE")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_an_image_with_pixels_that_are_no_numbers_is_excluded(bundle: Bundle, value: float) -> None:
+    pixels = np.arange(64, dtype=np.float32).reshape(8, 8)
+    pixels[3, 3] = value
+    assert bundle.predict([Image(pixels)])[0].code == "IMAGE_NOT_FINITE"
+
+
+def test_a_masked_array_has_invalid_pixels(bundle: Bundle) -> None:
+    array = np.random.default_rng(1).random((32, 32))
+    array[:8] = np.nan
+    (answer,) = bundle.predict([np.ma.masked_invalid(array)])
+    cut = Image(np.nan_to_num(array).astype(np.float32), np.isfinite(array))
+    assert answer == bundle.predict([cut])[0]
+    assert answer.state is State.SCORED
+    constant = np.ma.masked_less(np.where(array > 0.5, 5.0, 1.0), 3)
+    assert bundle.predict([constant])[0].code == "PIXELS_CONSTANT"
+
+
 def test_a_neighbour_in_the_batch_changes_nothing(bundle: Bundle) -> None:
     alone = bundle.predict([MR])[0]
     assert bundle.predict([b"broken", MR, FILES / "MR_small_RLE.dcm"])[1] == alone
