@@ -18,7 +18,7 @@ _CT = frozenset(
     }
 )
 # defined terms and codes of UCUM: nothing that marks up or commands
-_TERM = re.compile(r"[A-Za-z0-9{\[(%][A-Za-z0-9 _/.^*%'{}()\[\]+-]{0,31}")
+_TERM = re.compile(r"[A-Za-z0-9{\[(%/][A-Za-z0-9 _/.^*%'{}()\[\]+-]{0,31}")
 _DEFINED = frozenset({"HU", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT", "OD"})  # PS3.3 C.11.1.1.2
 _NO_UNITS = frozenset({"US", "UNSPECIFIED", "NORMALIZED"})
 _SUV: Mapping[str, str] = {  # SUV Type (PS3.3 C.8.9.1) → code of PS3.16 CID 85 (UCUM)

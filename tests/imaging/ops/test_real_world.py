@@ -184,3 +184,8 @@ def test_a_volume_is_mapped_where_all_slices_are_alike() -> None:
 def test_wrong_specs_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="units"):
         RealWorld.model_validate(fields)
+
+
+@pytest.mark.parametrize("units", ["/min", "1", "%", "[hnsf'U]", "10*-6.mm2/s", "{SUVbw}g/ml"])
+def test_any_code_of_ucum_names_units(units: str) -> None:
+    assert decode(mr(mapping(units=units))).header.real_world_units == (units,)
