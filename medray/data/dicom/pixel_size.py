@@ -42,7 +42,7 @@ def pixel_size(found: DataSet, frame: int, modality: str) -> PixelSize:
     spacing = _pair(source, tags.PIXEL_SPACING)
     regions: Regions = ()
     flags: Flags = ()
-    if spacing is not None and (modality in SECTIONAL or source is not found):
+    if spacing is not None and (source is not found or (modality in SECTIONAL and not _is_of_film(found, spacing))):
         pass  # of a plane in the patient, as it stands
     elif tags.ULTRASOUND_REGIONS in found.items:
         spacing, regions, flags = _of_regions(found, spacing)
@@ -84,6 +84,12 @@ def _of_projection(found: DataSet, frame: int, stated: Pair | None, modality: st
         return nominal, ("SPACING_NOMINAL",)
     unknown = stated is not None and imager is None and nominal is None and modality in PROJECTION
     return stated, ("SPACING_AT_DETECTOR",) if unknown else ()
+
+
+def _is_of_film(found: DataSet, stated: Pair) -> bool:
+    """Whether Pixel Spacing repeats that of the scanner of a film: sections were printed too, and shrunk to fit."""
+    nominal = _pair(found, tags.NOMINAL_SCANNED_PIXEL_SPACING)
+    return nominal is not None and _same(stated, nominal)
 
 
 def _same(one: Pair, other: Pair) -> bool:

@@ -201,6 +201,15 @@ def test_planes_of_the_patient_stay_as_they_are(modality: str) -> None:
     assert size(image(modality, PixelSpacing=[0.1, 0.2], **IMAGER, **distances)) == ((0.1, 0.2), ())
 
 
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+def test_a_scanned_film_of_sections_is_no_plane_of_the_patient(modality: str) -> None:
+    nominal = {"NominalScannedPixelSpacing": [0.1, 0.2]}
+    assert size(image(modality, PixelSpacing=[0.1, 0.2], **nominal)) == ((0.1, 0.2), ("SPACING_NOMINAL",))
+    assert size(image(modality, PixelSpacing=[0.3, 0.3], **nominal)) == ((0.3, 0.3), ())
+    calibrated = {"PixelSpacingCalibrationType": "FIDUCIAL", **nominal}
+    assert size(image(modality, PixelSpacing=[0.1, 0.2], **calibrated)) == ((0.1, 0.2), ())
+
+
 def test_enhanced_x_ray() -> None:
     frame = item(ImagerPixelSpacing=[0.1, 0.2])
     far = item(DistanceSourceToDetector=1000, DistanceSourceToPatient=800)
