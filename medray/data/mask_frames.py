@@ -20,12 +20,14 @@ class _Sorted:
     Attributes:
         counted: (frame, plane) of those that lie on a plane.
         alone: those of them that refer to that plane alone.
+        placeless: those of them of which nothing says where they lie → whether they refer to the image.
         beside, between: those that lie on other planes of an image's stack, and next to it on none.
         foreign: those that refer to other images.
     """
 
     counted: list[tuple[int, int]] = field(default_factory=list)
     alone: set[int] = field(default_factory=set)
+    placeless: dict[int, bool] = field(default_factory=dict)
     beside: list[int] = field(default_factory=list)
     between: list[int] = field(default_factory=list)
     foreign: list[int] = field(default_factory=list)
@@ -78,7 +80,7 @@ def _sorted(found: Segmentation, target: Target) -> _Sorted:
         alone = bool(named) and target.is_alone_in(references if not target.is_volume else sources)
         place = found.place(frame) if target.positions_mm is not None else None
         if place is None:
-            _check_placeless(found, target, frame, named=bool(named))
+            frames.placeless[frame] = bool(named)
             frames.counted.append((frame, 0))
         else:
             _check_reference(found, target, named=bool(named))
@@ -90,15 +92,26 @@ def _sorted(found: Segmentation, target: Target) -> _Sorted:
             frames.counted.append((frame, at))
         if alone:
             frames.alone.add(frame)
+    if frames.placeless:
+        _check_placeless(found, target, frames)
     return frames
 
 
-def _check_placeless(found: Segmentation, target: Target, frame: int, *, named: bool) -> None:
-    others_placed = target.positions_mm is not None and any(found.place(other) for other in range(found.pixel.frames))
-    if target.is_volume or (others_placed and not named):
-        raise Quarantined("MASK_GEOMETRY", f"the mask does not say where its frame {frame} lies")
-    if not named:
-        _check_reference(found, target, named=False)
+def _check_placeless(found: Segmentation, target: Target, frames: _Sorted) -> None:
+    """Raise unless what frames refer to says of which image they are, though nothing says where they lie.
+
+    One that refers to nothing is of the image only where no other frame says more. One that refers to several images is of none of
+    them in particular, unless it was drawn on all of them and they have no places either, which would differ.
+    """
+    everyone, lies = range(found.pixel.frames), target.positions_mm is not None
+    more = (lies and any(found.place(frame) for frame in everyone)) or any(found.sources(frame) for frame in everyone)
+    for frame, named in frames.placeless.items():
+        if target.is_volume or (more and not named):
+            raise Quarantined("MASK_GEOMETRY", f"the mask does not say where its frame {frame} lies")
+        if named and frame not in frames.alone and (lies or not found.sources(frame)):
+            raise Quarantined("MASK_GEOMETRY", f"frame {frame} of the mask refers to several images and does not say where it lies")
+        if not named:
+            _check_reference(found, target, named=False)
 
 
 def _check_reference(found: Segmentation, target: Target, *, named: bool) -> None:

@@ -109,7 +109,7 @@ def reach_mm(place: Place, target: Target, *, named: bool) -> tuple[float, float
     does not refer to it has to lie on its very plane.
     """
     if target.step_mm is not None:
-        return target.step_mm / 2, target.step_mm / 2
+        return target.step_mm / 2 - SAME_PLACE_MM, target.step_mm / 2
     half = (place.step_mm or target.thickness_mm or place.thickness_mm or float(min(place.spacing_mm))) / 2
     on = half - SAME_PLACE_MM if named or place.step_mm else 2 * half * STEP_TOLERANCE
     return max(on, SAME_PLACE_MM), half + SAME_PLACE_MM

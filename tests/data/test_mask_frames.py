@@ -249,6 +249,28 @@ def test_without_anything_one_frame_for_each_segment_is_of_the_image() -> None:
     assert outcomes(seg([on(0)[0], {}]), IMAGES[:1]) == [GEOMETRY], "one frame says where it lies"
 
 
+def test_a_frame_that_says_nothing_is_of_no_image_where_the_others_say_more() -> None:
+    silent = seg([{"DerivationImageSequence": sources(UIDS[0])}, {}])
+    assert outcomes(silent) == [GEOMETRY] * 4
+
+
+def test_a_frame_without_a_place_is_of_none_in_particular_of_several_images() -> None:
+    several = sources(UIDS[0]) + sources(UIDS[2])
+    assert outcomes(seg([{"DerivationImageSequence": several}], DRAWN[:1])) == [GEOMETRY, OTHER, GEOMETRY, OTHER]
+    partly = seg([*on(1), {}], DRAWN)
+    assert outcomes(partly) == [GEOMETRY] * 4
+    listed = [item(ReferencedInstanceSequence=[item(ReferencedSOPInstanceUID=uid) for uid in UIDS])]
+    placeless = [replace(one, header=replace(one.header, position_mm=None, orientation=None)) for one in IMAGES[:2]]
+    assert outcomes(seg([{}], DRAWN[:1], ReferencedSeriesSequence=listed), placeless) == [GEOMETRY] * 2
+    assert outcomes(seg([{"DerivationImageSequence": several}], DRAWN[:1]), placeless) == [1, EMPTY]
+
+
+def test_a_frame_half_way_between_two_slices_of_a_volume_is_of_neither() -> None:
+    volume = build_volume([as_bytes(one) for one in SLICES])
+    with pytest.raises(Quarantined, match="MASK_GEOMETRY"):
+        decode_volume_mask(seg(on(2.5), DRAWN[:1]), volume)
+
+
 def test_a_segment_is_not_chosen_among_frames_that_do_not_say_of_which_they_are() -> None:
     data = as_bytes(drawn(DRAWN[:1]))
     assert found(data, flat(), segment=1) == "MASK_UNREADABLE"
