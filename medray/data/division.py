@@ -193,9 +193,24 @@ def _kept_apart(scene: _Scene, labels: Labels, members: Int64) -> Int64 | None:
         if codes.min() < codes.max():
             return codes
     codes = np.unique(labels.codes[members], return_inverse=True)[1].reshape(-1)
-    if 1 <= int(codes.max()) < len(members) // 2 and _interleave(scene, labels, members, codes):
-        return codes
+    for some in (codes, _paused(labels, members)):
+        if some is not None and 1 <= int(some.max()) < len(members) // 2 and _interleave(scene, labels, members, some):
+            return some
     return None
+
+
+def _paused(labels: Labels, members: Int64) -> Int64 | None:
+    """Codes of times of day with pauses between them, longer than any within one code."""
+    if not labels.attribute.clock or labels.numbers is None or np.isnan(numbers := labels.numbers[members]).any():
+        return None
+    times, back = np.unique(numbers, return_inverse=True)
+    gaps = np.diff(times)
+    longest = np.sort(gaps)[::-1]
+    drops = np.flatnonzero(longest[:-1] > _PAUSE * longest[1:])
+    if len(drops) == 0:
+        return None
+    codes = np.append(0, np.cumsum(gaps >= longest[drops[0]]))
+    return np.asarray(codes[back.reshape(-1)], dtype=np.int64)
 
 
 def _interleave(scene: _Scene, labels: Labels, members: Int64, codes: Int64) -> bool:

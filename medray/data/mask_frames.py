@@ -109,7 +109,9 @@ def _check_placeless(found: Segmentation, target: Target, frames: _Sorted) -> No
         if target.is_volume or (more and not named):
             raise Quarantined("MASK_GEOMETRY", f"the mask does not say where its frame {frame} lies")
         if named and frame not in frames.alone and (lies or not found.sources(frame)):
-            raise Quarantined("MASK_GEOMETRY", f"frame {frame} of the mask refers to several images and does not say where it lies")
+            raise Quarantined(
+                "MASK_GEOMETRY", f"frame {frame} of the mask refers to several images and does not say where it lies"
+            )
         if not named:
             _check_reference(found, target, named=False)
 

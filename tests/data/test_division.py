@@ -228,6 +228,27 @@ def test_every_second_slice_of_one_mr_volume_comes_first() -> None:
     assert (sizes(stacks(timed)), codes(stacks(timed))) == ([12], set())
 
 
+@pytest.mark.parametrize("shifts", [[0, 0.5], [0, 0.3], [0, 1 / 3, 2 / 3], [0, 0.2, 0.5]], ids=str)
+@pytest.mark.parametrize("slice_s", [0.0, 0.5], ids=["one_time_for_a_pass", "a_time_for_each_slice"])
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+def test_passes_of_contiguous_slices_that_only_times_tell_apart(shifts: list[float], slice_s: float, modality: str) -> None:
+    """Together such slices overlap; those of one volume whose odd ones came first touch, see above."""
+    made = [
+        plane(g, z + shift, 10 * z + g, modality=modality, acquisition_time_s=60.0 * g + slice_s * z)
+        for g, shift in enumerate(shifts)
+        for z in range(6)
+    ]
+    found = stacks(made)
+    assert groups_of(found) == [[g] for g in range(len(shifts))]
+    assert not codes(found)
+    assert {stack.divided_by[0][0] for stack in found} == {"acquisition_time_s"}
+
+
+def test_overlapping_slices_that_were_made_one_after_the_other_are_one_volume() -> None:
+    made = [plane(0, 0.5 * z, z, modality="CT", content_time_s=float(z // 4) + 9.0 * (z > 12)) for z in range(24)]
+    assert (sizes(stacks(made)), codes(stacks(made))) == ([24], set())
+
+
 def test_acquisitions_that_go_on_along_the_patient_are_one_volume() -> None:
     one = [plane(0, float(z), z, acquisition_number=z // 4, content_time_s=float(z)) for z in range(12)]
     assert (sizes(stacks(one)), codes(stacks(one))) == ([12], set())
