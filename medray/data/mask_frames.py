@@ -100,8 +100,8 @@ def _sorted(found: Segmentation, target: Target) -> _Sorted:
 def _check_placeless(found: Segmentation, target: Target, frames: _Sorted) -> None:
     """Raise unless what frames refer to says of which image they are, though nothing says where they lie.
 
-    One that refers to nothing is of the image only where no other frame says more. One that refers to several images is of none of
-    them in particular, unless it was drawn on all of them and they have no places either, which would differ.
+    One that refers to nothing is of the image only where no other frame says more. One that refers to several images is of none
+    of them in particular, unless it was drawn on all of them and they have no places either, which would differ.
     """
     everyone, lies = range(found.pixel.frames), target.positions_mm is not None
     more = (lies and any(found.place(frame) for frame in everyone)) or any(found.sources(frame) for frame in everyone)
