@@ -6,7 +6,7 @@ A catalog is a folder: ``instances/`` holds the objects, ``labels/`` the label f
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, get_type_hints
 
@@ -151,14 +151,18 @@ class Catalog:
         self.require()
         return tables.read_table(self.instances_uri, version).sort_by("uri")
 
-    def dataset(self, version: int | None = None) -> Dataset:
+    def dataset(self, version: int | None = None, needed: Collection[str] = ()) -> Dataset:
         """The rows as an Arrow dataset, which reads what a query needs.
 
         Raises:
-            StoreError: CATALOG_NOT_FOUND, TABLE_VERSION.
+            StoreError: CATALOG_NOT_FOUND, TABLE_VERSION; TABLE_FORMAT when a version of medray made it that knew less than the
+                columns that are ``needed``.
         """
         self.require()
-        return tables.dataset(self.instances_uri, version)
+        found = tables.dataset(self.instances_uri, version)
+        if not set(needed) <= set(found.schema.names):
+            raise StoreError("TABLE_FORMAT", f"{self.uri} was made by another version of medray", "ingest into a new one")
+        return found
 
     def images(self, version: int | None = None) -> pa.Table:
         """The rows that are usable images, sorted by URI."""

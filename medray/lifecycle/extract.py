@@ -108,12 +108,12 @@ def chosen_rows(catalog: Catalog, snapshot: int, config: ExtractConfig) -> pa.Ta
     """The images that the condition chooses (``uri``, ``etag``, ``size_bytes``, ``sop_uid``), or their stacks; sorted by URI.
 
     Raises:
-        ConfigError: QUERY_INVALID, EXTRACT_NOTHING.
+        ConfigError: QUERY_INVALID, EXTRACT_NOTHING; StoreError: TABLE_FORMAT.
     """
     where, names = config.where, ("sop_uid",) if config.of == "images" else FIELDS
     columns = ", ".join(f'"{name}"' for name in ("uri", "etag", "size_bytes", *names))
     sql = f"SELECT {columns} FROM catalog WHERE state = '{IMAGE}'" + (f" AND ({where})" if where else "")
-    rows = query(sql, {"catalog": catalog.dataset(snapshot)})
+    rows = query(sql, {"catalog": catalog.dataset(snapshot, names)})
     if not len(rows):
         chosen = f"where {where}" if where else "that is usable"
         raise ConfigError("EXTRACT_NOTHING", f"the catalog {catalog.uri} has no image {chosen}", "see `medray catalog summary`")

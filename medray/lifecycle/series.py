@@ -15,12 +15,12 @@ def series_table(catalog_uri: str, series_uid: str | None = None) -> pa.Table:
     """One row for each stack of the catalog's series (see :data:`medray.data.stack_table.SCHEMA`), or of one series.
 
     Raises:
-        StoreError: CATALOG_NOT_FOUND, TABLE_BROKEN, …
+        StoreError: CATALOG_NOT_FOUND, TABLE_FORMAT, TABLE_BROKEN, …
     """
     wanted = pa.dataset.field("state") == IMAGE
     if series_uid is not None:
         wanted &= pa.dataset.field("series_uid") == series_uid
     catalog = open_catalog(catalog_uri)
     with readable(catalog.instances_uri):
-        found = catalog.dataset().to_table(columns=list(FIELDS), filter=wanted)
+        found = catalog.dataset(needed=FIELDS).to_table(columns=list(FIELDS), filter=wanted)
     return stack_table(found)

@@ -10,8 +10,11 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from medray.data import tables
+from medray.data.catalog import open_catalog
 from medray.data.volume import build_volume
 from medray.errors import StoreError
+from medray.lifecycle.extract import ExtractConfig, chosen_rows
 from medray.lifecycle.ingest import ingest
 from medray.lifecycle.series import series_table
 
@@ -38,3 +41,18 @@ def test_the_series_of_a_real_study(tmp_path: Path, medray: Callable[..., subpro
 def test_no_catalog(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="CATALOG_NOT_FOUND"):
         series_table(str(tmp_path))
+
+
+def test_a_catalog_that_knows_less_is_refused(tmp_path: Path, medray: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    ingest(str(ARCHIVE), str(tmp_path / "new"))
+    rows = open_catalog(str(tmp_path / "new")).to_arrow()
+    tables.append(str(tmp_path / "old" / "instances"), rows.drop_columns(["units", "flip_angle_deg"]))
+    with pytest.raises(StoreError, match="TABLE_FORMAT"):
+        series_table(str(tmp_path / "old"))
+    with pytest.raises(StoreError, match="TABLE_FORMAT"):
+        ingest(str(ARCHIVE), str(tmp_path / "old"))
+    config = {"catalog": str(tmp_path / "old"), "output": str(tmp_path), "of": "volumes", "preprocess": {"steps": []}}
+    spec = ExtractConfig.model_validate({**config, "features": {"families": [{"family": "radiomics"}]}})
+    with pytest.raises(StoreError, match="TABLE_FORMAT"):
+        chosen_rows(open_catalog(str(tmp_path / "old")), 0, spec)
+    assert medray("catalog", "summary", str(tmp_path / "old")).returncode == 0
