@@ -8,19 +8,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from medray.data.foreign import arrays, bmp, png, reading, tiff
+from medray.data.foreign.exif import check_orientation, orientation
 from medray.data.foreign.itk import Fetch
-from medray.data.foreign.picture import Picture, check_plane
+from medray.data.foreign.picture import Picture, check_plane, without_alpha
 from medray.errors import Quarantined
 from medray.types import Float64
 
 DRIFT_TOLERANCE = 0.1
 """By which part of a voxel a corner of a mask may lie beside that of its image."""
-_PLANES = (png.SIGNATURE, bmp.SIGNATURE, *tiff.SIGNATURES)
+_LARGEST = (1 << 32) - 1
+_PNG_BITS, _ORDINARY_BITS = 24, (1, 2, 4, 8)
 _VALUES = {"IMPORT_FLOAT", "IMPORT_DEPTH", "IMPORT_NOT_FINITE"}
 
 
@@ -44,8 +47,10 @@ def read(data: bytes, name: str, fetch: Fetch) -> Drawing:
         Quarantined: IMPORT_MASK_LOSSY, IMPORT_MASK_VALUES, IMPORT_MASK_UNREADABLE, or as the readers of images do.
         ConfigError, StoreError: as the readers do.
     """
-    if data.startswith(_PLANES):
-        return Drawing(_plane(data)[None])
+    if data.startswith((png.SIGNATURE, bmp.SIGNATURE)):
+        return Drawing(_numbers(_plane(data))[None])
+    if data.startswith(tiff.SIGNATURES):
+        return Drawing(_numbers(tiff.drawn(data))[None])
     kind = reading.kind_of(data, name)
     if kind == "jpeg":
         raise Quarantined("IMPORT_MASK_LOSSY", "a mask as JPEG, whose values are not those that were drawn")
@@ -70,34 +75,47 @@ def _labels(picture: Picture) -> NDArray[Any]:
     labels = picture.pixels if picture.stack else picture.pixels[None]
     if picture.rescale is None:
         return labels
-    values = labels * picture.rescale[0] + picture.rescale[1]
-    if (values < 0).any() or (values != np.rint(values)).any():
-        raise Quarantined("IMPORT_MASK_VALUES", "a mask of fractions or negative values, which are no labels")
+    return _whole(labels * picture.rescale[0] + picture.rescale[1])
+
+
+def _whole(values: NDArray[Any]) -> NDArray[np.uint32]:
+    if not ((values >= 0) & (values <= _LARGEST) & (values == np.rint(values))).all():
+        raise Quarantined("IMPORT_MASK_VALUES", "a mask of fractions, negative or very large values, which are no labels")
     return values.astype(np.uint32)
 
 
 def _plane(data: bytes) -> NDArray[Any]:
+    """The values of a PNG or BMP as they are stored: the indices of a palette, (rows, columns) or (rows, columns, samples)."""
+    is_png = data.startswith(png.SIGNATURE)
+    if is_png:
+        check_orientation(orientation(dict(png.chunks(data)).get(b"eXIf", b"")))
     try:
-        with Pillow.open(io.BytesIO(data), formats=["PNG", "BMP", "TIFF"]) as found:
+        with Pillow.open(io.BytesIO(data), formats=["PNG", "BMP"]) as found:
             check_plane(found.height, found.width, len(found.getbands()))
             if getattr(found, "n_frames", 1) > 1:
                 raise Quarantined("IMPORT_MASK_UNREADABLE", "a mask of several pages")
-            values = np.asarray(found)
-    except (OSError, ValueError, SyntaxError, struct.error, TypeError, Pillow.DecompressionBombError) as error:
+            if is_png and data[_PNG_BITS] not in _ORDINARY_BITS:
+                return np.asarray(imagecodecs.png_decode(data))  # of colours of 16 bits Pillow keeps the upper 8
+            return np.asarray(found)
+    except (OSError, ValueError, SyntaxError, struct.error, TypeError, RuntimeError, Pillow.DecompressionBombError) as error:
         raise Quarantined("IMPORT_MASK_UNREADABLE", f"the file is broken ({type(error).__name__})") from error
+
+
+def _numbers(values: NDArray[Any]) -> NDArray[Any]:
+    """Stored values → labels (rows, columns); each colour is a value of its own."""
     if values.dtype.kind == "b":
         return values.astype(np.uint8)
-    if values.dtype.kind == "f" or (values < 0).any():
-        raise Quarantined("IMPORT_MASK_VALUES", "a mask of fractions or negative values, which are no labels")
     if values.ndim == 2:
-        return values.astype(np.uint32)
-    if values.shape[2] in (2, 4):
-        if (values[..., -1] != np.iinfo(values.dtype).max).any():
-            raise Quarantined("IMPORT_ALPHA", "a mask that is partly transparent")
-        values = values[..., :-1]
-    if (values == values[..., :1]).all():
-        return values[..., 0].astype(np.uint32)
-    coloured: NDArray[Any] = values[..., 0].astype(np.uint32) << 16 | values[..., 1].astype(np.uint32) << 8 | values[..., 2]
+        return _whole(values)
+    if values.dtype.kind != "u" or values.dtype.itemsize > 2:
+        raise Quarantined("IMPORT_MASK_VALUES", "a mask of colours that are no values of 8 or 16 bits")
+    values, _ = without_alpha(values, values.shape[2])
+    if values.ndim == 2 or (values == values[..., :1]).all():
+        return values.reshape(*values.shape[:2], -1)[..., 0].astype(np.uint32)
+    if values.dtype.itemsize == 2 and (values % 257).any():
+        raise Quarantined("IMPORT_MASK_VALUES", "a mask of colours of 16 bits, where 8 are expected")
+    red, green, blue = np.moveaxis(values // (257 if values.dtype.itemsize == 2 else 1), -1, 0).astype(np.uint32)
+    coloured: NDArray[Any] = red << 16 | green << 8 | blue
     return coloured
 
 

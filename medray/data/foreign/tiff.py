@@ -22,6 +22,7 @@ _REDUCED, _MASK = 1, 4  # NewSubfileType
 _ORIENTATION, _PROFILE = 274, 34675
 _GREY, _COLOUR = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE), (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR, PHOTOMETRIC.PALETTE)
 _LOSSY = {COMPRESSION.JPEG, COMPRESSION.OJPEG, COMPRESSION.JPEG_2000_LOSSY, COMPRESSION.WEBP, COMPRESSION.JPEG_LOSSY}
+_DEPTHS, _DRAWN_DEPTHS = (8, 16, 32, 64), (1, 2, 4, 8, 16, 32, 64)
 _BROKEN = (
     tifffile.TiffFileError,
     RuntimeError,
@@ -57,19 +58,11 @@ def read(data: bytes, *, rounded: bool = False) -> Picture:
 
 
 def _picture(file: tifffile.TiffFile, rounded: bool) -> Picture:
-    if len(file.pages) > MAX_PAGES:
-        raise Quarantined("IMPORT_PAGES", f"{len(file.pages)} pages")
-    every = [_full(page) for page in file.pages]
-    pages = [page for page in every if not page.subfiletype & (_REDUCED | _MASK)]
-    if not pages:
-        raise Quarantined("IMPORT_EMPTY", "the TIFF has no pages")
+    every = _every(file)
+    pages = _pages(every)
     first = pages[0]
-    for page in pages:
-        _check(page)
-    if any(_kind(page) != _kind(first) for page in pages):
-        raise Quarantined("IMPORT_PAGES", "pages of several sizes or kinds")
-    item_bytes = first.dtype.itemsize * first.samplesperpixel if first.dtype else 8
-    check_volume((len(pages), first.imagelength, first.imagewidth), item_bytes)
+    if first.bitspersample == 1:
+        raise Quarantined("IMPORT_ONE_BIT", "a picture of two grey levels")
     found = [_values(page) for page in pages]
     values = found[0][0] if len(found) == 1 else np.stack([one for one, _ in found])
     notes = {note for _, some in found for note in some}
@@ -94,6 +87,52 @@ def _picture(file: tifffile.TiffFile, rounded: bool) -> Picture:
     )
 
 
+def drawn(data: bytes) -> NDArray[Any]:
+    """The values of a TIFF of one page as they are stored, for a mask: the indices of a palette, 0 and 1 of one bit.
+
+    Raises:
+        Quarantined: IMPORT_MASK_LOSSY; IMPORT_MASK_UNREADABLE where it is broken or has several pages; IMPORT_MASK_VALUES where
+            it says that 0 is white, of which programs make 0 or its opposite; or as :func:`read`.
+    """
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            first, *others = _pages(_every(file), _DRAWN_DEPTHS)
+            if others:
+                raise Quarantined("IMPORT_MASK_UNREADABLE", "a mask of several pages")
+            if first.compression in _LOSSY:
+                raise Quarantined("IMPORT_MASK_LOSSY", "a mask compressed with loss, whose values are not those that were drawn")
+            if first.photometric == PHOTOMETRIC.MINISWHITE:
+                raise Quarantined("IMPORT_MASK_VALUES", "a mask in which 0 is white: whether 0 is background cannot be known")
+            return _interleaved(first)
+    except _BROKEN as error:
+        raise Quarantined("IMPORT_MASK_UNREADABLE", f"the TIFF is broken ({type(error).__name__})") from error
+
+
+def _every(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
+    """All pages of a file. ImageJ and tifffile may keep many images behind the first page; these would be lost."""
+    if len(file.pages) > MAX_PAGES:
+        raise Quarantined("IMPORT_PAGES", f"{len(file.pages)} pages")
+    every = [_full(page) for page in file.pages]
+    if (file.is_imagej or file.is_shaped) and sum(one.size for one in file.series) > sum(page.size for page in every):
+        raise Quarantined("IMPORT_PAGES", "the TIFF holds more images than it has pages")
+    return every
+
+
+def _pages(every: list[tifffile.TiffPage], depths: tuple[int, ...] = _DEPTHS) -> list[tifffile.TiffPage]:
+    """The pages of one kind, without overviews."""
+    pages = [page for page in every if not page.subfiletype & (_REDUCED | _MASK)]
+    if not pages:
+        raise Quarantined("IMPORT_EMPTY", "the TIFF has no pages")
+    first = pages[0]
+    for page in pages:
+        _check(page, depths)
+    if any(_kind(page) != _kind(first) for page in pages):
+        raise Quarantined("IMPORT_PAGES", "pages of several sizes or kinds")
+    item_bytes = first.dtype.itemsize * first.samplesperpixel if first.dtype else 8
+    check_volume((len(pages), first.imagelength, first.imagewidth), item_bytes)
+    return pages
+
+
 def _full(page: Any) -> tifffile.TiffPage:
     """With all of its tags: later pages of a file are read with a few of them."""
     return page if isinstance(page, tifffile.TiffPage) else page.aspage()
@@ -103,7 +142,7 @@ def _kind(page: tifffile.TiffPage) -> tuple[object, ...]:
     return page.imagelength, page.imagewidth, page.samplesperpixel, page.dtype, page.photometric
 
 
-def _check(page: tifffile.TiffPage) -> None:
+def _check(page: tifffile.TiffPage, depths: tuple[int, ...]) -> None:
     check_plane(page.imagelength, page.imagewidth, page.samplesperpixel)
     if page.imagedepth != 1:
         raise Quarantined("IMPORT_PAGES", "a page that is a volume itself")
@@ -111,9 +150,7 @@ def _check(page: tifffile.TiffPage) -> None:
         raise Quarantined("IMPORT_CMYK", "a TIFF of inks")
     if page.photometric not in _GREY + _COLOUR:
         raise Quarantined("IMPORT_COLOUR", "a TIFF of another colour space than grey, RGB, YCbCr and palette")
-    if page.bitspersample == 1:
-        raise Quarantined("IMPORT_ONE_BIT", "a picture of two grey levels")
-    if page.bitspersample not in (8, 16, 32, 64) or page.dtype is None:
+    if page.bitspersample not in (1, *depths) or page.dtype is None:
         raise Quarantined("IMPORT_DEPTH", f"{page.bitspersample} bits a sample")
     colours = 3 if page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR) else 1
     if page.samplesperpixel not in (colours, colours + 1):
@@ -132,9 +169,7 @@ def _check_size(page: tifffile.TiffPage) -> None:
 
 def _values(page: tifffile.TiffPage) -> tuple[NDArray[Any], tuple[str, ...]]:
     """(rows, columns) or (rows, columns, 3) as the file has them, palettes as RGB; and notes."""
-    values = page.asarray()
-    if values.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
-        values = np.moveaxis(values, 0, -1)
+    values = _interleaved(page)
     if page.photometric == PHOTOMETRIC.PALETTE:
         return _coloured(values, page.colormap), ()
     if values.ndim == 3 and values.shape[2] in (2, 4):
@@ -142,6 +177,12 @@ def _values(page: tifffile.TiffPage) -> tuple[NDArray[Any], tuple[str, ...]]:
             raise Quarantined("IMPORT_ALPHA", "an alpha channel of signed numbers or fractions")
         return without_alpha(values, values.shape[2])
     return values, ()
+
+
+def _interleaved(page: tifffile.TiffPage) -> NDArray[Any]:
+    values = page.asarray()
+    separate = values.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
+    return np.moveaxis(values, 0, -1) if separate else values
 
 
 def _coloured(indices: NDArray[Any], colours: NDArray[np.uint16] | None) -> NDArray[Any]:

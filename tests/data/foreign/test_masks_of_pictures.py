@@ -52,6 +52,16 @@ DRAWN = {
     "opaque": (made.png(np.dstack([MARKED.astype(np.uint8) * 255] * 3 + [np.full((20, 31), 255, np.uint8)])), "a.png"),
     "bmp": (made.pillow(Pillow.fromarray(MARKED), "BMP"), "a.bmp"),
     "tiff": (made.tiff(MARKED.astype(np.uint8)), "a.tif"),
+    "16 bits, low, as RGB": (made.png(np.dstack([MARKED.astype(np.uint16)] * 3)), "a.png"),
+    "16 bits, low, opaque": (
+        made.png(np.dstack([MARKED.astype(np.uint16), np.full((20, 31), 65_535, np.uint16)])),
+        "a.png",
+    ),
+    "16 bits, red": (made.png(np.dstack([MARKED * np.uint16(65_535), np.zeros((20, 31, 2), np.uint16)])), "a.png"),
+    "tiff, low 16 bits as RGB": (made.tiff(np.dstack([MARKED.astype(np.uint16)] * 3), photometric="rgb"), "a.tif"),
+    "tiff, one bit": (made.tiff(MARKED, photometric="minisblack"), "a.tif"),
+    "tiff, a palette": (made.pillow(Pillow.fromarray(MARKED.astype(np.uint8)).convert("P"), "TIFF"), "a.tif"),
+    "tiff of whole fractions": (made.tiff(MARKED.astype(np.float32)), "a.tif"),
     "npy": (made.npy(MARKED), "a.npy"),
     "npy of fractions": (made.npy(MARKED.astype(np.float32)), "a.npy"),
 }
@@ -107,6 +117,15 @@ def test_what_is_no_mask_is_refused() -> None:
     assert code(drawing.read, made.npy(np.full((4, 4), -1)), "m.npy", no_file) == "IMPORT_MASK_VALUES"
     assert code(drawing.read, made.png(made.random(20, 31))[:200], "m.png", no_file) == "IMPORT_MASK_UNREADABLE"
     assert code(drawing.read, made.png(made.random(9, 9, 4)), "m.png", no_file) == "IMPORT_ALPHA"
+    white = made.tiff(MARKED, photometric="miniswhite")  # Pillow turns it round, tifffile does not
+    assert code(drawing.read, white, "m.tif", no_file) == "IMPORT_MASK_VALUES"
+    lossy = made.tiff(MARKED.astype(np.uint8) * 255, compression="jpeg")
+    assert code(drawing.read, lossy, "m.tif", no_file) == "IMPORT_MASK_LOSSY"
+    turned = made.tiff(MARKED.astype(np.uint8), extratags=[(274, 3, 1, 3, True)])
+    assert code(drawing.read, turned, "m.tif", no_file) == "IMPORT_TURNED"
+    assert code(drawing.read, made.npy(np.array([[0, 1 << 32]])), "m.npy", no_file) == "IMPORT_MASK_VALUES"
+    deep = made.png(np.dstack([MARKED * np.uint16(7), np.zeros((20, 31, 2), np.uint16)]))
+    assert code(drawing.read, deep, "m.png", no_file) == "IMPORT_MASK_VALUES"
     assert code(segmentation.segmentation, np.ones((1, 20, 30), np.uint8), plane()) == "IMPORT_MASK_SIZE"
     many = np.arange(20 * 31 * 2).reshape(2, 20, 31).astype(np.uint32)
     stack = instance(reading.read("arrays", made.npy(made.random(2, 20, 31)), "a.npy", no_file), Said())
