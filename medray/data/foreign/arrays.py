@@ -84,7 +84,9 @@ def entries(file: IO[bytes]) -> Iterator[Entry]:
 
 def _member(packed: zipfile.ZipFile, name: str) -> Iterator[Entry]:
     known = _MEMBER.fullmatch(name)
-    if known and known[2] == "labels" and f"{known[1]}_images.npy" in packed.namelist():
+    if known and known[2] == "labels":
+        if f"{known[1]}_images.npy" not in packed.namelist():
+            yield Entry(name, Quarantined("IMPORT_ARRAY_LABELS", f"{name} without {known[1]}_images"))
         return
     info = packed.getinfo(f"{name}.npy")
     if info.file_size > _SMALL_BYTES and info.file_size > _MAX_RATIO * info.compress_size:
@@ -168,6 +170,10 @@ def picture(values: NDArray[Any], *, rounded: bool = False) -> Picture:
     colours = values.ndim > 2 and values.shape[-1] in (3, 4) and values.dtype.kind == "u" and values.dtype.itemsize <= 2
     if colours and values.shape[-1] == 4:
         raise Quarantined("IMPORT_ALPHA", "an array whose last axis has four values, as with an alpha channel")
+    if values.ndim > 2 and not colours and values.shape[-1] in (2, 3, 4):
+        raise Quarantined(
+            "IMPORT_DEPTH", f"an array of {values.shape} {values.dtype}: colours are three unsigned values of 8 or 16 bits"
+        )
     if values.ndim > 2 and values.shape[-1] == 1:
         values = values[..., 0]
     stack = values.ndim - colours == 3

@@ -22,6 +22,7 @@ IMAGE_ENDINGS = (
 )
 """Endings of files that are meant as images."""
 ARRAYS = "arrays"
+_APPLE_DOUBLE = b"\0\x05\x16\x07"  # AppleDouble: resource fork and attributes, "._name"
 
 
 def kind_of(head: bytes, name: str) -> str:
@@ -36,6 +37,8 @@ def kind_of(head: bytes, name: str) -> str:
         Quarantined: IMPORT_GIF, IMPORT_FORMAT, IMPORT_BROKEN, IMPORT_EMPTY.
     """
     lower = name.lower()
+    if head.startswith(_APPLE_DOUBLE):
+        raise Excluded("IMPORT_NO_IMAGE", "what macOS keeps beside a file")
     if not head:
         raise Quarantined("IMPORT_EMPTY", "an empty file")
     if head[128:132] == b"DICM" or lower.endswith(".dcm"):
@@ -55,6 +58,8 @@ def kind_of(head: bytes, name: str) -> str:
     for start, code, what in _REFUSED:
         if head.startswith(start):
             raise Quarantined(code, f"{what}, which is not imported")
+    if lower.endswith((".hdr", ".img")):
+        raise Quarantined("IMPORT_FORMAT", "a header or voxels apart, as of NIfTI or Analyze, which is not imported")
     if lower.endswith(IMAGE_ENDINGS):
         raise Quarantined("IMPORT_BROKEN", "not what its ending says")
     raise Excluded("IMPORT_NO_IMAGE", "no image of a kind that is imported")

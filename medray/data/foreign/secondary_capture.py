@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -97,7 +97,12 @@ class Instance:
 
 
 def instance(picture: Picture, said: Said) -> Instance:
-    """The instance of a picture: who it is; :func:`file_of` makes its file."""
+    """The instance of a picture: who it is; :func:`file_of` makes its file.
+
+    Raises:
+        Quarantined: IMPORT_DEPTH of several frames of 16-bit colours, for which DICOM has no class.
+    """
+    picture = _of_a_class(picture)
     affine = picture.affine
     if affine is None and picture.stack and said.spacing_mm is not None and said.spacing_mm[0] is not None:
         affine = np.diag([said.spacing_mm[2], said.spacing_mm[1], said.spacing_mm[0], 1.0])
@@ -106,6 +111,17 @@ def instance(picture: Picture, said: Said) -> Instance:
         column, row, _ = (float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
         spacing = row, column
     return Instance(_content(picture, said, affine, spacing), picture, said, affine, spacing)
+
+
+def _of_a_class(picture: Picture) -> Picture:
+    """As a class of DICOM takes it: those of several frames know no inverted grey, and 8 bits of colour (PS3.3 A.8.3–A.8.5)."""
+    if not picture.stack or picture.pixels is None:
+        return picture
+    if picture.photometric == "RGB" and picture.pixels.dtype.itemsize > 1:
+        raise Quarantined("IMPORT_DEPTH", "several frames of colours of 16 bits, of which DICOM holds one")
+    if picture.photometric == "MONOCHROME1":
+        return replace(picture, pixels=np.bitwise_not(picture.pixels), photometric="MONOCHROME2")
+    return picture
 
 
 def file_of(made: Instance) -> bytes:

@@ -14,6 +14,7 @@ from medray.data.foreign.picture import ROUNDED
 from medray.errors import Quarantined
 
 _LAST = (1 << 16) - 1
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -50,21 +51,21 @@ def as_stored(values: NDArray[Any], slope: float = 1.0, intercept: float = 0.0, 
         slope, intercept = 1.0, 0.0  # NIfTI-1: a slope of 0 means that there is none
     if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
         return Stored(np.ascontiguousarray(values, values.dtype.newbyteorder("=")), _rescale(slope, intercept))
-    low, high = (float(values.min()), float(values.max()))
+    low, high = (values.min().item(), values.max().item())
     if not np.isfinite([low, high]).all():
         raise Quarantined("IMPORT_NOT_FINITE", "values that are not finite")
+    if max(abs(low * slope + intercept), abs(high * slope + intercept)) > _LARGEST:
+        raise Quarantined("IMPORT_NOT_FINITE", "values that are larger than those of float32")
     if high - low <= _LAST and _whole(values):
-        return Stored(_above(values, low), _rescale(slope, slope * low + intercept))
+        return Stored(_above(values), _rescale(slope, slope * low + intercept))
     scaled = np.asarray(values, np.float64) * slope + intercept
     return _on_grid(scaled.astype(np.float32), values.dtype.kind, rounded)
 
 
-def _above(values: NDArray[Any], low: float) -> NDArray[np.uint16]:
+def _above(values: NDArray[Any]) -> NDArray[np.uint16]:
     """By how much values are above the smallest one."""
-    if values.dtype.kind == "f":
-        return np.asarray(values - values.dtype.type(low)).astype(np.uint16)
-    wide = np.int32 if values.dtype.itemsize <= 2 else np.int64
-    return np.asarray(np.subtract(values, int(low), dtype=wide)).astype(np.uint16)
+    wide = values.astype(np.float32 if values.dtype.kind == "f" else np.int32) if values.dtype.itemsize <= 2 else values
+    return np.asarray(wide - wide.min()).astype(np.uint16)
 
 
 def _whole(values: NDArray[Any]) -> bool:

@@ -239,6 +239,18 @@ BAD = {
     "objects": (made.npy(np.array([{}, []], dtype=object)), "a.npy", "IMPORT_BROKEN"),
     "one dimension": (made.npy(np.arange(9)), "a.npy", "IMPORT_ARRAY"),
     "complex numbers": (made.npy(np.ones((4, 4), complex)), "a.npy", "IMPORT_VALUES"),
+    "images behind one page, ImageJ": (made.tiff(np.stack([DEEP] * 3), imagej=True, truncate=True), "a.tif", "IMPORT_PAGES"),
+    "images behind one page": (
+        made.tiff(np.stack([DEEP] * 3), photometric="minisblack", truncate=True),
+        "a.tif",
+        "IMPORT_PAGES",
+    ),
+    "colours as fractions": (made.npy(COLOUR / np.float32(255)), "a.npy", "IMPORT_DEPTH"),
+    "colours as long integers": (made.npy(COLOUR.astype(np.int64)), "a.npy", "IMPORT_DEPTH"),
+    "two values a pixel": (made.npy(made.random(8, 8, 2)), "a.npy", "IMPORT_DEPTH"),
+    "beyond float32": (made.npy(np.array([[0.5, 1e39], [0, 1]])), "a.npy", "IMPORT_NOT_FINITE"),
+    "far beyond float32": (made.npy(np.full((4, 4), 1e300)), "a.npy", "IMPORT_NOT_FINITE"),
+    "a header apart": (b"\x5c\1\0\0" + bytes(340) + b"ni1\0", "a.hdr", "IMPORT_FORMAT"),
     "a lab tiff": (made.tiff(COLOUR, photometric="cielab"), "a.tif", "IMPORT_COLOUR"),
 }
 
@@ -250,7 +262,13 @@ def test_what_cannot_be_kept_is_refused(kind: str) -> None:
 
 
 def test_what_is_no_image_is_left_aside() -> None:
-    for data, name in ((b"a,b\n1,2\n", "labels.csv"), (b"{}", "notes.json"), (bytes(128) + b"DICM", "a"), (b"x", "a.dcm")):
+    for data, name in (
+        (b"a,b\n1,2\n", "labels.csv"),
+        (b"{}", "notes.json"),
+        (b"\0\5\x16\7\0\2\0\0", "._a.png"),
+        (bytes(128) + b"DICM", "a"),
+        (b"x", "a.dcm"),
+    ):
         with pytest.raises(Excluded) as found:
             reading.kind_of(data, name)
         assert found.value.code in ("IMPORT_NO_IMAGE", "IMPORT_DICOM")
@@ -283,6 +301,30 @@ def test_pages_of_one_kind_are_a_stack_and_overviews_are_not(tmp_path: Path) -> 
     colours = dicom(made.tiff(np.stack([COLOUR, 255 - COLOUR]), photometric="rgb"), "a.tif")
     assert np.array_equal(stored(colours), np.stack([COLOUR, 255 - COLOUR]))
     assert made.errors_of(colours, tmp_path) == []
+
+
+def test_frames_of_inverted_grey_become_those_of_a_class_that_dicom_has(tmp_path: Path) -> None:
+    for pixels in (np.stack([GREY, 255 - GREY]), np.stack([DEEP, DEEP // 2])):
+        found = dicom(made.tiff(pixels, photometric="miniswhite"), "a.tif")
+        assert np.array_equal(stored(found), ~pixels)
+        assert made.errors_of(found, tmp_path) == []
+    with pytest.raises(Quarantined, match="IMPORT_DEPTH"):
+        dicom(made.tiff(np.stack([COLOUR.astype(np.uint16)] * 2), photometric="rgb"), "a.tif")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        made.random(5, 7).astype(np.uint64) + (1 << 63),
+        made.random(5, 7).astype(np.int64) + (1 << 60) - 30,
+        np.array([[-3, 60_000], [1, 2]], np.float16),
+        np.array([[-(1 << 31), 65_535 - (1 << 31)]], np.int32),
+        np.array([[-128, 127]], np.int8),
+    ],
+    ids=lambda values: values.dtype.name,
+)
+def test_large_and_far_apart_numbers_are_kept(values: made.Array) -> None:
+    assert np.array_equal(decode(dicom(made.npy(values), "a.npy")).pixels, values.astype(np.float32))
 
 
 def test_npz_as_medmnist_has_it() -> None:
@@ -322,6 +364,12 @@ def test_a_jpeg_with_a_preview_inside_is_kept() -> None:
     found = dicom(data, "a.jpg")
     assert np.array_equal(decode(found).pixels, imagecodecs.jpeg8_decode(plain))
     assert data in pydicom.dcmread(io.BytesIO(found)).PixelData
+
+
+def test_labels_without_images_are_no_image() -> None:
+    (found,) = arrays.entries(io.BytesIO(made.npz(train_labels=np.ones((4, 3), np.uint8))))
+    assert isinstance(found.values, Quarantined)
+    assert found.values.code == "IMPORT_ARRAY_LABELS"
 
 
 def test_labels_that_do_not_fit_the_images_are_refused() -> None:
