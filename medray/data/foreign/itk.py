@@ -20,7 +20,9 @@ ENDINGS = (".nrrd", ".nhdr", ".mha", ".mhd")
 _HEAD_BYTES = 1 << 16
 _NRRD_DATA = re.compile(rb"^data ?file:[ =]*(.+?)\s*$", re.I | re.M)
 _META_DATA = re.compile(rb"^ElementDataFile\s*=\s*(.+?)\s*$", re.I | re.M)
-_SPACE = re.compile(rb"^space( dimension)?:", re.I | re.M)
+_SPACE = re.compile(rb"^space: *((left|right)-(anterior|posterior)-superior|[LR][AP]S)\s*$", re.I | re.M)
+_NRRD_SPACING = re.compile(rb"^(spacings|space directions):", re.I | re.M)
+_META_SPACING = re.compile(rb"^Element(Spacing|Size)\s*=", re.I | re.M)
 _UNITS = re.compile(rb"^space units:\s*(.+?)\s*$", re.I | re.M)
 _META_MATRIX = re.compile(rb"^(TransformMatrix|Orientation|Rotation)\s*=", re.I | re.M)
 _MM = {b'"mm"': 1.0, b'"cm"': 10.0, b'"m"': 1000.0, b'"um"': 0.001, b'""': 1.0}
@@ -83,8 +85,10 @@ def read(data: bytes, name: str, fetch: Fetch, *, rounded: bool = False) -> Pict
         except RuntimeError as error:
             raise Quarantined("IMPORT_BROKEN", "the NRRD or MetaImage file is broken") from error
     scale = _unit(data)
-    if values.ndim == 2:
+    if values.ndim == 2 or not _says_spacing(data):
         stored = as_stored(values, rounded=rounded)
+        if not _says_spacing(data):  # which SimpleITK takes to be 1
+            return Picture(stored.values, "MONOCHROME2", values.ndim > 2, rescale=stored.rescale, notes=stored.notes)
         distances = (spacing[1] * scale, spacing[0] * scale)
         return Picture(stored.values, "MONOCHROME2", rescale=stored.rescale, spacing_mm=distances, notes=stored.notes)
     affine[:3] *= scale
@@ -117,6 +121,11 @@ def _loaded(sitk: object, path: Path) -> tuple[np.ndarray, tuple[float, ...], np
         affine[:3, :3] = direction * np.array(spacing[:3])
         affine[:3, 3] = image.GetOrigin()[:3]
     return values, spacing, affine
+
+
+def _says_spacing(data: bytes) -> bool:
+    head = header_text(data)
+    return bool((_NRRD_SPACING if head.startswith(NRRD) else _META_SPACING).search(head))
 
 
 def _says_where(data: bytes) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 from pathlib import Path
 
 import foreign_files as made
@@ -213,6 +214,20 @@ def test_what_is_no_nrrd_or_metaimage_is_refused(tmp_path: Path) -> None:
     unplaced = data.replace(space, b"\n# " + space[1:]).replace(b"space directions", b"# space d")
     unplaced = unplaced.replace(b"space origin", b"# space o").replace(b"\nencoding", b"\nspacings: 0.5 0.6 2\nencoding")
     assert picture(unplaced, "a.nrrd").notes == ("IMPORT_ORIENTATION_ASSUMED",)
+    for other in (b"scanner-xyz", b"3D-right-handed"):
+        assert picture(data.replace(space, b"\nspace: " + other), "a.nrrd").notes == ("IMPORT_ORIENTATION_ASSUMED",)
+
+
+@pytest.mark.parametrize("ending", [".mha", ".nrrd"])
+def test_a_spacing_that_is_not_stated_is_not_one(ending: str, tmp_path: Path) -> None:
+    line = rb"(space directions|space origin|space):.*\n" if ending == ".nrrd" else rb"ElementSpacing = .*\n"
+    for values in (np.ascontiguousarray(VOXELS.T), made.random(20, 31)):
+        data = re.sub(line, b"", made.itk(values, tmp_path / f"a{ending}"))
+        data = re.sub(rb"spacings:.*\n", b"", data)
+        found = picture(data, f"a{ending}")
+        assert (found.spacing_mm, found.affine) == (None, None)
+        said = instance(found, Said(spacing_mm=(2.0, 0.5, 0.25)))
+        assert said.spacing_mm == (0.5, 0.25)
 
 
 def test_a_plane_has_its_spacing(tmp_path: Path) -> None:
