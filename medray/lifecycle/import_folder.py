@@ -24,15 +24,16 @@ class Folder:
     """Objects of one folder, by the UIDs in their names.
 
     Args:
-        uri: of the folder. What a killed run left half-written on a local disk goes.
+        uri: of the folder.
     """
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self._there: dict[str, str] = {}
+        self._half_written: set[str] = set()
         for name in store.names(uri):
             if name.startswith(".") and name.endswith(".partial"):
-                store.delete(store.join(uri, name))
+                self._half_written.add(name)
             else:
                 self._there[_uid(name)] = name
 
@@ -43,6 +44,15 @@ class Folder:
         """
         name = self._there.get(uid)
         return name if name == object_name(uid, patient_id) or not patient_id else None
+
+    def tidy(self) -> None:
+        """Remove what a killed run left half-written on a local disk: what another one writes just now does not stay so for long.
+
+        Raises:
+            StoreError
+        """
+        for name in self._half_written.intersection(store.names(self.uri)) if self._half_written else ():
+            store.delete(store.join(self.uri, name))
 
     def put(self, name: str, data: bytes) -> None:
         """Write an object; one of the same UID under another name goes then.

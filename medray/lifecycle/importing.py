@@ -133,6 +133,8 @@ def import_images(
             outcomes += writer.write(pool.map(lambda one: make(one, context), batch))
             if progress:
                 progress("import", len(outcomes), max(len(plan.files), len(outcomes)))
+    for folder in (images, segmentations):
+        folder.tidy()
     return _finished(source, out, plan, outcomes)
 
 
@@ -192,14 +194,26 @@ def _check_settings(out: str, spec: ImportSpec) -> None:
     """One archive, one set of settings: with others the same images would be there twice."""
     uri = store.join(out, "import", "settings.json")
     mine = spec.model_dump(mode="json")
-    if store.exists(uri):
-        theirs = json.loads(store.read(uri))
+    if store.exists(uri) and store.names(store.join(out, "images")):  # where nothing was imported, anything may be said
+        theirs = _settings(uri)
         if theirs != mine:
             differing = ", ".join(sorted(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name)))
             message = f"{out} was imported with other settings: {differing}"
             raise ConfigError("IMPORT_OTHER_SETTINGS", message, "give the same ones, or another --out")
         return
     store.write(uri, canonical_json(mine).encode())
+
+
+def _settings(uri: str) -> dict[str, object]:
+    try:
+        found = json.loads(store.read(uri))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ConfigError(
+            "IMPORT_OTHER_SETTINGS", f"{uri} is broken", "remove it, and give the settings of the images that are there"
+        )
+    return found
 
 
 def _finished(source: str, out: str, plan: _Plan, outcomes: Sequence[Outcome]) -> ImportSummary:

@@ -27,6 +27,7 @@ from medray.data.phantom import SyntheticSpec, phantom
 from medray.data.volume import build_volume
 from medray.data.volume_masks import decode_volume_mask
 from medray.errors import ConfigError, LabelError, Quarantined
+from medray.lifecycle.import_folder import Folder
 from medray.lifecycle.importing import ImportSpec, ImportSummary, import_images
 from medray.lifecycle.ingest import ingest
 
@@ -312,6 +313,29 @@ def test_a_killed_import_goes_on_and_leaves_nothing_half_written(tmp_path: Path)
     assert len(list(images.iterdir())) == 300
     for path in list(images.iterdir())[::40]:
         assert decode(path).pixels.shape == (200, 200)
+
+
+def test_what_another_import_writes_at_the_same_time_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    half = folder / ".2.25.1.dcm.0123abcd.partial"
+    half.write_bytes(b"half")
+    first = Folder(str(folder))
+    half.replace(folder / "2.25.1.dcm")
+    first.tidy()
+    assert [path.name for path in folder.iterdir()] == ["2.25.1.dcm"]
+
+
+def test_settings_hold_once_there_are_images(tmp_path: Path) -> None:
+    out, settings = str(tmp_path / "out"), tmp_path / "out" / "import" / "settings.json"
+    nothing = put(str(tmp_path / "nothing"), {"a.png": b"no picture"})
+    assert import_images(nothing, out, ImportSpec()).quarantined == 1
+    source = put(str(tmp_path / "source"), {"a.png": made.png(made.random(8, 9))})
+    assert import_images(source, out, ImportSpec(modality="US")).imported == 1
+    for text in ("{", "[]"):
+        settings.write_text(text)
+        with pytest.raises(ConfigError, match="IMPORT_OTHER_SETTINGS"):
+            import_images(source, out, ImportSpec(modality="US"))
 
 
 def test_the_command_says_what_it_did(tmp_path: Path, medray: Run) -> None:
