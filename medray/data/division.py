@@ -18,6 +18,7 @@ from medray.data.plane import Plane
 from medray.types import Float64, Int64
 
 _DEEPEST = 2  # how many attributes in a row are tried against each other, rather than the first one taken that fits
+_MOST_RETRIES = 20  # of a series in all; a hostile one has attributes that cross and settle nothing
 _CLUSTERS = 64  # of numbers that scatter
 _PAUSE = 2.0  # times the longest between two images of a pass
 _EQUAL_STEPS = 1.1
@@ -42,14 +43,18 @@ class Part:
     trouble: Trouble | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Scene:
-    """Planes; int64 and float64 (planes,): their places and distances along the normal; the attributes in which they differ."""
+    """Planes; int64 and float64 (planes,): their places and distances along the normal; the attributes in which they differ.
+
+    ``retries`` counts down the attributes that fitted, settled nothing and may be followed by another try.
+    """
 
     planes: Sequence[Plane]
     places: Int64
     distances: Float64
     labels: tuple[Labels, ...]
+    retries: int = _MOST_RETRIES
 
 
 def divide(planes: Sequence[Plane], places: Int64, distances_mm: Float64) -> list[Part]:
@@ -83,10 +88,12 @@ def _parts(scene: _Scene, members: Int64, by: By, unused: tuple[Labels, ...], de
         found = [
             part for some, more in _split(labels, members, codes) for part in _parts(scene, some, by + more, rest, depth + 1)
         ]
-        settled = all(part.trouble is None for part in found)
-        if settled or (depth >= _DEEPEST and _uniform(counts)):
+        if all(part.trouble is None for part in found):
             return found
         best = best or (found if _uniform(counts) else [])
+        if scene.retries == 0 or (best and depth >= _DEEPEST):
+            break
+        scene.retries -= 1
     return best or _unsettled(members, by, places, counts, unused)
 
 

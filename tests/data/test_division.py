@@ -337,3 +337,21 @@ def test_many_planes_take_seconds(values: Callable[[int], dict[str, Any]], place
     found = stacks(planes)
     assert time.process_time() - started < 60
     assert sum(len(stack.planes) + len(stack.repeats) for stack in found) == 20_000
+
+
+def test_attributes_that_cross_and_settle_nothing_are_not_tried_in_every_order() -> None:
+    """Twelve of two values each, at one place: their orders are without number."""
+
+    def crossed(k: int) -> dict[str, Any]:
+        bit = [k // 2 >> n & 1 for n in range(12)]
+        numbers = dict(zip(("b_value", "trigger_time_ms", "inversion_time_ms", "flip_angle_deg"), bit, strict=False))
+        times = {"acquisition_time_s": 100.0 * bit[4], "content_time_s": 100.0 * bit[5], "echo_time_ms": 10.0 + 10 * bit[6]}
+        counts = {"temporal_position": bit[7], "echo_number": bit[8], "acquisition_number": bit[9]}
+        texts = {"image_type": ("A", str(bit[10])), "contrast_agent": str(bit[11])}
+        return {**{name: 100.0 * value for name, value in numbers.items()}, **times, **counts, **texts}
+
+    started = time.process_time()
+    found = stacks([plane(0, 0.0, k, **crossed(k)) for k in range(1000)])
+    assert time.process_time() - started < 20  # 3 here; without a bound, minutes
+    assert len(found) == 1000
+    assert {trouble.code for trouble in found[0].troubles} >= {"VOLUME_SEVERAL_STACKS"}
