@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medray.data.dicom import tags
+from medray.data.dicom import private_tags, tags
 from medray.data.dicom.csa import csa_values
 from medray.data.dicom.dataset import DataSet
 from medray.data.dicom.private import private_tag
@@ -22,6 +22,7 @@ from medray.errors import Excluded
 from medray.types import Bool, Float32, Float64, Header, Image
 
 _MOST_SLICES = 4096
+_CSA_NAMES = frozenset({"NumberOfImagesInMosaic", "SliceNormalVector"})
 _PARALLEL = 0.999
 """Cosine of the angle between the stated slice normal and the one of the image orientation, at least."""
 
@@ -87,7 +88,7 @@ def _mosaic(dataset: DataSet, header: Header) -> Grid:
 
 
 def _vframe(dataset: DataSet, header: Header) -> Grid:
-    stated, listed = (private_tag(dataset, "Image Private Header", 0x0065, element) for element in (0x50, 0x51))
+    stated, listed = (private_tag(dataset, element) for element in (private_tags.UIH_SLICE_COUNT, private_tags.UIH_SLICES))
     items = dataset.items.get(listed, ()) if listed else ()
     count = _count(dataset.texts(stated) if stated else (), len(items) or None)
     rows, columns, across = _cut(header, count, square=False)
@@ -98,15 +99,12 @@ def _vframe(dataset: DataSet, header: Header) -> Grid:
 
 
 def _csa(dataset: DataSet) -> dict[str, tuple[str, ...]]:
-    tag = private_tag(dataset, "SIEMENS CSA HEADER", 0x0029, 0x10)
+    tag = private_tag(dataset, private_tags.CSA_IMAGE_HEADER)
     return csa_values(dataset.values.get(tag, b""), _CSA_NAMES) if tag else {}
 
 
-_CSA_NAMES = frozenset({"NumberOfImagesInMosaic", "SliceNormalVector"})
-
-
 def _stated_count(dataset: DataSet) -> int | None:
-    tag = private_tag(dataset, "SIEMENS MR HEADER", 0x0019, 0x0A)
+    tag = private_tag(dataset, private_tags.MOSAIC_IMAGES)
     return dataset.whole(tag) if tag else None
 
 

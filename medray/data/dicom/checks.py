@@ -6,14 +6,7 @@ import re
 from functools import cache
 
 from pydicom._uid_dict import UID_dictionary
-from pydicom.uid import (
-    CTImageStorage,
-    DeflatedExplicitVRLittleEndian,
-    EnhancedCTImageStorage,
-    LegacyConvertedEnhancedCTImageStorage,
-    MediaStorageDirectoryStorage,
-    SegmentationStorage,
-)
+from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage, SegmentationStorage
 
 from medray.data.dicom import tags
 from medray.data.dicom.dataset import UNDEFINED_LENGTH, DataSet, DicomFile
@@ -21,6 +14,7 @@ from medray.data.dicom.functional import group
 from medray.data.dicom.header import sop_class
 from medray.data.dicom.lookup import first_lut
 from medray.data.dicom.syntaxes import LARGEST_RATIO, check_syntax, is_encapsulated
+from medray.data.dicom.units import CT_IMAGES
 from medray.errors import Excluded, Quarantined
 
 LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"  # Label Map Segmentation Storage
@@ -34,7 +28,6 @@ _IMAGES_BY_ANOTHER_NAME = {  # Enhanced US Volume, Ophthalmic OCT B-scan Volume 
     "1.2.840.10008.5.1.4.1.1.77.1.5.8",
 }
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")  # PS3.5 9.1; leading zeros are flagged
-_HOUNSFIELD = {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
 _OUTSIDE = re.compile(r"(^|\\)\.\.(\\|$)|^[/\\]|[/:]")
 
 
@@ -154,7 +147,7 @@ def _check_rescale(file: DicomFile) -> None:
     transformed = [group(found, frame, tags.PIXEL_VALUE_TRANSFORMATION) or found for frame in range(frames)]
     for source in {id(item): item for item in transformed}.values():
         if not source.text(tags.RESCALE_SLOPE) and not source.text(tags.RESCALE_INTERCEPT):
-            if found.text(tags.MODALITY) == "CT" and sop_class(file) in _HOUNSFIELD:
+            if found.text(tags.MODALITY) == "CT" and sop_class(file) in CT_IMAGES:
                 raise Quarantined("CT_NO_RESCALE", "a CT image without rescale slope and intercept")
             continue
         slope, intercept = source.decimal(tags.RESCALE_SLOPE), source.decimal(tags.RESCALE_INTERCEPT)

@@ -22,6 +22,7 @@ from medray.errors import Quarantined
 Pixels = NDArray[Any]
 
 MAX_SCANS = 100
+"""Of a progressive JPEG, each of which costs a pass over the image."""
 MAX_TILES = 4096
 MAX_DECODER_BYTES = 1 << 30
 _JCS_RGB, _JCS_YCBCR = 2, 3  # libjpeg's J_COLOR_SPACE
@@ -80,7 +81,7 @@ def _check(data: bytes, stated: CodeStream, header: PixelModule) -> None:
         end = data.rfind(_JPEG_EOI)
         if end < 0 or data.find(_JPEG_SOS, end) >= 0:  # libjpeg would fill up with grey, CharLS search for seconds
             raise Quarantined("PIXELS_TRUNCATED", f"the {stated.codec} code stream has no end")
-        if stated.codec == "JPEG" and data.count(_JPEG_SOS) > MAX_SCANS:  # a progressive one costs a pass over the image
+        if stated.codec == "JPEG" and data.count(_JPEG_SOS) > MAX_SCANS:
             raise Quarantined("PIXELS_CODEC", f"a {stated.codec} code stream of more than {MAX_SCANS} scans")
         if 8 * len(data) < _fewest_bits(stated):  # libjpeg would fill up a large image from a few bytes
             raise Quarantined("PIXELS_TRUNCATED", f"a {stated.codec} code stream of {len(data)} bytes for {size} values")

@@ -11,15 +11,13 @@ from itertools import pairwise
 
 from pydicom.uid import RLELossless
 
-from medray.data.dicom import tags
+from medray.data.dicom import tags, trailing
 from medray.data.dicom.dataset import UNDEFINED_LENGTH, DicomFile
-from medray.data.dicom.trailing import check_trailing
 from medray.errors import Quarantined
 
 MAX_FRAGMENTS_PER_FRAME = 1024
 _ITEM, _DELIMITER = 0xE000FFFE, 0xE0DDFFFE  # as a little-endian number reads the two halves of the tag
 _DELIMITER_BYTES = b"\xfe\xff\xdd\xe0\0\0\0\0"
-_TRAILING_PADDING = b"\xfc\xff\xfc\xff"
 _END_MARKER = b"\xff\xd9"  # EOI of JPEG and JPEG-LS, EOC of JPEG 2000
 _PADDED_END_BYTES = 10  # how far from the end of a fragment its end marker may lie (as pydicom)
 _SOC_SIZ, _JP2 = b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  "
@@ -89,7 +87,7 @@ def _item(data: bytes, at: int) -> Span | None:
 def _is_past_the_end(data: bytes, at: int) -> bool:
     """Whether nothing follows that says something: a cut delimiter, padding of one value, Data Set Trailing Padding."""
     rest = data[at:]
-    return _DELIMITER_BYTES.startswith(rest) or rest.startswith(_TRAILING_PADDING) or not rest.strip(rest[:1])
+    return _DELIMITER_BYTES.startswith(rest) or rest.startswith(trailing.PADDING) or not rest.strip(rest[:1])
 
 
 def _fragments(data: bytes, at: int, end: int | None, limit: int) -> tuple[list[Span], int]:
@@ -220,9 +218,9 @@ def _after(file: DicomFile, end: int | None, last: bytes) -> tuple[str, ...]:
     if end is None:
         return ()
     if _is_delimited(file.data, end):
-        check_trailing(file, end + len(_DELIMITER_BYTES), "PIXELS_FRAGMENTS")
+        trailing.check_trailing(file, end + len(_DELIMITER_BYTES), "PIXELS_FRAGMENTS")
         return ()
     if last.startswith(_ENDED) and last.find(_END_MARKER, max(0, len(last) - _PADDED_END_BYTES)) < 0:
         raise Quarantined("PIXELS_TRUNCATED", "the encapsulated pixel data has no end, and neither has its last code stream")
-    check_trailing(file, end, "PIXELS_FRAGMENTS")
+    trailing.check_trailing(file, end, "PIXELS_FRAGMENTS")
     return ("DELIMITER_MISSING",)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from medray.data.dicom import tags
 from medray.data.dicom.dataset import DataSet
+from medray.data.dicom.private_tags import BLOCKS, PrivateElement
 
 
-def private_tag(dataset: DataSet, creator: str, group: int, element: int) -> int | None:
-    """The tag of one of :data:`medray.data.dicom.tags.PRIVATE_ELEMENTS`, in the block that its creator has reserved.
+def private_tag(dataset: DataSet, element: PrivateElement) -> int | None:
+    """The tag of a private element in the block that its creator has reserved.
 
     Where no block of the group is reserved, since a de-identifier took the creators away and left their elements, it is the
     first block. None where others have reserved what there is.
     """
-    creators = {block: found for block in tags.PRIVATE_BLOCKS if (found := dataset.text(group << 16 | block))}
-    reserved = next((block for block, found in creators.items() if found == creator), None if creators else 0x10)
-    return None if reserved is None else group << 16 | reserved << 8 | element
+    creators = {block: found for block in BLOCKS if (found := dataset.text(element.group << 16 | block))}
+    reserved = next((block for block, found in creators.items() if found == element.creator), None if creators else BLOCKS[0])
+    return None if reserved is None else element.tag(reserved)
 
 
 def rows_are_flipped(dataset: DataSet) -> bool:

@@ -55,7 +55,7 @@ def common_maps(found: Sequence[tuple[RealWorldMap, ...]]) -> tuple[RealWorldMap
 def _map(item: DataSet, *, signed: bool) -> RealWorldMap | None:
     """A mapping of stored values with half a step on both sides; None where it lacks its range, its units or its numbers."""
     units = item.first_item(names.MEASUREMENT_UNITS)
-    code = term(units.text(names.CODE_VALUE)) if units is not None else ""
+    code = term(units.text(tags.CODE_VALUE)) if units is not None else ""
     first = _end(item, names.FIRST, names.FIRST_DOUBLE, signed=signed)
     last = _end(item, names.LAST, names.LAST_DOUBLE, signed=signed)
     if not code or first is None or last is None or first > last:

@@ -28,7 +28,6 @@ SEGMENTATIONS = Selection(
         tags.REFERENCED_FRAME_NUMBER,
         tags.SEGMENT_NUMBER,
         tags.MAX_FRACTIONAL_VALUE,
-        tags.CODE_VALUE,
         tags.CODING_SCHEME,
     },
     tags.SEQUENCES

@@ -12,10 +12,11 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from medray.data.dicom import tags
+from medray.data.dicom.acquisition_tags import ACQUISITION_TIME
 from medray.data.dicom.dataset import DataSet, DicomFile
 from medray.data.dicom.parse import read_again
 from medray.data.dicom.private import private_tag
+from medray.data.dicom.private_tags import PrivateElement, creators, in_blocks
 from medray.data.dicom.selection import Selection
 from medray.types import Header, Suv
 
@@ -35,7 +36,7 @@ _DATE_TIME = re.compile(r"(\d{8})(\d{4}(?:\d\d(?:\.\d{1,6})?)?)([+-]\d{4})?")
 _NO_DATE = "20000101"
 
 SERIES_DATE, SERIES_TIME = 0x00080021, 0x00080031
-ACQUISITION_DATE, ACQUISITION_TIME = 0x00080022, 0x00080032
+ACQUISITION_DATE = 0x00080022
 TIMEZONE_OFFSET = 0x00080201
 WEIGHT_KG = 0x00101030
 START_TIME, DOSE_BQ, HALF_LIFE_S, START_DATE_TIME = 0x00181072, 0x00181074, 0x00181075, 0x00181078
@@ -51,15 +52,11 @@ _ELEMENTS = frozenset(
     )
 )
 
-GE, PHILIPS = ("GEMS_PETD_01", 0x0009), ("Philips PET Private Group", 0x7053)
-GE_SCAN, PHILIPS_SUV, PHILIPS_ACTIVITY = 0x0D, 0x00, 0x09
-_PRIVATE = frozenset(
-    tag
-    for group, elements in ((GE[1], (GE_SCAN,)), (PHILIPS[1], (PHILIPS_SUV, PHILIPS_ACTIVITY)))
-    for block in tags.PRIVATE_BLOCKS
-    for tag in (group << 16 | block, *(group << 16 | block << 8 | element for element in elements))
-)
-_SELECTION = Selection(_ELEMENTS | _PRIVATE, frozenset({RADIOPHARMACEUTICAL}))
+GE_SCAN = PrivateElement("GEMS_PETD_01", 0x0009, 0x0D)
+PHILIPS_SUV = PrivateElement("Philips PET Private Group", 0x7053, 0x00)
+PHILIPS_ACTIVITY = PrivateElement("Philips PET Private Group", 0x7053, 0x09)
+_PRIVATE = GE_SCAN, PHILIPS_SUV, PHILIPS_ACTIVITY
+_SELECTION = Selection(_ELEMENTS | creators(*_PRIVATE) | in_blocks(*_PRIVATE), frozenset({RADIOPHARMACEUTICAL}))
 
 
 class _Unknown(Exception):
@@ -156,7 +153,7 @@ def _scan_start(found: DataSet, half_life_s: float) -> datetime:
         raise _Unknown("Series Date (0008,0021) or Series Time (0008,0031) is missing or none")
     if acquisition is None or series <= acquisition:
         return series
-    if (ge := _date_time(_private_text(found, GE, GE_SCAN))) is not None:
+    if (ge := _date_time(_private_text(found, GE_SCAN))) is not None:
         return ge[0]
     reference_ms, duration_ms = found.decimal(FRAME_REFERENCE_TIME_MS) or 0, found.decimal(FRAME_DURATION_MS) or 0
     if min(reference_ms, duration_ms) <= 0 or max(reference_ms, duration_ms) > MOST_MS:
@@ -188,14 +185,14 @@ def _positive(found: DataSet, tag: int, name: str) -> float:
     return value
 
 
-def _private_text(found: DataSet, owner: tuple[str, int], element: int) -> str:
-    tag = private_tag(found, *owner, element)
+def _private_text(found: DataSet, element: PrivateElement) -> str:
+    tag = private_tag(found, element)
     return "" if tag is None else found.text(tag)
 
 
-def _private_number(found: DataSet, element: int) -> float:
-    """A number of Philips, 0 where it is missing or none."""
-    tag = private_tag(found, *PHILIPS, element)
+def _private_number(found: DataSet, element: PrivateElement) -> float:
+    """A number, 0 where it is missing or none."""
+    tag = private_tag(found, element)
     return 0.0 if tag is None else found.decimal(tag) or 0.0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medray.data.dicom import acquisition_tags, real_world_tags
+from medray.data.dicom import acquisition_tags, private_tags, real_world_tags
 
 META_LENGTH = 0x00020000
 MEDIA_STORAGE_SOP_CLASS = 0x00020002
@@ -16,6 +16,7 @@ SOP_INSTANCE = 0x00080018
 STUDY_DATE = 0x00080020
 MODALITY = 0x00080060
 MANUFACTURER = 0x00080070
+CODE_VALUE = 0x00080100
 PATIENT_NAME = 0x00100010
 PATIENT_ID = 0x00100020
 PATIENT_SEX = 0x00100040
@@ -126,23 +127,6 @@ IMAGE_POSITION_VOLUME = 0x00209301
 IMAGE_ORIENTATION_VOLUME = 0x00209302
 CT_FRAME_TYPE = 0x00189329
 
-# private elements: (gggg,xxee) in a block xx that a creator reserves with (gggg,00xx) (PS3.5 7.8.1)
-PRIVATE_BLOCKS = range(0x10, 0x14)
-PRIVATE_ELEMENTS = (  # creator, group, element
-    ("SIEMENS MR HEADER", 0x0019, 0x0A),  # number of images in a mosaic
-    ("SIEMENS CSA HEADER", 0x0029, 0x10),  # CSA image header
-    ("Image Private Header", 0x0065, 0x50),  # UIH: number of slices in a volume
-    ("Image Private Header", 0x0065, 0x51),  # UIH: sequence of the slices
-)
-UIH_SLICES = frozenset(0x00650051 | block << 8 for block in PRIVATE_BLOCKS)
-PRIVATE = frozenset(
-    tag
-    for _, group, element in PRIVATE_ELEMENTS
-    for block in PRIVATE_BLOCKS
-    for tag in (group << 16 | block, group << 16 | block << 8 | element)
-    if tag not in UIH_SLICES
-)
-
 GE_CREATOR, GE_SEQUENCE, GE_USER_DATA = 0x00190010, 0x0019109C, 0x001910B3
 """GE reserves the first block: GEMS_ACQU_01, name of the pulse sequence, user data 12."""
 
@@ -157,7 +141,6 @@ SEGMENTS = 0x00620002
 SEGMENT_NUMBER = 0x00620004
 MAX_FRACTIONAL_VALUE = 0x0062000E
 SEGMENTED_PROPERTY = 0x0062000F
-CODE_VALUE = 0x00080100
 CODING_SCHEME = 0x00080102
 
 # a DICOMDIR names its files here
@@ -188,7 +171,7 @@ SEQUENCES = frozenset(
         PLANE_ORIENTATION_VOLUME,
         SEGMENT_IDENTIFICATION,
         DETECTOR_INFORMATION,
-        *UIH_SLICES,
+        *private_tags.SEQUENCES,
         DIRECTORY_RECORDS,
         *acquisition_tags.SEQUENCES,
     }
@@ -208,6 +191,7 @@ WANTED = frozenset(
         STUDY_DATE,
         MODALITY,
         MANUFACTURER,
+        CODE_VALUE,
         PATIENT_NAME,
         PATIENT_ID,
         PATIENT_SEX,
@@ -287,7 +271,7 @@ WANTED = frozenset(
         EFFECTIVE_ECHO_TIME,
         IMAGE_POSITION_VOLUME,
         IMAGE_ORIENTATION_VOLUME,
-        *PRIVATE,
+        *private_tags.WANTED,
         GE_SEQUENCE,
         GE_USER_DATA,
         REFERENCED_FILE_ID,

@@ -9,7 +9,8 @@ from medray.data.dicom.dataset import DicomFile
 from medray.data.dicom.walker import holds_pixels
 from medray.errors import Quarantined
 
-_PADDING = b"\xfc\xff\xfc\xff"
+PADDING = b"\xfc\xff\xfc\xff"
+"""Tag of Data Set Trailing Padding (PS3.10 7.2), little endian."""
 
 
 def check_trailing(file: DicomFile, end: int, code: str) -> None:
@@ -23,7 +24,7 @@ def check_trailing(file: DicomFile, end: int, code: str) -> None:
         code: what to raise.
     """
     data = file.data
-    while data.startswith(_PADDING, end):
+    while data.startswith(PADDING, end):
         end = _after_padding(data, end)
     if end + 8 > len(data):
         return

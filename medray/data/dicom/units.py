@@ -5,18 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
+
 from medray.data.dicom import tags
 from medray.data.dicom.dataset import DataSet
 from medray.data.dicom.functional import element_source
 from medray.data.dicom.lookup import first_lut
 
-_CT = frozenset(
-    {
-        "1.2.840.10008.5.1.4.1.1.2",  # CT Image Storage
-        "1.2.840.10008.5.1.4.1.1.2.1",  # Enhanced CT Image Storage
-        "1.2.840.10008.5.1.4.1.1.2.2",  # Legacy Converted Enhanced CT Image Storage
-    }
-)
+CT_IMAGES = frozenset({CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage})
+"""SOP classes whose values are Hounsfield units unless they state others (PS3.3 C.8.2.1, C.8.15.2)."""
 # defined terms and codes of UCUM: nothing that marks up or commands
 _TERM = re.compile(r"[A-Za-z0-9{\[(%/][A-Za-z0-9 _/.^*%'{}()\[\]+-]{0,31}")
 _DEFINED = frozenset({"HU", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT", "OD"})  # PS3.3 C.11.1.1.2
@@ -52,7 +49,7 @@ def units_of(found: DataSet, frame: int, sop_class: str) -> str:
         return ""
     stated = source.text(tags.RESCALE_TYPE)
     units = term(stated)
-    if units or sop_class not in _CT or found.text(tags.MULTI_ENERGY) == "YES":
+    if units or sop_class not in CT_IMAGES or found.text(tags.MULTI_ENERGY) == "YES":
         return units
     return "HU" if not stated or (stated.upper() == "US" and _is_original(found)) else ""
 

@@ -162,7 +162,7 @@ def picture(values: NDArray[Any], *, rounded: bool = False) -> Picture:
     """The picture of an array: (rows, columns), colour (rows, columns, 3) of unsigned integers, or frames first.
 
     Raises:
-        Quarantined: IMPORT_ONE_BIT, IMPORT_ALPHA_CHANNEL, IMPORT_TOO_LARGE, IMPORT_EMPTY, or as
+        Quarantined: IMPORT_ONE_BIT, IMPORT_ALPHA, IMPORT_TOO_LARGE, IMPORT_EMPTY, or as
             :func:`medray.data.foreign.values.as_stored`.
     """
     if values.dtype.kind == "b":

@@ -17,11 +17,10 @@ from medray.data.foreign import arrays, bmp, png, reading, tiff
 from medray.data.foreign.exif import check_orientation, orientation
 from medray.data.foreign.itk import Fetch
 from medray.data.foreign.picture import Picture, check_plane, without_alpha
+from medray.data.mask_geometry import DRIFT_TOLERANCE
 from medray.errors import Quarantined
 from medray.types import Float64
 
-DRIFT_TOLERANCE = 0.1
-"""By which part of a voxel a corner of a mask may lie beside that of its image."""
 _LARGEST = (1 << 32) - 1
 _PNG_BITS, _ORDINARY_BITS = 24, (1, 2, 4, 8)
 _VALUES = {"IMPORT_FLOAT", "IMPORT_DEPTH", "IMPORT_NOT_FINITE"}

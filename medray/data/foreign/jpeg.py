@@ -9,6 +9,7 @@ import imagecodecs
 import numpy as np
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1
 
+from medray.data.dicom.codecs import MAX_SCANS
 from medray.data.dicom.jpeg2000 import segments
 from medray.data.foreign.exif import check_orientation, orientation
 from medray.data.foreign.picture import PROFILE, TRANSCODED, CodeStream, Picture, check_plane
@@ -18,7 +19,6 @@ SIGNATURE = b"\xff\xd8\xff"
 _SOS, _DHT, _JPG, _DAC = 0xDA, 0xC4, 0xC8, 0xCC
 _BASELINE, _EXTENDED, _LOSSLESS = 0xC0, 0xC1, 0xC3
 _EOI, _SCAN = b"\xff\xd9", b"\xff\xda"
-_MAX_SCANS = 100  # a progressive code stream costs a pass over the image for each
 
 
 @dataclass
@@ -85,8 +85,8 @@ def _syntax(said: _Said) -> str:
 
 def _decoded(data: bytes, said: _Said, notes: tuple[str, ...]) -> Picture:
     """Progressive and arithmetic processes, which the standard has retired."""
-    if data.count(_SCAN) > _MAX_SCANS:
-        raise Quarantined("IMPORT_BROKEN", f"a JPEG of more than {_MAX_SCANS} scans")
+    if data.count(_SCAN) > MAX_SCANS:
+        raise Quarantined("IMPORT_BROKEN", f"a JPEG of more than {MAX_SCANS} scans")
     try:
         pixels = np.asarray(imagecodecs.jpeg8_decode(data))
     except (RuntimeError, ValueError) as error:

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medray.data.dicom.checks import MAX_PIXELS
 from medray.errors import Quarantined
 from medray.types import Float64
 
-MAX_PIXELS = 1 << 29
-"""Of one plane, in values: as many as medray decodes from DICOM."""
 MAX_VOLUME_BYTES = 4 << 30
 MAX_SIDE = (1 << 16) - 1  # Rows and Columns are US (PS3.5 6.2)
 
