@@ -141,7 +141,7 @@ def clusters(numbers: Float64, relative: float, absolute: float) -> Int64:
     return codes[back.reshape(-1)]
 
 
-def alike(values: set[Any], tolerance: float) -> dict[Any, Any]:
+def representatives(values: set[Any], tolerance: float) -> dict[Any, Any]:
     """Vector (or None) → the one that stands for all within the tolerance of it."""
     vectors = sorted(value for value in values if value is not None)
     if len(vectors) < 2 or len(vectors) > MANY or len({len(vector) for vector in vectors}) > 1:
@@ -159,7 +159,7 @@ def _labels(attribute: Attribute, values: Sequence[Any]) -> Labels:
         numbers = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
         codes = clusters(numbers, attribute.relative, attribute.absolute)
         return Labels(attribute, codes, numbers, _shown_number(numbers, attribute))
-    standing: Mapping[Any, Any] = alike(set(values), GRADIENT_TOLERANCE) if attribute.name == "gradient" else {}
+    standing: Mapping[Any, Any] = representatives(set(values), GRADIENT_TOLERANCE) if attribute.name == "gradient" else {}
     values = [standing.get(value, value) for value in values]
     order = {value: code for code, value in enumerate(sorted(set(values), key=lambda value: (value is not None, value)))}
     codes = np.array([order[value] for value in values], dtype=np.int64)

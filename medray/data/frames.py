@@ -62,14 +62,30 @@ def framed(dataset: DataSet, plane: Plane, dimensions: Sequence[tuple[int, str]]
     """
     if tags.PER_FRAME_GROUPS not in dataset.items and tags.SHARED_GROUPS not in dataset.items:
         return plane
+    stated = _acquisition(dataset, plane.frame)
+    content = group(dataset, plane.frame, tags.FRAME_CONTENT)
+    if content is not None:
+        stated |= {name: moment_s(content.values.get(tag, b"")) for name, tag in _MOMENTS}
+        plane = replace(
+            plane,
+            stack_id=content.text(tags.STACK_ID),
+            temporal_position=_unsigned(content, tags.TEMPORAL_POSITION_INDEX),
+            acquisition_number=_unsigned(content, tags.FRAME_ACQUISITION_NUMBER),
+            dimensions=_indices(content, dimensions),
+        )
+    known = {name: value for name, value in stated.items() if value not in (None, "", ())}
+    return replace(plane, **known)
+
+
+def _acquisition(dataset: DataSet, frame: int) -> dict[str, Any]:
+    """Fields of a plane: contrast, timing and type of a frame, empty where nothing is said of it."""
 
     def of(sequence: int) -> DataSet:
-        return group(dataset, plane.frame, sequence) or DataSet({})
+        return group(dataset, frame, sequence) or DataSet({})
 
-    content = group(dataset, plane.frame, tags.FRAME_CONTENT)
-    kind = group(dataset, plane.frame, tags.MR_FRAME_TYPE) or of(tags.CT_FRAME_TYPE)
+    kind = group(dataset, frame, tags.MR_FRAME_TYPE) or of(tags.CT_FRAME_TYPE)
     converted, diffusion = of(more.UNASSIGNED_CONVERTED), of(more.MR_DIFFUSION)
-    made: dict[str, Any] = (
+    return (
         acquired(dataset)
         | acquired(converted)
         | {
@@ -84,17 +100,6 @@ def framed(dataset: DataSet, plane: Plane, dimensions: Sequence[tuple[int, str]]
             "component": kind.text(more.COMPLEX_COMPONENT),
         }
     )
-    if content is not None:
-        made |= {name: moment_s(content.values.get(tag, b"")) for name, tag in _MOMENTS}
-        plane = replace(
-            plane,
-            stack_id=content.text(tags.STACK_ID),
-            temporal_position=_unsigned(content, tags.TEMPORAL_POSITION_INDEX),
-            acquisition_number=_unsigned(content, tags.FRAME_ACQUISITION_NUMBER),
-            dimensions=_indices(content, dimensions),
-        )
-    known = {name: value for name, value in made.items() if value not in (None, "", ())}
-    return replace(plane, **known)
 
 
 def _indices(content: DataSet, dimensions: Sequence[tuple[int, str]]) -> tuple[tuple[str, int], ...]:

@@ -33,7 +33,7 @@ class _Sorted:
     foreign: list[int] = field(default_factory=list)
 
 
-def placed(found: Segmentation, target: Target, segment: int | None = None) -> list[tuple[int, int]]:
+def counted_frames(found: Segmentation, target: Target, segment: int | None = None) -> list[tuple[int, int]]:
     """(frame, plane) of each frame that counts.
 
     A frame lies where its Plane Position puts it (PS3.3 A.51, C.7.6.16.2.3): on a plane of the same orientation, pixel spacing

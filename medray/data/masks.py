@@ -17,9 +17,9 @@ from medray.data import store
 from medray.data.dicom import boundary
 from medray.data.geometry import axes
 from medray.data.labels import read_labels
-from medray.data.mask_frames import placed
+from medray.data.mask_frames import counted_frames
 from medray.data.mask_geometry import Target
-from medray.data.segmentation import Choice, open_segmentation
+from medray.data.segmentation import MaskChoice, open_segmentation
 from medray.errors import InputError, LabelError, Quarantined
 from medray.types import Bool, Image
 
@@ -58,8 +58,8 @@ def decode_mask(data: bytes, image: Image, segment: int | None = None, level: fl
 
     Args:
         data: a DICOM SEG (PS3.3 A.51) of which those frames count that lie on the image or, where nothing says where they lie,
-            refer to it, see :func:`medray.data.mask_frames.placed`; or a PNG, of which every value above 0 counts (of an indexed
-            one, the index; of colours, any channel; alpha never).
+            refer to it (:func:`medray.data.mask_frames.counted_frames`); or a PNG, of which every value above 0 counts: of an
+            indexed one the index, of colours any channel, alpha never.
         image: as decoded.
         segment: number of the segment that counts: Referenced Segment Number, the value in a label map or in a PNG of one
             channel; None: all.
@@ -74,8 +74,8 @@ def decode_mask(data: bytes, image: Image, segment: int | None = None, level: fl
         found = open_segmentation(data)
         check_size(found.pixel.rows, found.pixel.columns, image.pixels.shape)
         mask = np.zeros(image.pixels.shape, bool)
-        for frame, _ in placed(found, _target(image), segment):
-            mask |= found.marked(frame, Choice(segment, level))
+        for frame, _ in counted_frames(found, _target(image), segment):
+            mask |= found.marked(frame, MaskChoice(segment, level))
         return mask
 
 

@@ -27,7 +27,7 @@ _BACKGROUND = ("125040", "DCM")
 
 
 @dataclass(frozen=True)
-class Choice:
+class MaskChoice:
     """What of a mask counts.
 
     Attributes:
@@ -39,7 +39,7 @@ class Choice:
     level: float | None = None
 
 
-ALL = Choice()
+ALL = MaskChoice()
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Segmentation:
             _length(measures, tags.SLICE_THICKNESS),
         )
 
-    def marked(self, frame: int, choice: Choice) -> Bool:
+    def marked(self, frame: int, choice: MaskChoice) -> Bool:
         """The pixels that a frame marks, bool (rows, columns).
 
         Raises:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from medray.data.attributes import alike
+from medray.data.attributes import representatives
 from medray.data.division import Part, divide
 from medray.data.geometry import Trouble, arrange, axes, orientation_name, places
 from medray.data.plane import NOTES, Plane
@@ -139,7 +139,7 @@ def _grouped(planes: list[Plane]) -> list[tuple[dict[str, Any], list[Plane]]]:
         return [({code: value(planes[0]) for code, value in KEYS.items()}, planes)]
     columns = {code: [value(plane) for plane in planes] for code, value in KEYS.items()}
     for code, tolerance in (("VOLUME_MIXED_ORIENTATION", ORIENTATION_TOLERANCE), ("VOLUME_MIXED_SPACING", SPACING_TOLERANCE_MM)):
-        standing = alike(set(columns[code]), tolerance)
+        standing = representatives(set(columns[code]), tolerance)
         columns[code] = [standing[value] for value in columns[code]]
     groups: dict[tuple[object, ...], list[Plane]] = defaultdict(list)
     for plane, key in zip(planes, zip(*columns.values(), strict=True), strict=True):

@@ -24,7 +24,7 @@ from medray.data.series import Stack, stacks
 from medray.data.stack_choice import chosen_stack
 from medray.data.volume_record import Volume
 from medray.errors import Quarantined, StoreError
-from medray.types import Header, Image, RealWorldMap, Suv
+from medray.types import Header, Image, RealWorldMap, SuvFactor
 
 MAX_BYTES = 4 << 30
 
@@ -89,7 +89,7 @@ def _filled(objects: Sequence[Source], chosen: Stack, max_bytes: int) -> Volume:
     voxels, valid = np.empty(shape, dtype=np.float32), None
     headers = [Header()] * len(planes)
     maps: list[tuple[RealWorldMap, ...]] = [()] * len(planes)
-    suvs: list[Suv | None] = [None] * len(planes)
+    suvs: list[SuvFactor | None] = [None] * len(planes)
     for at, image in _images(objects, planes):
         voxels[at], headers[at], maps[at], suvs[at] = image.pixels, image.header, image.real_world, image.suv
         if image.valid is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from medray.data.mask_frames import placed
+from medray.data.mask_frames import counted_frames
 from medray.data.mask_geometry import Target
 from medray.data.masks import check_size, unreadable
-from medray.data.segmentation import Choice, open_segmentation
+from medray.data.segmentation import MaskChoice, open_segmentation
 from medray.data.volume import Volume
 from medray.types import Bool
 
@@ -16,7 +16,8 @@ def decode_volume_mask(data: bytes, volume: Volume, segment: int | None = None, 
     """The voxels of a volume that a mask marks, bool (slices, rows, columns).
 
     Each frame marks the slice whose plane is nearest, at most half a step away; orientation, pixel spacing and the place within
-    the plane must be those of the slice. A slice without a frame is not marked. See :func:`medray.data.mask_frames.placed`.
+    the plane must be those of the slice. A slice without a frame is not marked. See
+    :func:`medray.data.mask_frames.counted_frames`.
 
     Args:
         data: a DICOM SEG (PS3.3 A.51) whose frames say where they lie (PS3.3 C.7.6.16.2.3).
@@ -31,8 +32,8 @@ def decode_volume_mask(data: bytes, volume: Volume, segment: int | None = None, 
         found = open_segmentation(data)
         check_size(found.pixel.rows, found.pixel.columns, volume.voxels.shape[1:])
         mask = np.zeros(volume.voxels.shape, bool)
-        for frame, at in placed(found, _target(volume), segment):
-            mask[at] |= found.marked(frame, Choice(segment, level))
+        for frame, at in counted_frames(found, _target(volume), segment):
+            mask[at] |= found.marked(frame, MaskChoice(segment, level))
         return mask
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medray.types import Bool, Float32, Float64, Header, Image, RealWorldMap, Suv
+from medray.types import Bool, Float32, Float64, Header, Image, RealWorldMap, SuvFactor
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Volume:
     flags: tuple[str, ...] = ()
     left_out: tuple[tuple[int, str], ...] = ()
     real_world: tuple[RealWorldMap, ...] = ()
-    suv: Suv | None = None
+    suv: SuvFactor | None = None
 
     @property
     def sop_uids(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from medray.data.segmentation import ALL, Choice
+from medray.data.segmentation import ALL, MaskChoice
 from medray.distributed.jobs import Done, Result, Volumes, Work, each
 from medray.embedding import Embedding, EmbeddingSpec, open_embedding
 from medray.errors import Excluded, InputError
@@ -46,7 +46,7 @@ class ExtractJob:
     embeddings: tuple[EmbeddingSpec, ...] = ()
     embedding_columns: tuple[str, ...] = ()
     volumes: Volumes | None = None
-    choice: Choice = ALL
+    choice: MaskChoice = ALL
 
     @property
     def gpu(self) -> bool:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from medray.bundle import Bundle, InputSpec, open_bundle
 from medray.data.correction import Correction, Interpolation
-from medray.data.segmentation import ALL, Choice
+from medray.data.segmentation import ALL, MaskChoice
 from medray.errors import InputError
 from medray.types import Image
 
@@ -78,7 +78,7 @@ class ImageJob(Protocol):
         ...
 
     @property
-    def choice(self) -> Choice:
+    def choice(self) -> MaskChoice:
         """What of the masks counts, where inputs have masks."""
         ...
 
@@ -110,7 +110,7 @@ class PrepareJob:
     input: InputSpec
     gpu: ClassVar[bool] = False
     volumes: ClassVar[None] = None
-    choice: ClassVar[Choice] = ALL
+    choice: ClassVar[MaskChoice] = ALL
     batch: ClassVar[int] = 1
 
     def fields(self) -> list[pa.Field]:
@@ -145,7 +145,7 @@ class ScoreJob:
     bundles: Mapping[str, str]
     gpu: ClassVar[bool] = False
     volumes: ClassVar[None] = None
-    choice: ClassVar[Choice] = ALL
+    choice: ClassVar[MaskChoice] = ALL
 
     def fields(self) -> list[pa.Field]:
         """A column for each bundle."""

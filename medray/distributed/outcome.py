@@ -15,7 +15,7 @@ from medray.data.catalog import terminal_state
 from medray.data.correct import corrected, corrected_mask, needed_permissions
 from medray.data.dicom import decode
 from medray.data.masks import decode_mask
-from medray.data.segmentation import ALL, Choice
+from medray.data.segmentation import ALL, MaskChoice
 from medray.data.volume import build_volume
 from medray.data.volume_masks import decode_volume_mask
 from medray.distributed.jobs import Done, Result, Volumes, Work
@@ -83,7 +83,7 @@ def _members(row: Row, volumes: Volumes | None) -> list[tuple[str, str]]:
 
 
 def _load(
-    row: Row, fetched: Fetched, volumes: Volumes | None, choice: Choice
+    row: Row, fetched: Fetched, volumes: Volumes | None, choice: MaskChoice
 ) -> tuple[dict[str, str], Image | InputError | StoreError]:
     """The outcome columns of one input as far as they are known, and its image, or why there is none."""
     given = (*KEYS, *IDENTIFIERS, *(field.name for field in STACK))
@@ -106,7 +106,7 @@ def _sha256(contents: Sequence[bytes]) -> str:
     return digests[0].hexdigest() if len(digests) == 1 else hashlib.sha256(b"".join(one.digest() for one in digests)).hexdigest()
 
 
-def _decoded(contents: Sequence[bytes], volumes: Volumes | None, choice: Choice) -> tuple[Image, Callable[[bytes], Bool]]:
+def _decoded(contents: Sequence[bytes], volumes: Volumes | None, choice: MaskChoice) -> tuple[Image, Callable[[bytes], Bool]]:
     """The image of an input, and what its mask marks; a volume has a SOP Instance UID only where one instance holds all of it."""
     if volumes is None:
         image = decode(contents[0])
@@ -136,7 +136,7 @@ def table_of(
     work: Work,
     schema: pa.Schema,
     volumes: Volumes | None = None,
-    choice: Choice = ALL,
+    choice: MaskChoice = ALL,
 ) -> pa.Table:
     """The outcome rows of a few inputs, in order."""
     done = []

@@ -13,7 +13,7 @@ from medray.data.catalog import IMAGE, Catalog, open_catalog
 from medray.data.masks import KEY_COLUMNS, read_masks
 from medray.data.plane import FIELDS
 from medray.data.query import query
-from medray.data.segmentation import Choice
+from medray.data.segmentation import MaskChoice
 from medray.data.stack_table import volume_table
 from medray.distributed.dataset import outcomes, process
 from medray.distributed.extraction import ExtractJob
@@ -93,7 +93,7 @@ def extract_job(config: ExtractConfig) -> ExtractJob:
     specs = config.model_dump(mode="json", include=_MADE_BY)
     made_by = fingerprint([specs, [one.fingerprint for one in opened], config.masks is not None, version("medray")])
     names = tuple(name for one in opened for name in one.columns)
-    choice = Choice(config.segment, config.level)
+    choice = MaskChoice(config.segment, config.level)
     return ExtractJob(config.preprocess, config.features, made_by, config.without_mask, embeddings, names, config.volumes, choice)
 
 

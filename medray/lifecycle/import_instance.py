@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -24,22 +24,22 @@ _LONGEST_ID = 64  # LO (PS3.5 6.2)
 
 
 @dataclass(frozen=True)
-class MaskJob:
-    """The mask files of one image."""
-
-    files: tuple[File, ...]
-
-
-@dataclass(frozen=True)
 class Context:
-    """What every input is imported with."""
+    """What every input is imported with.
+
+    Attributes:
+        modality, spacing_mm, units, rounded: as of :class:`medray.lifecycle.importing.ImportSpec`.
+        labels: rows of the label table by input.
+        masks: name of an input → the files of its masks.
+        images, segmentations: where the objects go.
+    """
 
     modality: str
     spacing_mm: tuple[float | None, float, float] | None
     units: str
     rounded: bool
     labels: Labels
-    masks: Mapping[str, MaskJob]
+    masks: Mapping[str, Sequence[File]]
     images: Folder
     segmentations: Folder
 
@@ -131,10 +131,10 @@ def make(found: Input, context: Context) -> Made:
         labels=found.labels,
         has_patient=names_patient(image.name),
     )
-    if (job := context.masks.get(found.name)) is None:
+    if (masks := context.masks.get(found.name)) is None:
         return Made(outcome, image)
     try:
-        mask = _mask(job, made, context)
+        mask = _mask(masks, made, context)
     except (InputError, StoreError) as error:
         return Made(replace(outcome, mask_code=error.code, mask_message=error.message), image)
     return Made(replace(outcome, mask=mask.name), image, mask)
@@ -174,9 +174,9 @@ def _said(found: Input, context: Context) -> Said:
     return Said(context.modality, context.spacing_mm, context.units, patient)
 
 
-def _mask(job: MaskJob, image: Instance, context: Context) -> Object:
+def _mask(files: Sequence[File], image: Instance, context: Context) -> Object:
     """The SEG of an image."""
-    found = drawing.united(map(_drawing, job.files))
+    found = drawing.united(map(_drawing, files))
     drawing.check_place(found, image.picture.affine)
     made = segmentation.segmentation(found.labels, image)
     if there := context.segmentations.find(made.sop_uid, image.said.patient_id):

@@ -16,7 +16,7 @@ from medray.errors import ConfigError, RunError
 from medray.lifecycle import import_tables as tables
 from medray.lifecycle.explain import explain
 from medray.lifecycle.import_folder import Folder
-from medray.lifecycle.import_instance import Context, MaskJob, Outcome, make
+from medray.lifecycle.import_instance import IMPORTED, UNCHANGED, Context, Outcome, make
 from medray.lifecycle.import_results import SERIES, SOP, labelled_rows, mask_rows, report
 from medray.lifecycle.import_sources import File, belonging, files_under, inputs, mask_files
 from medray.lifecycle.import_tables import Labels, Row
@@ -142,7 +142,7 @@ def import_images(
 class _Plan:
     files: list[File]
     labels: Labels
-    masks: dict[str, MaskJob]
+    masks: dict[str, list[File]]
     masks_left_out: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -176,16 +176,16 @@ def _masks_of_files(plan: _Plan, drawn: Sequence[File], names: Names) -> None:
             by_image[hits[0]].append(mask)
         else:
             plan.masks_left_out.append((MASK_AMBIGUOUS if hits else MASK_NO_IMAGE, mask.name))
-    plan.masks = {name: MaskJob(tuple(found)) for name, found in by_image.items()}
+    plan.masks = dict(by_image)
 
 
 def _masks_of_labels(plan: _Plan, column: str, names: Names, labels_uri: str) -> None:
     folder = store.normalise(labels_uri).rpartition("/")[0]
     inside, elsewhere = tables.mask_column(plan.labels.by_input, column, names, folder)
     by_name = {file.name: file for file in plan.files}
-    plan.masks = {name: MaskJob((by_name[mask],)) for name, mask in inside.items()}
+    plan.masks = {name: [by_name[mask]] for name, mask in inside.items()}
     for name, uri in elsewhere.items():
-        plan.masks[name] = MaskJob((File(uri.rpartition("/")[2], store.ObjectInfo(uri, -1, "")),))
+        plan.masks[name] = [File(uri.rpartition("/")[2], store.ObjectInfo(uri, -1, ""))]
     used = set(inside.values())
     plan.files = [file for file in plan.files if file.name not in used]
 
@@ -234,8 +234,8 @@ def _summary(
     images = [one for one in outcomes if one.is_image]
     summary = ImportSummary(
         inputs=len(outcomes),
-        imported=states.get("IMPORTED", 0),
-        unchanged=states.get("UNCHANGED", 0),
+        imported=states.get(IMPORTED, 0),
+        unchanged=states.get(UNCHANGED, 0),
         excluded=states.get(State.EXCLUDED.value, 0),
         quarantined=states.get(State.QUARANTINED.value, 0),
         failed=states.get(State.FAILED.value, 0),

@@ -13,8 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from medray.errors import Excluded
 from medray.imaging import table as ops
-from medray.types import Header, Image, RealWorldMap
-from medray.types import Suv as SuvFactor
+from medray.types import Header, Image, RealWorldMap, SuvFactor
 
 SPECS = [
     ops.Window(),

@@ -18,7 +18,7 @@ from medray.data.dicom.parse import read_again
 from medray.data.dicom.private import private_tag
 from medray.data.dicom.private_tags import PrivateElement, creators, in_blocks
 from medray.data.dicom.selection import Selection
-from medray.types import Header, Suv
+from medray.types import Header, SuvFactor
 
 SMALLEST_DOSE_BQ = 1e4
 """Less is no dose in Bq (PS3.3 C.8.9.2) but one in MBq."""
@@ -63,7 +63,7 @@ class _Unknown(Exception):
     """Why the factor cannot be known."""
 
 
-def suv_of(file: DicomFile, header: Header) -> Suv | None:
+def suv_of(file: DicomFile, header: Header) -> SuvFactor | None:
     """The factor from the pixels of a PET image to SUV of body weight, or why it is unknown; None of other images.
 
     The attributes are read from the file by another walk over its head, so that other headers need not hold them.
@@ -72,12 +72,12 @@ def suv_of(file: DicomFile, header: Header) -> Suv | None:
         return None
     try:
         factor = _factor(file, header.units)
-        return Suv(factor) if math.isfinite(factor) else Suv(None, "its numbers give no factor")
+        return SuvFactor(factor) if math.isfinite(factor) else SuvFactor(None, "its numbers give no factor")
     except _Unknown as error:
-        return Suv(None, str(error))
+        return SuvFactor(None, str(error))
 
 
-def common_suv(found: Sequence[Suv | None]) -> Suv | None:
+def common_suv(found: Sequence[SuvFactor | None]) -> SuvFactor | None:
     """What makes SUV of all slices of a volume; of factors that agree within 0.1 % (times are rounded) the first."""
     known = [one for one in found if one is not None]
     if len(known) < len(found):
@@ -87,7 +87,7 @@ def common_suv(found: Sequence[Suv | None]) -> Suv | None:
         return unknown
     factors = [one.factor or 0.0 for one in known]
     same = max(factors) - min(factors) <= TOLERANCE * max(factors)
-    return known[0] if same else Suv(None, "the factor differs from slice to slice")
+    return known[0] if same else SuvFactor(None, "the factor differs from slice to slice")
 
 
 def _factor(file: DicomFile, units: str) -> float:

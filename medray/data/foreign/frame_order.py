@@ -17,14 +17,14 @@ RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
-class Grid:
+class Frames:
     """Voxels (frames, rows, columns) with frames along their normal, and index (column, row, frame) → mm in LPS."""
 
     voxels: NDArray[Any]
     affine: Float64
 
 
-def grid(voxels: NDArray[Any], affine: Float64) -> Grid:
+def in_frame_order(voxels: NDArray[Any], affine: Float64) -> Frames:
     """Frames that follow each other along the cross product of row and column, turned round where they do not.
 
     Args:
@@ -46,5 +46,5 @@ def grid(voxels: NDArray[Any], affine: Float64) -> Grid:
         turned = affine.copy()
         turned[:3, 3] += axes[:, 2] * (len(voxels) - 1)
         turned[:3, 2] *= -1
-        return Grid(voxels[::-1], turned)
-    return Grid(voxels, affine)
+        return Frames(voxels[::-1], turned)
+    return Frames(voxels, affine)

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from medray.data.foreign.extra import needed
+from medray.data.foreign.frame_order import in_frame_order
 from medray.data.foreign.picture import UNPLACED, Picture, check_plane, check_volume
-from medray.data.foreign.placed import grid
 from medray.data.foreign.values import as_stored
 from medray.errors import Quarantined
 
@@ -92,7 +92,7 @@ def read(data: bytes, name: str, fetch: Fetch, *, rounded: bool = False) -> Pict
         distances = (spacing[1] * scale, spacing[0] * scale)
         return Picture(stored.values, "MONOCHROME2", rescale=stored.rescale, spacing_mm=distances, notes=stored.notes)
     affine[:3] *= scale
-    placed = grid(values, affine)
+    placed = in_frame_order(values, affine)
     stored = as_stored(np.ascontiguousarray(placed.voxels), rounded=rounded)
     notes = stored.notes if _says_where(data) else (*stored.notes, UNPLACED)
     return Picture(stored.values, "MONOCHROME2", True, rescale=stored.rescale, affine=placed.affine, notes=notes)

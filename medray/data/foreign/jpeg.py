@@ -12,7 +12,7 @@ from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGL
 from medray.data.dicom.codecs import MAX_SCANS
 from medray.data.dicom.jpeg2000 import segments
 from medray.data.foreign.exif import check_orientation, orientation
-from medray.data.foreign.picture import PROFILE, TRANSCODED, CodeStream, Picture, check_plane
+from medray.data.foreign.picture import PROFILE, TRANSCODED, JpegStream, Picture, check_plane
 from medray.errors import Quarantined
 
 SIGNATURE = b"\xff\xd8\xff"
@@ -66,7 +66,7 @@ def read(data: bytes) -> Picture:
         raise Quarantined("IMPORT_BROKEN", "the JPEG has no end")
     notes = (PROFILE,) if said.profile else ()
     if syntax := _syntax(said):
-        stream = CodeStream(data[: end + 2], syntax, said.rows, said.columns, len(said.ids), said.bits)
+        stream = JpegStream(data[: end + 2], syntax, said.rows, said.columns, len(said.ids), said.bits)
         ratio = None if said.frame == _LOSSLESS else _ratio(said, len(data))
         return Picture(None, said.photometric, stream=stream, lossy_ratio=ratio, notes=notes)
     return _decoded(data, said, notes)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from medray.data.foreign.extra import needed
+from medray.data.foreign.frame_order import RAS_TO_LPS, in_frame_order
 from medray.data.foreign.picture import UNPLACED, Picture, check_volume
-from medray.data.foreign.placed import RAS_TO_LPS, grid
 from medray.data.foreign.values import as_stored
 from medray.errors import Quarantined
 
@@ -53,7 +53,7 @@ def read(data: bytes, *, rounded: bool = False) -> Picture:
     except (*broken, zlib.error, struct.error) as error:
         raise Quarantined("IMPORT_BROKEN", f"the NIfTI file is broken ({type(error).__name__})") from error
     affine[:3] *= scale
-    placed = grid(voxels, RAS_TO_LPS @ affine)
+    placed = in_frame_order(voxels, RAS_TO_LPS @ affine)
     native = np.ascontiguousarray(placed.voxels, placed.voxels.dtype.newbyteorder("="))
     stored = as_stored(native, slope, intercept, rounded=rounded)
     notes = stored.notes if has_place else (*stored.notes, UNPLACED)

@@ -24,7 +24,7 @@ UNPLACED = "IMPORT_ORIENTATION_ASSUMED"
 
 
 @dataclass(frozen=True)
-class CodeStream:
+class JpegStream:
     """A JPEG code stream that is kept as it is: its transfer syntax and what it holds."""
 
     data: bytes
@@ -54,7 +54,7 @@ class Picture:
     pixels: NDArray[Any] | None
     photometric: str
     stack: bool = False
-    stream: CodeStream | None = None
+    stream: JpegStream | None = None
     rescale: tuple[float, float] | None = None
     affine: Float64 | None = None
     spacing_mm: tuple[float, float] | None = None

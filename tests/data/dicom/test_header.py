@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -221,3 +222,19 @@ def test_the_text_of_a_contrast_agent_is_not_kept() -> None:
     assert one.contrast_agent == same.contrast_agent != other.contrast_agent
     assert len(one.contrast_agent) == 8
     assert none.contrast_agent == ""
+
+
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small.dcm", "examples_palette.dcm"])
+def test_a_header_is_what_its_constructor_makes_of_the_fields(name: str) -> None:
+    data = (FILES / name).read_bytes()
+    parsed = parse(data, len(data))
+    assert parsed is not None
+    found = header_of(parsed)
+    made = Header(**vars(found))  # refuses what is no field
+    assert found == made
+    assert hash(found) == hash(made)
+    assert replace(found) == made
+
+
+def test_every_field_of_a_header_has_a_default_of_its_class() -> None:
+    assert [field.name for field in fields(Header) if not hasattr(Header, field.name)] == []

@@ -21,7 +21,7 @@ from quantities import ct, item, pet, pet_dataset
 
 from medray.data.dicom import decode
 from medray.data.dicom.suv import common_suv
-from medray.types import Suv
+from medray.types import SuvFactor
 
 DOSE_BQ, WEIGHT_G, HALF_LIFE_S = 370e6, 70e3, 6586.2
 
@@ -237,7 +237,7 @@ def test_other_images_have_none() -> None:
 
 
 def test_slices_share_a_factor_that_rounded_times_let_differ_a_little() -> None:
-    assert common_suv([Suv(2e-4), Suv(2.0001e-4)]) == Suv(2e-4)
-    assert common_suv([Suv(2e-4), Suv(2.1e-4)]) == Suv(None, "the factor differs from slice to slice")
-    assert common_suv([Suv(2e-4), Suv(None, "no weight")]) == Suv(None, "no weight")
-    assert common_suv([Suv(2e-4), None]) is None
+    assert common_suv([SuvFactor(2e-4), SuvFactor(2.0001e-4)]) == SuvFactor(2e-4)
+    assert common_suv([SuvFactor(2e-4), SuvFactor(2.1e-4)]) == SuvFactor(None, "the factor differs from slice to slice")
+    assert common_suv([SuvFactor(2e-4), SuvFactor(None, "no weight")]) == SuvFactor(None, "no weight")
+    assert common_suv([SuvFactor(2e-4), None]) is None
