@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -73,8 +73,7 @@ def framed(dataset: DataSet, plane: Plane, dimensions: Sequence[tuple[int, str]]
             acquisition_number=_unsigned(content, tags.FRAME_ACQUISITION_NUMBER),
             dimensions=_indices(content, dimensions),
         )
-    known = {name: value for name, value in stated.items() if value not in (None, "", ())}
-    return replace(plane, **known)
+    return replace(plane, **_stated(stated))
 
 
 def _acquisition(dataset: DataSet, frame: int) -> dict[str, Any]:
@@ -85,21 +84,23 @@ def _acquisition(dataset: DataSet, frame: int) -> dict[str, Any]:
 
     kind = group(dataset, frame, tags.MR_FRAME_TYPE) or of(tags.CT_FRAME_TYPE)
     converted, diffusion = of(more.UNASSIGNED_CONVERTED), of(more.MR_DIFFUSION)
-    return (
-        acquired(dataset)
-        | acquired(converted)
-        | {
-            "echo_time_ms": first_double(of(tags.MR_ECHO), tags.EFFECTIVE_ECHO_TIME) or converted.decimal(tags.ECHO_TIME),
-            "flip_angle_deg": of(more.MR_TIMING).decimal(more.FLIP_ANGLE),
-            "inversion_time_ms": first_double(of(more.MR_MODIFIER), more.INVERSION_TIMES),
-            "trigger_time_ms": first_double(of(more.CARDIAC_SYNCHRONIZATION), more.TRIGGER_DELAY),
-            "b_value": first_double(diffusion, more.B_VALUE),
-            "gradient": vector(diffusion.first_item(more.DIFFUSION_GRADIENTS) or diffusion, more.GRADIENT_ORIENTATION),
-            "contrast_agent": "+".join(map(str, of(more.CONTRAST_USAGE).wholes(more.CONTRAST_NUMBER))),
-            "image_type": kind.texts(tags.FRAME_TYPE),
-            "component": kind.text(more.COMPLEX_COMPONENT),
-        }
-    )
+    own = {
+        "echo_time_ms": first_double(of(tags.MR_ECHO), tags.EFFECTIVE_ECHO_TIME) or converted.decimal(tags.ECHO_TIME),
+        "flip_angle_deg": of(more.MR_TIMING).decimal(more.FLIP_ANGLE),
+        "inversion_time_ms": first_double(of(more.MR_MODIFIER), more.INVERSION_TIMES),
+        "trigger_time_ms": first_double(of(more.CARDIAC_SYNCHRONIZATION), more.TRIGGER_DELAY),
+        "b_value": first_double(diffusion, more.B_VALUE),
+        "gradient": vector(diffusion.first_item(more.DIFFUSION_GRADIENTS) or diffusion, more.GRADIENT_ORIENTATION),
+        "contrast_agent": "+".join(map(str, of(more.CONTRAST_USAGE).wholes(more.CONTRAST_NUMBER))),
+        "image_type": kind.texts(tags.FRAME_TYPE),
+        "component": kind.text(more.COMPLEX_COMPONENT),
+    }
+    return _stated(acquired(dataset)) | _stated(acquired(converted)) | _stated(own)
+
+
+def _stated(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields without those of which nothing is said."""
+    return {name: value for name, value in fields.items() if value not in (None, "", ())}
 
 
 def _indices(content: DataSet, dimensions: Sequence[tuple[int, str]]) -> tuple[tuple[str, int], ...]:

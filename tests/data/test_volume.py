@@ -35,6 +35,11 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRBigEndian, RLELossless, SecondaryCaptureImageStorage
 
 import medray
+from medray.data.dicom import acquisition_tags as more
+from medray.data.dicom import tags
+from medray.data.dicom.dataset import DataSet
+from medray.data.frames import framed
+from medray.data.plane import Plane
 from medray.data.volume import Volume, build_volume, volume_stacks
 from medray.errors import Excluded, InputError, Quarantined
 
@@ -643,3 +648,9 @@ def test_what_stands_beside_a_series_and_is_not_left_out() -> None:
     del stripped[5].ImagePositionPatient, stripped[5].ImageOrientationPatient
     refused("VOLUME_MIXED_ORIENTATION", [as_bytes(one) for one in stripped])  # a slice that lost its place is no screen
     assert build_volume([localizer(), localizer(SOPInstanceUID="1.2.5", **{"ImagePositionPatient": ["0", "9", "0"]})]) is not None
+
+
+def test_what_a_classic_image_said_counts_where_a_functional_group_says_nothing() -> None:
+    """Legacy converted enhanced images keep such attributes in Unassigned Converted Attributes (PS3.3 C.7.6.16.2.25)."""
+    converted = DataSet({}, {more.UNASSIGNED_CONVERTED: (DataSet({more.FLIP_ANGLE: b"30 "}),)})
+    assert framed(DataSet({}, {tags.PER_FRAME_GROUPS: (converted,)}), Plane()).flip_angle_deg == 30

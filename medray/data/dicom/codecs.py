@@ -81,7 +81,7 @@ def _check(data: bytes, stated: CodeStream, header: PixelModule) -> None:
         end = data.rfind(_JPEG_EOI)
         if end < 0 or data.find(_JPEG_SOS, end) >= 0:  # libjpeg would fill up with grey, CharLS search for seconds
             raise Quarantined("PIXELS_TRUNCATED", f"the {stated.codec} code stream has no end")
-        if stated.codec == "JPEG" and data.count(_JPEG_SOS) > MAX_SCANS:
+        if stated.many_scans and data.count(_JPEG_SOS) > MAX_SCANS:
             raise Quarantined("PIXELS_CODEC", f"a {stated.codec} code stream of more than {MAX_SCANS} scans")
         if 8 * len(data) < _fewest_bits(stated):  # libjpeg would fill up a large image from a few bytes
             raise Quarantined("PIXELS_TRUNCATED", f"a {stated.codec} code stream of {len(data)} bytes for {size} values")
@@ -108,7 +108,8 @@ def _jpeg(data: bytes, stated: CodeStream, header: PixelModule) -> Pixels:
     So an image that ends in that grey is decoded again with bytes added to its data: one that is whole does not take them.
     """
     pixels = _libjpeg(data, stated, header)
-    if not (pixels[-1, -1] != 1 << (stated.bits - 1)).any():
+    grey = 1 << (stated.bits - 1)
+    if pixels.item(-1) == grey and (pixels[-1, -1] == grey).all():
         end = data.rfind(_JPEG_EOI)
         if (_libjpeg(data[:end] + _MORE + data[end:], stated, header) != pixels).any():
             raise Quarantined("PIXELS_TRUNCATED", "the JPEG code stream ends before its image does")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from medray.data.dicom import jpeg2000, jpegxl
 
 _SOF = {0xC0: "JPEG", 0xC1: "JPEG", 0xC2: "JPEG", 0xC3: "JPEG lossless", 0xF7: "JPEG-LS"}  # ITU-T T.81 table B.1, T.87 C.1.1
+_SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2
 _RGB_IDS = (b"RGB", b"rgb")
 _SOI, _SOS = 0xD8, 0xDA
 _SOC_SIZ = b"\xff\x4f\xff\x51"
@@ -41,6 +42,7 @@ class CodeStream:
         openjph: whether JPEG 2000 blocks are of Part 15, and the code stream as whole and plain as OpenJPH needs it: it crashes
             where COD or QCD are missing or too short, and takes a short code stream for whole.
         repeats: whether the header of the image comes again: a second one follows in the same bytes.
+        many_scans: whether a JPEG may have any number of scans: a sequential one of one component has one.
         decoder_bytes: memory that a JPEG 2000 or JPEG XL decoder takes beside the image; 0 for other codecs.
     """
 
@@ -58,6 +60,7 @@ class CodeStream:
     openjph: bool = False
     plain: bool = True
     repeats: bool = False
+    many_scans: bool = False
     decoder_bytes: int = 0
 
 
@@ -73,7 +76,7 @@ def read(data: bytes) -> CodeStream:
 
 def _jpeg(data: bytes) -> CodeStream:
     """The frame header (ITU-T T.81 B.2.2); of colour also what is said of the components before the first scan."""
-    frame, end, header = None, 2, b""
+    frame, end, header, many_scans = None, 2, b"", False
     marks: dict[tuple[int, bytes], bytes] = {}
     for marker, at, length in jpeg2000.segments(data, 2, _SOS):
         end = at + length
@@ -81,7 +84,7 @@ def _jpeg(data: bytes) -> CodeStream:
             marks[marker, data[at : at + 5]] = data[at:end]  # of several the last counts, as in libjpeg
         elif frame is None and marker in _SOF and length >= 6 and end <= len(data):
             frame = _SOF[marker], struct.unpack_from(">BHHB", data, at), data[at + 6 : end]
-            header = data[at - 4 : end]
+            header, many_scans = data[at - 4 : end], marker == _PROGRESSIVE or (marker in _SEQUENTIAL and frame[1][3] > 1)
             if frame[1][3] == 1 and frame[0] != "JPEG-LS":
                 break
     if frame is None:
@@ -89,7 +92,9 @@ def _jpeg(data: bytes) -> CodeStream:
     codec, (bits, rows, columns, samples), components = frame
     near = _near(data, end, samples) if codec == "JPEG-LS" else 0
     colour = _jpeg_colour(components, marks) if samples == 3 else ""
-    return CodeStream(codec, rows, columns, samples, bits, colour=colour, near=near, repeats=_repeats(data, header))
+    return CodeStream(
+        codec, rows, columns, samples, bits, colour=colour, near=near, repeats=_repeats(data, header), many_scans=many_scans
+    )
 
 
 def _repeats(data: bytes, header: bytes) -> bool:

@@ -41,8 +41,8 @@ class _Said:
         """As libjpeg decides: JFIF, then Adobe's transform, then the component ids (jdapimin.c, default_decompress_parms)."""
         if len(self.ids) == 1:
             return "MONOCHROME2"
-        if self.frame == _LOSSLESS:  # a lossless process transforms no colours
-            return "RGB"
+        if self.frame == _LOSSLESS:  # never subsampled; without a mark nothing is transformed
+            return "YBR_FULL" if self.jfif or self.adobe else "RGB"
         if self.jfif or (self.adobe is None and self.ids not in (b"RGB", b"rgb")):
             return "YBR_FULL_422"
         return "RGB" if not self.adobe else "YBR_FULL_422"

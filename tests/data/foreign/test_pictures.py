@@ -147,6 +147,14 @@ def test_a_jpeg_is_kept_byte_for_byte_and_decodes_to_the_same(kind: str, tmp_pat
     assert np.abs(decode(found).pixels - grey).max() <= 1e-6 * max(grey.max(), 1)
 
 
+def test_a_lossless_jpeg_with_a_jfif_marker_is_declared_as_it_is_decoded() -> None:
+    """JFIF knows no RGB (ITU-T T.871 6.1): what is written says so, too, and nothing contradicts."""
+    plain = made.jpeg(COLOUR, lossless=True, predictor=1)
+    found = dicom(plain[:2] + b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0" + plain[2:], "a.jpg")
+    assert pydicom.dcmread(io.BytesIO(found)).PhotometricInterpretation == "YBR_FULL"
+    assert "COLOUR_DIFFERS" not in decode(found).header.flags
+
+
 def test_a_progressive_jpeg_is_stored_uncompressed_and_says_that_it_was_lossy(tmp_path: Path) -> None:
     data = made.pillow(Pillow.fromarray(COLOUR), "JPEG", progressive=True, quality=90)
     found = dicom(data, "a.jpg")
