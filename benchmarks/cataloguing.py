@@ -23,7 +23,7 @@ import pydicom
 from pydicom.uid import generate_uid
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from seaweed import s3_environment, s3_running  # noqa: E402
 

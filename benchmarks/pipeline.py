@@ -25,7 +25,7 @@ from pathlib import Path
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="benchmarks-0123456789abcdef0123456789abcdef")
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
+sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "benchmarks")]
 
 from streaming_archive import SIDE, local_rows, s3_rows  # noqa: E402
 from streaming_runs import CORES, FULL, LENGTHS, LIGHT, Rates, by_medray, peer_rate, rate_within, steady, table  # noqa: E402
@@ -58,7 +58,7 @@ def s3_rates() -> tuple[list[str], dict[str, Rates]]:
 
 def slow_proxy(target: str, control: multiprocessing.connection.Connection) -> None:
     """A proxy in a process of its own; what it receives is its latency from now on."""
-    from faults import faulty
+    from faulty_proxy import faulty
 
     with faulty(target) as proxy:
         control.send(proxy.url)

@@ -17,9 +17,9 @@ from streaming_archive import base_files
 
 from medray.distributed.actor import BlockActor
 from medray.distributed.dataset import process
-from medray.distributed.extraction import ExtractJob
 from medray.features.table import FeatureSpec
 from medray.imaging.preprocess import PreprocessSpec
+from medray.work.extract import ExtractJob
 
 CORES = os.cpu_count() or 1
 LEVELS, RADII, OUTPUT = 32, (1, 2, 3), 256

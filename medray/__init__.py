@@ -5,7 +5,7 @@ From Python and notebooks:
 - ``medray.decode(bytes | path)`` → :class:`medray.types.Image`
 - ``medray.build_volume(folder | paths | bytes)`` → :class:`medray.data.volume.Volume`;
   ``medray.volume_stacks(…)`` lists what there is to build
-- ``medray.open_bundle(uri).predict(paths | bytes | arrays)`` → a list of :class:`medray.bundle.Prediction`
+- ``medray.open_bundle(uri).predict(paths | bytes | arrays)`` → a list of :class:`medray.bundles.bundle.Prediction`
 - ``medray.open_catalog(uri).to_arrow()`` → :class:`pyarrow.Table`
 
 Everything that can go wrong is a :class:`medray.errors.MedrayError` with a stable ``code``.
@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medray.bundle import open_bundle
+    from medray.bundles.bundle import open_bundle
     from medray.data.catalog import open_catalog
     from medray.data.dicom import decode
     from medray.data.volume import build_volume, volume_stacks
@@ -26,7 +26,7 @@ __all__ = ["build_volume", "decode", "open_bundle", "open_catalog", "volume_stac
 _HOME = {
     "build_volume": "medray.data.volume",
     "decode": "medray.data.dicom",
-    "open_bundle": "medray.bundle",
+    "open_bundle": "medray.bundles.bundle",
     "open_catalog": "medray.data.catalog",
     "volume_stacks": "medray.data.volume",
 }

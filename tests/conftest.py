@@ -114,12 +114,12 @@ def tiny_config(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(archive: Path, tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Any:
-    """A finished training run on the synthetic archive (see :class:`medray.lifecycle.fit.TrainResult`)."""
+    """A finished training run on the synthetic archive (see :class:`medray.runs.train.TrainResult`)."""
     import yaml
 
-    from medray.lifecycle.config import TrainConfig
-    from medray.lifecycle.fit import train
-    from medray.lifecycle.ingest import ingest
+    from medray.cataloguing.ingest import ingest
+    from medray.runs.train import train
+    from medray.runs.train_config import TrainConfig
 
     root = tmp_path_factory.mktemp("trained")
     ingest(str(archive / "images"), str(root / "catalog"), str(archive / "labels.csv"))

@@ -18,8 +18,8 @@ import pytest
 from medray.cli import run
 from medray.data import store
 from medray.data.catalog import Catalog
-from medray.lifecycle.score import table_bytes
 from medray.remedies import REMEDIES
+from medray.runs.score import table_bytes
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 EVIL = "\x1b[31m[bold]red[blink]\n=1+1 \u202e.dcm"

@@ -10,9 +10,9 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from medray.cataloguing.ingest import ingest
 from medray.cli import run
 from medray.data import store
-from medray.lifecycle.ingest import ingest
 
 PROGRESS = re.compile(r"^[a-z ]+: \d+/\d+$")
 

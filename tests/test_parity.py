@@ -13,17 +13,16 @@ import pydicom
 import pytest
 
 import medray
-from medray.bundle import InputSpec
+from medray.bundles.bundle import InputSpec
 from medray.data import store
 from medray.data.dicom import decode
 from medray.distributed.dataset import outcomes, process, read_values
-from medray.distributed.jobs import PrepareJob
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError
 from medray.imaging.preprocess import PreprocessSpec, preprocess
-from medray.lifecycle.config import ScreenConfig
-from medray.lifecycle.score import evaluate_source, object_rows, predict_source
-from medray.lifecycle.screen import screen
+from medray.runs.score import evaluate_source, object_rows, predict_source
+from medray.runs.screen import ScreenConfig, screen
+from medray.work.prepare import PrepareJob
 
 LOCAL = ClusterSpec(address="local")
 TOLERANCE = 1e-6

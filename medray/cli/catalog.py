@@ -26,9 +26,9 @@ def summary(
     as_json: AsJson = False,
 ) -> None:
     """Count objects and images by state, modality, transfer syntax, size, year and flag."""
+    from medray.cataloguing.queries import summary as run
     from medray.data import store
     from medray.errors import ConfigError
-    from medray.lifecycle.catalogs import summary as run
     from medray.report.overview import overview_png
 
     if plot and not plot.endswith(".png"):
@@ -47,8 +47,8 @@ def show_(
     as_json: AsJson = False,
 ) -> None:
     """Show rows."""
+    from medray.cataloguing.queries import rows
     from medray.errors import ConfigError
-    from medray.lifecycle.catalogs import rows
 
     found = rows(catalog, name, limit)
     if name and not found:
@@ -69,7 +69,7 @@ def query(
     as_json: AsJson = False,
 ) -> None:
     """Ask in SQL (DuckDB): one SELECT statement on the table `catalog`."""
-    from medray.lifecycle.catalogs import answer
+    from medray.cataloguing.queries import answer
 
     found = answer(catalog, sql, limit)
     if as_json:
@@ -86,8 +86,8 @@ def series(
     as_json: AsJson = False,
 ) -> None:
     """Show the stacks of slices that make up each series, their geometry, and what is wrong with them."""
+    from medray.cataloguing.series import series_table
     from medray.errors import ConfigError
-    from medray.lifecycle.series import series_table
 
     found = series_table(catalog, series)
     if series and not found.num_rows:
@@ -108,7 +108,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Show what was added, changed and gone between two versions."""
-    from medray.lifecycle.catalogs import diff as run
+    from medray.cataloguing.queries import diff as run
 
     found = run(catalog, before, after, limit)
     if as_json:

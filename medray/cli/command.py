@@ -13,7 +13,7 @@ from typing import NoReturn
 import typer
 
 from medray.cli import catalog, features, importing, jobs, ops, preview, quarantine
-from medray.console import printable
+from medray.cli.console import printable
 from medray.errors import MedrayError
 
 STOPPED = 130

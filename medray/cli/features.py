@@ -64,9 +64,9 @@ def _show_family(family: dict[str, Any]) -> None:
 
 
 def _spec(uri: str | None) -> Any:
+    from medray.configuration import load_config
     from medray.features.describe import every_family
     from medray.features.table import FeatureSpec
-    from medray.lifecycle.config import load_config
 
     return every_family() if uri is None else load_config(uri, FeatureSpec)
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from medray.cli.console import reporting
 from medray.cli.output import AsJson, finish, show
-from medray.console import reporting
 from medray.errors import ConfigError
 
 app = typer.Typer()
@@ -41,7 +41,7 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Make DICOM of other images, with their labels and masks; the same command again adds what is new."""
-    from medray.lifecycle.importing import import_images, import_spec
+    from medray.cataloguing.importing.run import import_images, import_spec
 
     raw = {"modality": modality, "spacing_mm": _spacing(spacing), "units": units, "rounded": round_floats}
     spec = import_spec(raw)

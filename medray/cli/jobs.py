@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from medray.cli.console import reporting
 from medray.cli.output import AsJson, finish, show, show_models
-from medray.console import reporting
 
 app = typer.Typer()
 
@@ -31,7 +31,7 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Bring a catalog up to date with archives."""
-    from medray.lifecycle.ingest import ingest as run
+    from medray.cataloguing.ingest import ingest as run
 
     with reporting() as reporter:
         summary = run(sources, catalog, labels, reporter.progress)
@@ -42,8 +42,9 @@ def ingest(
 @app.command()
 def extract(config: ConfigOption, sets: Sets = None, as_json: AsJson = False) -> None:
     """Measure the features of a catalog's images, in a table that later runs bring up to date."""
-    from medray.lifecycle.config import ExtractConfig, load_config
-    from medray.lifecycle.extract import extract as run
+    from medray.configuration import load_config
+    from medray.runs.extract import ExtractConfig
+    from medray.runs.extract import extract as run
 
     settings = load_config(config, ExtractConfig, sets or [])
     with reporting() as reporter:
@@ -56,10 +57,11 @@ def extract(config: ConfigOption, sets: Sets = None, as_json: AsJson = False) ->
 @app.command()
 def train(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> None:
     """Train the models of a configuration, evaluate them and publish the best as a bundle."""
-    from medray.lifecycle.config import TrainConfig, load_config
-    from medray.lifecycle.fit import train as run
-    from medray.lifecycle.publish import as_json as plain
-    from medray.lifecycle.reporting import write_train_report
+    from medray.configuration import load_config
+    from medray.runs.publish import as_json as plain
+    from medray.runs.report import write_train_report
+    from medray.runs.train import train as run
+    from medray.runs.train_config import TrainConfig
 
     settings = load_config(config, TrainConfig, sets or [])
     with reporting() as reporter:
@@ -81,8 +83,9 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Sweep the parameters of the models (or of --model NAME alone) over each family's search space."""
-    from medray.lifecycle.config import TrainConfig, load_config
-    from medray.lifecycle.sweep import tune as run
+    from medray.configuration import load_config
+    from medray.runs.train_config import TrainConfig
+    from medray.runs.tune import tune as run
 
     settings = load_config(config, TrainConfig, sets or [])
     with reporting() as reporter:
@@ -106,7 +109,7 @@ def evaluate(
 ) -> None:
     """Score labelled images with a bundle and say how well it does."""
     from medray.distributed.session import ClusterSpec
-    from medray.lifecycle.score import evaluate_source
+    from medray.runs.score import evaluate_source
 
     with reporting() as reporter:
         cluster = ClusterSpec(address=address, allow_open=allow_open)
@@ -128,7 +131,7 @@ def predict(
 ) -> None:
     """Score images with a bundle and write one row for each."""
     from medray.distributed.session import ClusterSpec
-    from medray.lifecycle.score import predict_source
+    from medray.runs.score import predict_source
 
     with reporting() as reporter:
         summary = predict_source(
@@ -141,9 +144,10 @@ def predict(
 @app.command()
 def screen(config: ConfigOption, sets: Sets = None, as_json: AsJson = False) -> None:
     """Screen one night's archive and write the worklist."""
-    from medray.lifecycle.config import ScreenConfig, load_config
-    from medray.lifecycle.reporting import write_screen_report
-    from medray.lifecycle.screen import screen as run
+    from medray.configuration import load_config
+    from medray.runs.report import write_screen_report
+    from medray.runs.screen import ScreenConfig
+    from medray.runs.screen import screen as run
 
     settings = load_config(config, ScreenConfig, sets or [])
     with reporting() as reporter:
@@ -165,7 +169,7 @@ def serve(
 ) -> None:
     """Serve a bundle over HTTP until stopped: POST /v1/score, GET /healthz."""
     from medray.distributed.session import ClusterSpec
-    from medray.lifecycle.serving import serve_until_stopped
+    from medray.runs.serve import serve_until_stopped
 
     cluster = ClusterSpec(address=address, allow_open=allow_open)
     serve_until_stopped(
@@ -185,7 +189,7 @@ def synthesise(
 ) -> None:
     """Write a synthetic archive of labelled phantoms: to try medray out, or as load."""
     from medray.distributed.session import ClusterSpec
-    from medray.lifecycle.synthesise import synthesise as run
+    from medray.runs.synthesise import synthesise as run
 
     with reporting() as reporter:
         count = run(folder, sets or [], ClusterSpec(address=address, allow_open=allow_open), reporter.progress)
@@ -199,7 +203,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """The whole loop on a synthetic archive: ingest, train, evaluate, publish, screen a night, report."""
-    from medray.lifecycle.demo import demo as run
+    from medray.runs.demo import demo as run
 
     with reporting() as reporter:
         answer = run(folder, seed, reporter.progress, reporter.step)

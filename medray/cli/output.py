@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from medray.console import printable
+from medray.cli.console import printable
 
 NEEDS_ATTENTION = 3
 

@@ -23,9 +23,9 @@ def preview(
     as_json: AsJson = False,
 ) -> None:
     """Draw what each step of a preprocessing spec makes of some images."""
+    from medray.configuration import load_config
     from medray.imaging.preprocess import PreprocessSpec
-    from medray.lifecycle.config import load_config
-    from medray.lifecycle.preview import preview as run
+    from medray.runs.preview import preview as run
 
     found = run(source, load_config(spec, PreprocessSpec), out, images, frame, volume=volume)
     show(asdict(found), as_json, "Preview")

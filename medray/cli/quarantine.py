@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from medray.cli.catalog import CatalogUri
+from medray.cli.console import reporting
 from medray.cli.output import AsJson, finish, print_json, show, show_rows
-from medray.console import reporting
 
 app = typer.Typer(no_args_is_help=True, help="Objects that could not be taken as images, why, and what to do.")
 
@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="Objects that could not be taken as
 @app.command("list")
 def list_(catalog: CatalogUri, as_json: AsJson = False) -> None:
     """Count quarantined and failed objects by code, with what to do."""
-    from medray.lifecycle.quarantine import listed
+    from medray.cataloguing.quarantine import listed
 
     found = listed(catalog)
     if as_json:
@@ -32,7 +32,7 @@ def show_(
     as_json: AsJson = False,
 ) -> None:
     """Show an object's row, what is wrong, and what to do."""
-    from medray.lifecycle.quarantine import details
+    from medray.cataloguing.quarantine import details
 
     show(details(catalog, uri), as_json, "Object")
 
@@ -44,7 +44,7 @@ def retry(
     as_json: AsJson = False,
 ) -> None:
     """Read quarantined and failed objects again."""
-    from medray.lifecycle.quarantine import retry as run
+    from medray.cataloguing.quarantine import retry as run
 
     with reporting() as reporter:
         found = run(catalog, code, reporter.progress)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from medray.data import store, tables
-from medray.data.keyed import KeyedTable
+from medray.data.sorted_table import SortedTable
 from medray.data.store import ObjectInfo
 from medray.errors import Excluded, InputError, MedrayError, Quarantined, StoreError
 from medray.types import Header, State, UltrasoundRegion
@@ -169,13 +169,13 @@ class Catalog:
         rows = self.to_arrow(version)
         return rows.filter(pa.compute.equal(rows["state"], IMAGE))
 
-    def table(self) -> KeyedTable:
+    def table(self) -> SortedTable:
         """The instances by the object that holds them, to read and change ranges; made by the first change.
 
         Raises:
             StoreError: TABLE_FORMAT when another version of medray made it.
         """
-        return KeyedTable(self.instances_uri, SCHEMA, key="shard_uri", then="uri")
+        return SortedTable(self.instances_uri, SCHEMA, key="shard_uri", then="uri")
 
     def set_labels(self, labels: pa.Table) -> None:
         """Keep a label table with the catalog, replacing the one before (which stays readable as an older version)."""

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from medray.data import store, tables
-from medray.distributed.blocks import chunks
-from medray.distributed.jobs import ImageJob
-from medray.distributed.outcome import MASK, OUTCOME, STACK, Row, fetch, table_of
+from medray.work.blocks import chunks
+from medray.work.job import ImageJob
+from medray.work.outcome import MASK, OUTCOME, STACK, Row, fetch, table_of
 
 CALLS = 3
 """Calls that run in an actor at a time: one computes while the others fetch."""

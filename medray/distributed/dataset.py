@@ -7,24 +7,23 @@ state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from medray.data import store, tables
 from medray.data.duplicates import images_of, settled
-from medray.distributed import blocks, session
+from medray.distributed import session
 from medray.distributed.actor import CALLS, BlockActor, schema_of
 from medray.distributed.failures import cause
-from medray.distributed.jobs import ImageJob
-from medray.distributed.outcome import IDENTIFIERS, KEYS, OUTCOME_COLUMNS, STACK
 from medray.distributed.session import ClusterSpec
 from medray.errors import StoreError
+from medray.progress import Count
 from medray.types import State
-
-Progress = Callable[[int, int], None]
-"""Called with (done, total) inputs."""
+from medray.work import blocks
+from medray.work.job import ImageJob
+from medray.work.outcome import IDENTIFIERS, KEYS, OUTCOME_COLUMNS, STACK
 
 
 def process(
@@ -32,7 +31,7 @@ def process(
     job: ImageJob,
     table_uri: str,
     actors: int | None = None,
-    progress: Progress | None = None,
+    progress: Count | None = None,
     cluster: ClusterSpec | None = None,
 ) -> None:
     """Bring the table at ``table_uri`` to hold an outcome of every row; what it already holds is not computed again.

@@ -18,7 +18,7 @@ from ray import serve
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from medray.bundle import Prediction, open_bundle
+from medray.bundles.bundle import Prediction, open_bundle
 from medray.errors import ClusterError
 from medray.spec import Spec
 from medray.types import State

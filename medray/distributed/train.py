@@ -49,7 +49,7 @@ class FitJob:
         model: name of the model in the run.
         family, params: what to fit.
         samples_uri: Parquet file with columns uri, etag, y, group, split.
-        values_uri: table of prepared inputs (see :class:`medray.distributed.jobs.PrepareJob`).
+        values_uri: table of prepared inputs (see :class:`medray.work.job.PrepareJob`).
         shape: of one input.
         columns: feature names, empty for images.
         fit_uri: where checkpoints and the fitted model go.

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from pydantic import Field, model_validator
 
+from medray.compiled import compiled
 from medray.features.family import Extracted, Feature, Reason, explained, joined, undefined
 from medray.features.gradient import Gradient, gradient, normalised, orientation_histograms, sobel, why_none
 from medray.features.region import GREY, eroded, percentiles, region_of
-from medray.kernels import kernel
 from medray.spec import Spec
 from medray.types import Bool, Float32, Float64, Image
 
@@ -115,7 +115,7 @@ def _magnitude(image: Image, found: Gradient, strong: float) -> list[float]:
     ]
 
 
-@kernel
+@compiled
 def _means(down: Any, right: Any, magnitude: Any, laplacian: Any, counted: Any, strong: float) -> Any:
     """Means over the pixels that count: magnitude m, m², m > strong, Laplacian l, l², and the three products of derivatives."""
     sums, count = np.zeros(8), 0

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from medray.compiled import compiled
 from medray.features.family import Extracted, Feature, Reason, explained, joined, undefined
 from medray.features.region import boxed
-from medray.kernels import kernel
 from medray.spec import Spec
 from medray.types import Bool, Float32, Float64, Image
 
@@ -125,7 +125,7 @@ def _gathered(power: Float32, shape: tuple[int, ...], params: FourierParams) -> 
     return found
 
 
-@kernel
+@compiled
 def _gather(power: Any, columns: int, cosine: Any, sine: Any, rings: Any, wedges: Any, sums: Any, cycles: Any) -> None:
     """Fill the sums from half a spectrum; ``cosine`` and ``sine`` are of the angles between the wedges."""
     rows, half = power.shape

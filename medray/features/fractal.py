@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from pydantic import Field
 
+from medray.compiled import compiled
 from medray.features.family import Extracted, Feature, Reason, explained, joined, undefined
 from medray.features.region import boxed, eroded
-from medray.kernels import kernel
 from medray.spec import Spec
 from medray.types import Bool, Float32, Image
 
@@ -127,7 +127,7 @@ def _lacunarity(boxes: int, total: float, square: float) -> Extracted:
     return explained([square * boxes / total**2 if total > 0 else np.nan])
 
 
-@kernel
+@compiled
 def _box_sums(mass: Any, count: Any, side: int) -> tuple[int, float, float]:
     """Boxes inside the region, sum and sum of squares of their masses, from integral images float64 (rows + 1, columns + 1)."""
     boxes, total, square = 0, 0.0, 0.0

@@ -8,9 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from medray.compiled import compiled
 from medray.features.family import Reason
 from medray.features.region import eroded, region_of
-from medray.kernels import kernel
 from medray.types import Bool, Float32, Float64, Image
 
 
@@ -59,7 +59,7 @@ def orientation_histograms(found: Gradient, grid: int, bins: int) -> Float64:
     return histograms
 
 
-@kernel
+@compiled
 def _histograms(angle: Any, magnitude: Any, counted: Any, grid: int, histograms: Any) -> None:
     rows, columns = angle.shape
     bins = histograms.shape[1]

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from medray.compiled import compiled
 from medray.features.family import Extracted, Feature, Reason, explained, joined
 from medray.features.region import GREY, percentiles, region_of
-from medray.kernels import kernel
 from medray.spec import Spec
 from medray.types import Bool, Float32, Float64, Image, Int64
 
@@ -106,7 +106,7 @@ def first_order(values: Float32, bins: int) -> Float64:
     )
 
 
-@kernel
+@compiled
 def _moments(values: Any, mean: float, histogram: Any) -> Any:
     """Sums of |v - mean|, its second, third and fourth power with sign, and v²; counts the histogram over [0, 1]."""
     found, bins = np.zeros(5), len(histogram)
@@ -141,7 +141,7 @@ def _mean_and_deviation(sums: Float64) -> Float64:
         return np.array([mean, np.sqrt(np.maximum(square / count - mean**2, 0))])
 
 
-@kernel
+@compiled
 def _sums(pixels: Any, region: Any, rows: Any, columns: Any, sums: Any) -> None:
     """Add each pixel that counts to its cell: 1, v, v²."""
     for row in range(len(rows)):

@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from medray.compiled import compiled
 from medray.features.family import Extracted, Feature, Reason, explained, joined, undefined
 from medray.features.region import eroded, region_of
-from medray.kernels import kernel
 from medray.spec import Spec
 from medray.types import Bool, Float32, Image, Int64
 
@@ -82,7 +82,7 @@ def _patterns() -> Int64:
     return np.where(changes <= 2, bits.sum(axis=1), NEIGHBOURS + 1)
 
 
-@kernel
+@compiled
 def _count_codes(pixels: Any, counted: Any, corner: Any, weights: Any, tie: Any, codes: Any) -> None:
     """Count the codes: bit n is set where neighbour n is at least as bright. Rows are done neighbour by neighbour, for SIMD."""
     rows, columns = pixels.shape

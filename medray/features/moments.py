@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from pydantic import Field
 
+from medray.compiled import compiled
 from medray.features.family import Extracted, Feature, Reason, explained, joined, undefined
 from medray.features.region import boxed, in_proportion
-from medray.kernels import kernel
 from medray.spec import Spec
 from medray.types import Bool, Float64, Image
 
@@ -114,7 +114,7 @@ def _coefficients(degree: int) -> Any:
     return table
 
 
-@kernel
+@compiled
 def _geometric(weights: Any, down: Any, across: Any, moments: Any) -> None:
     """Add Σ w y^p x^q to moments[p, q], from the powers float64 (rows, p) and (columns, q) of the coordinates."""
     rows, columns = weights.shape

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from medray.kernels import kernel
+from medray.compiled import compiled
 from medray.types import Bool, Int64
 
 Slices = tuple[slice, ...]
@@ -97,7 +97,7 @@ def _words(mask: Bool) -> Any:
     return padded.view("<u8").astype(np.uint64, copy=False)
 
 
-@kernel
+@compiled
 def _count(words: Any) -> Any:
     """int64 (rows,): how many runs each has."""
     counts = np.zeros(words.shape[0], np.int64)
@@ -112,7 +112,7 @@ def _count(words: Any) -> Any:
     return counts
 
 
-@kernel
+@compiled
 def _fill(words: Any, columns: int, first: Any, runs: Any) -> None:
     """Write row, first and end column of each run, and its own number as the component."""
     for line in range(words.shape[0]):
@@ -133,7 +133,7 @@ def _fill(words: Any, columns: int, first: Any, runs: Any) -> None:
                 column += 1
 
 
-@kernel
+@compiled
 def _root(runs: Any, run: int) -> int:
     """The first run of a component, shortening the way there."""
     while runs[run, 3] != run:
@@ -142,7 +142,7 @@ def _root(runs: Any, run: int) -> int:
     return run
 
 
-@kernel
+@compiled
 def _touch(runs: Any, run: int, end: int, other: int, other_end: int, reach: int) -> None:
     """Join the runs of two rows whose columns overlap, or meet at a corner where reach is 1."""
     while run < end and other < other_end:
@@ -155,7 +155,7 @@ def _touch(runs: Any, run: int, end: int, other: int, other_end: int, reach: int
             other += 1
 
 
-@kernel
+@compiled
 def _join(runs: Any, first: Any, slices: int, diagonal: bool) -> None:
     """Point each run to the first of its component."""
     rows = (len(first) - 1) // slices
@@ -175,7 +175,7 @@ def _join(runs: Any, first: Any, slices: int, diagonal: bool) -> None:
         runs[run, 3] = _root(runs, run)
 
 
-@kernel
+@compiled
 def _measure(runs: Any, rows: int) -> Any:
     """Number the components in the order of their first runs; their areas and boxes."""
     found = 0
@@ -204,7 +204,7 @@ def _measure(runs: Any, rows: int) -> Any:
     return areas, boxes
 
 
-@kernel
+@compiled
 def _paint(painted: Any, runs: Any, wanted: Any) -> None:
     """Write True where the wanted components lie; ``painted`` is bool (rows over all slices, columns)."""
     for run in range(len(runs)):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from medray.kernels import kernel
+from medray.compiled import compiled
 
 CUT = 16.0
 
 
-@kernel
+@compiled
 def decay(exponent: np.float32) -> np.float32:
     """exp(-exponent) of a float32 >= 0 to within 1e-5, and 0 from CUT on, where it is below 2e-7.
 

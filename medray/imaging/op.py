@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from pydantic import Field
 
+from medray.compiled import compiled
 from medray.errors import Excluded, Quarantined
-from medray.kernels import kernel
 from medray.spec import Spec
 from medray.types import Bool, Float32, Image
 
@@ -172,7 +172,7 @@ def stretch(pixels: Float32, low: float, high: float) -> Float32:
     return result
 
 
-@kernel
+@compiled
 def _stretch(pixels: Float32, result: Float32, low: np.float32, rest: np.float32, factor: np.float32) -> None:
     """Two differences of float32 are as exact as one of float64 where it matters, near ``low``, and twice as fast."""
     black, white = np.float32(0), np.float32(1)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medray.kernels import kernel
+from medray.compiled import compiled
 from medray.types import Bool, Float32, Float64, Int64
 
 BINS = 4096
@@ -55,7 +55,7 @@ def _order_statistics(values: Float32, low: np.float32, places: Float64, upto: I
     return np.asarray(members[ranks - np.cumsum(np.where(wanted, 0, counts))[bins]], np.float64)
 
 
-@kernel
+@compiled
 def _histogram(values: Float32, low: np.float32, scale: np.float32, whole: bool, upto: Int64) -> bool:
     """Fill ``upto`` with how many values lie in each bin or below; False where all should be ``low`` plus a bin and are not.
 
@@ -91,7 +91,7 @@ def _histogram(values: Float32, low: np.float32, scale: np.float32, whole: bool,
     return True
 
 
-@kernel
+@compiled
 def _whole_numbers(upto: Int64, low: float, places: Float64) -> Float64:
     """The same as _order_statistics, where each bin holds one whole number."""
     found = np.empty(2 * places.size)
@@ -103,7 +103,7 @@ def _whole_numbers(upto: Int64, low: float, places: Float64) -> Float64:
     return found
 
 
-@kernel
+@compiled
 def _members(values: Float32, low: np.float32, scale: np.float32, wanted: Bool, count: int) -> Float32:
     """The values, ``count`` of them, in the bins wanted."""
     top, size = np.float32(BINS - 1), 0
@@ -114,7 +114,7 @@ def _members(values: Float32, low: np.float32, scale: np.float32, wanted: Bool, 
     return found[:count]
 
 
-@kernel
+@compiled
 def _interpolated(neighbours: Float64, places: Float64) -> Float64:
     """Between the values below and above each place, from the nearer one as NumPy does."""
     found = np.empty(places.size)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medray.models.cnn_network import as_batch, torch_threads
+from medray.models.cnn.network import as_batch, torch_threads
 from medray.types import Float32, Float64
 
 BATCH = {"cpu": 8, "cuda": 64}

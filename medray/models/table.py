@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from medray.errors import ConfigError
-from medray.models.cnn import CNN
+from medray.models.cnn.family import CNN
 from medray.models.family import ModelFamily
 from medray.models.svm import SVM
 from medray.models.xgb import XGB

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from medray.metrics import Metrics
+from medray.evaluation.binary import Metrics
 from medray.types import Float32, Float64, Int64
 
 

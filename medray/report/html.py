@@ -10,7 +10,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from medray.metrics import Metrics
+from medray.evaluation.binary import Metrics
 from medray.report import figures
 from medray.report.data import ModelResult, ReportData, SampleImage
 

@@ -38,7 +38,7 @@ def overview_png(summary: Mapping[str, Any]) -> bytes:
     """A PNG of bar charts.
 
     Args:
-        summary: what :func:`medray.lifecycle.catalogs.summary` gives.
+        summary: what :func:`medray.cataloguing.queries.summary` gives.
     """
     with rc_context(_STYLE):
         figure = Figure(figsize=(12, 9), layout="constrained", dpi=110)

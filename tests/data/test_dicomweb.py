@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faults import faulty
+from faulty_proxy import faulty
 from orthanc import PASSWORD, USER, missing, orthanc_running, request
 
+from medray.cataloguing.ingest import ingest
 from medray.data import archive, store
 from medray.data.backends import dicomweb
 from medray.data.synthetic import SyntheticSpec, write_archive
 from medray.errors import StoreError
-from medray.lifecycle.ingest import ingest
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from dicom_series import AXIAL, CORONAL, OBLIQUE, SAGITTAL, SeriesSpec, as_bytes, compare, dcm2niix
-from grids import csa_header, mosaic, normal_of, vframe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.uid import ImplicitVRLittleEndian
+from slice_grids import csa_header, mosaic, normal_of, vframe
 
 from medray.data.dicom import decode, inspect
 from medray.data.dicom.csa import csa_values

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matrix
 import numpy as np
 import pydicom
 import pytest
+import syntax_matrix as matrix
 from dicom_series import SeriesSpec, as_bytes, datasets, enhanced
-from matrix import KINDS, SYNTAXES, Kind, dataset, file_bytes
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
-from quantities import pet
+from quantity_images import pet
+from syntax_matrix import KINDS, SYNTAXES, Kind, dataset, file_bytes
 
 from medray.data.dicom import decode
 from medray.data.identity import image_digest

@@ -12,9 +12,9 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_series import AXIAL, CORONAL, OBLIQUE, SAGITTAL, SeriesSpec, as_bytes, compare, dcm2niix
-from framed import item, reconstruction, ultrasound_volume
-from grids import mosaic, vframe
+from multiframe import item, reconstruction, ultrasound_volume
 from pydicom.uid import ExplicitVRBigEndian, RLELossless
+from slice_grids import mosaic, vframe
 
 from medray.data.dicom import decode, inspect
 from medray.data.volume import build_volume, volume_stacks

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from faults import Proxy, faulty
+from faulty_proxy import Proxy, faulty
 
 from medray.data import archive, store
 from medray.data.backends import listing

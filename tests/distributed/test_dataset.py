@@ -9,12 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from medray.bundle import InputSpec
+from medray.bundles.bundle import InputSpec
 from medray.data import store
 from medray.distributed import dataset
-from medray.distributed.jobs import PrepareJob
 from medray.imaging.preprocess import PreprocessSpec
-from medray.lifecycle.score import object_rows
+from medray.runs.score import object_rows
+from medray.work.prepare import PrepareJob
 
 SPEC = InputSpec(
     preprocess=PreprocessSpec.model_validate({"steps": [{"op": "percentile"}, {"op": "resize", "rows": 16, "columns": 16}]})

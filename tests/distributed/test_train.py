@@ -14,8 +14,8 @@ import pytest
 from medray.data import store
 from medray.distributed.train import FitJob, Scaling, fit_all, load_data
 from medray.errors import ModelError
-from medray.lifecycle.fit import table_uri
 from medray.models.table import family_of
+from medray.runs.train import table_uri
 
 
 @pytest.fixture

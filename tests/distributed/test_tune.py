@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from medray.errors import ConfigError
-from medray.lifecycle.config import TrainConfig
-from medray.lifecycle.sweep import tune
+from medray.runs.train_config import TrainConfig
+from medray.runs.tune import tune
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from medray.bundles.embedding import EmbeddingSpec, WeightsSpec
 from medray.cli import run
-from medray.embedding import EmbeddingSpec, WeightsSpec
 from medray.features.describe import compact, describe_family, every_family
 from medray.features.family import Reason
 from medray.features.table import FAMILIES

@@ -7,7 +7,7 @@ from statistics import NormalDist
 import cv2
 import numpy as np
 import pytest
-from measured import measured
+from feature_values import measured
 from pydantic import ValidationError
 from skimage import feature
 

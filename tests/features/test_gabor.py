@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from measured import measured
+from feature_values import measured
 from skimage.filters import gabor
 
 from medray.features.gabor import GABOR, GaborParams, bank

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import radiomics
 import SimpleITK
-from measured import measured
+from feature_values import measured
 
 from medray.features.cooccurrence import cooccurrences
 from medray.features.haralick import HARALICK, NAMES, HaralickParams, haralick

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from measured import measured
+from feature_values import measured
 
 from medray.features.family import Reason
 from medray.features.intensity import INTENSITY, IntensityParams

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from measured import measured
+from feature_values import measured
 from skimage.feature import local_binary_pattern
 
 from medray.features.lbp import LBP, LbpParams

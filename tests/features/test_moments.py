@@ -6,7 +6,7 @@ import cv2
 import mahotas
 import numpy as np
 import pytest
-from measured import measured
+from feature_values import measured
 
 from medray.features.moments import MOMENTS, MomentsParams, orders, zernike
 from medray.types import Header

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from measured import measured
+from feature_values import measured
 from pydicom import dcmread
 
 from medray.features.segment import SIDE, find_region

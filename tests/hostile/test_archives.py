@@ -14,14 +14,14 @@ import pytest
 import zstandard
 from hostile.samples import mr, p
 
+from medray.cataloguing.ingest import ingest
 from medray.data.catalog import Catalog
-from medray.lifecycle.ingest import ingest
 
 MAX_GROWTH_MIB = 600  # one step of a zstd stream unpacks to 128 MiB at most
 SCRIPT = """
 import json, resource, sys
 from medray.data.catalog import Catalog
-from medray.lifecycle.ingest import ingest
+from medray.cataloguing.ingest import ingest
 good, bombs, catalog = sys.argv[1:]
 ingest(good, catalog)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

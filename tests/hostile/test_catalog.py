@@ -14,12 +14,12 @@ import pyarrow as pa
 import pytest
 from hostile.samples import change, d, element, mr, p, put
 
+from medray.cataloguing.ingest import ingest
 from medray.data.catalog import Catalog
-from medray.lifecycle.ingest import ingest
-from medray.lifecycle.score import table_bytes
-from medray.lifecycle.screen import worklist
 from medray.report.data import ReportData, WorklistRow
 from medray.report.html import render_report
+from medray.runs.score import table_bytes
+from medray.runs.screen import worklist
 
 FORMULA, SCRIPT, LOG = "=HYPERLINK(A1)", "<script>alert(1)</script>", "x\nERROR: all is lost\x1b[31m"
 PHI = ("Doe^Jane", "MRN-4711", "19610203", "Elm Street 5", "555-0199")

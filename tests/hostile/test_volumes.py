@@ -6,9 +6,9 @@ import random
 
 import pytest
 from dicom_series import SeriesSpec, as_bytes
-from framed import reconstruction, ultrasound_volume
-from grids import mosaic, vframe
 from hostile.samples import change, ct
+from multiframe import reconstruction, ultrasound_volume
+from slice_grids import mosaic, vframe
 
 from medray.data.volume import build_volume
 from medray.errors import InputError, Quarantined

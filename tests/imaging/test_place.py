@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from placed import OBLIQUE, centre, marked, placed, same_place, world
+from placed_images import OBLIQUE, centre, marked, placed, same_place, world
 
 from medray.data.ultrasound import common_spacing
 from medray.imaging.place import cut, masked, moved, padded, turned

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from conftest import SHARED
-from placed import world
+from placed_images import world
 from pydantic import ValidationError
 from pydicom import dcmread
 from pydicom.data import get_testdata_file

@@ -15,9 +15,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from medray.errors import BundleError, ModelError
 from medray.imaging.augment import AugmentSpec
-from medray.models.cnn import CNN, CnnParams
-from medray.models.cnn_model import CnnModel
-from medray.models.cnn_network import ARCHITECTURES
+from medray.models.cnn.family import CNN
+from medray.models.cnn.model import CnnModel
+from medray.models.cnn.network import ARCHITECTURES
+from medray.models.cnn.params import CnnParams
 from medray.models.family import FitData, LocalContext, Samples
 
 GENTLE = AugmentSpec(rotate_degrees=5, scale=0.05, translate=0.02, gain=0.05, bias=0.02, erase=0)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medray.compiled import compiled
 from medray.data.dicom.blocks import by_blocks
 from medray.data.dicom.codestream import CodeStream
 from medray.data.dicom.dataset import PixelModule
 from medray.data.dicom.syntaxes import JPEG_XL_LOSSLESS
-from medray.kernels import kernel
 from medray.types import Float32
 
 Pixels = NDArray[Any]
@@ -94,7 +94,7 @@ def luminance(rgb: Pixels) -> Float32:
     return luma
 
 
-@kernel
+@compiled
 def _weigh(flat, is_planar, luma):  # type: ignore[no-untyped-def]
     """ITU-R BT.601-7, section 2.5.1, of values by plane or by pixel. Two loops, so that each has fixed steps."""
     count = len(luma)

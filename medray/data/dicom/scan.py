@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from medray.compiled import compiled
 from medray.data.dicom.tags import DOUBLE_PIXEL_DATA, FLOAT_PIXEL_DATA, PIXEL_DATA
-from medray.kernels import kernel
 
 MAX_ELEMENTS = 50_000
 """Of one data set or item."""
@@ -45,7 +45,7 @@ def _vr_kinds() -> NDArray[np.uint8]:
 VR_KINDS = _vr_kinds()
 
 
-@kernel
+@compiled
 def _number(data, at, count, little):  # type: ignore[no-untyped-def]
     """The unsigned number in ``count`` bytes."""
     value = 0
@@ -54,13 +54,13 @@ def _number(data, at, count, little):  # type: ignore[no-untyped-def]
     return value
 
 
-@kernel
+@compiled
 def _holds(ordered, tag):  # type: ignore[no-untyped-def]
     at = np.searchsorted(ordered, tag)
     return at < len(ordered) and ordered[at] == tag
 
 
-@kernel
+@compiled
 def _reach(end, limit, have):  # type: ignore[no-untyped-def]
     """Whether bytes up to ``end`` lie inside what holds them, and are at hand."""
     if end > limit:
@@ -68,7 +68,7 @@ def _reach(end, limit, have):  # type: ignore[no-untyped-def]
     return NEEDS_MORE if end > have else DONE
 
 
-@kernel
+@compiled
 def _push(stack, level, after, explicit, wanted):  # type: ignore[no-untyped-def]
     """Open a level that ends at ``after``, or with a delimiter where that is -1; returns its number."""
     limit = stack[level, _LIMIT] if after < 0 else after
@@ -78,7 +78,7 @@ def _push(stack, level, after, explicit, wanted):  # type: ignore[no-untyped-def
     return level
 
 
-@kernel
+@compiled
 def _tell(events, count, wanted, what, tag, start, length):  # type: ignore[no-untyped-def]
     """Add an event, if it is wanted; returns how many there are."""
     if not wanted:
@@ -87,7 +87,7 @@ def _tell(events, count, wanted, what, tag, start, length):  # type: ignore[no-u
     return count + 1
 
 
-@kernel
+@compiled
 def _value(data, position, states_vr, little, limit, have):  # type: ignore[no-untyped-def]
     """Trouble with the header of an element (PS3.5 7.1.2, 7.1.3); where its value starts, its length, its kind of VR."""
     if not states_vr:
@@ -101,7 +101,7 @@ def _value(data, position, states_vr, little, limit, have):  # type: ignore[no-u
     return trouble, position + 12, _number(data, position + 8, 4, little) if trouble == DONE else 0, kind
 
 
-@kernel
+@compiled
 def scan(data, position, whole, explicit, little, only_group, wanted, sequences, events):  # type: ignore[no-untyped-def]
     """Walk over a data set up to its pixel data or its end. One function: divided into three, it takes 1.4 times as long.
 

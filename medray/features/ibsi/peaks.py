@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from medray.compiled import compiled
 from medray.features.family import Extracted, Feature, Reason, explained, undefined
 from medray.features.ibsi.definition import Group, defined
 from medray.features.ibsi.params import IbsiParams
 from medray.features.ibsi.statistics import GREY
 from medray.features.ibsi.subject import Subject
-from medray.kernels import kernel
 from medray.types import Bool, Float32, Float64, Int64
 
 FEATURES = defined(
@@ -80,7 +80,7 @@ def _lines(spacing_mm: tuple[float, float, float], shape: tuple[int, ...]) -> In
     return np.ascontiguousarray(np.stack([slices[within], rows[within], half.astype(np.int64)], axis=1), dtype=np.int64)
 
 
-@kernel
+@compiled
 def _means(values: Float64, valid: Bool, centres: Bool, lines: Int64) -> Float64:
     """Mean of the valid pixels around each centre, float64 as the values; 0 elsewhere."""
     slices, rows, columns = values.shape

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medray.compiled import compiled
 from medray.features.radiomics.region import Region
-from medray.kernels import kernel
 from medray.types import Bool, Float64, Int64, UInt16
 
 MAX_LEVELS = 1024
@@ -67,7 +67,7 @@ def _discretised(region: Region, start: float, step: float, most: int) -> Discre
     return Discretised(levels, histogram[1 : np.flatnonzero(histogram)[-1] + 1])
 
 
-@kernel
+@compiled
 def _range(values: Float64, mask: Bool) -> tuple[float, float]:
     """Smallest and largest value of the region."""
     low = np.full(values.shape[2], np.inf)
@@ -83,7 +83,7 @@ def _range(values: Float64, mask: Bool) -> tuple[float, float]:
     return low.min(), high.max()
 
 
-@kernel
+@compiled
 def _levels(values: Float64, mask: Bool, start: float, step: float, most: int) -> tuple[UInt16, Int64]:
     """Levels with edges at ``start + k * step``, at most ``most``; and how often each occurs.
 

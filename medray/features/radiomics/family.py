@@ -11,9 +11,9 @@ import numpy as np
 from medray.features.family import Extracted, Feature, Reason, joined, undefined
 from medray.features.radiomics.classes.table import CLASSES
 from medray.features.radiomics.filters import filter_names, filtered
-from medray.features.radiomics.measured import Measured
 from medray.features.radiomics.params import ClassName, RadiomicsParams
 from medray.features.radiomics.region import region
+from medray.features.radiomics.shared import Measured
 from medray.spec import Spec
 from medray.types import Float32, Float64, Image
 

@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from medray.compiled import compiled
 from medray.imaging.decay import decay
 from medray.imaging.op import OpSpec, over_valid
-from medray.kernels import kernel
 from medray.types import Float32, Image
 
 
@@ -46,7 +46,7 @@ def anisotropic_diffusion(image: Image, spec: AnisotropicDiffusion) -> Image:
     return over_valid(image, smooth)
 
 
-@kernel
+@compiled
 def _diffuse(before: Float32, after: Float32, steepness: np.float32, step: np.float32, exponential: bool) -> None:
     slices, rows, _ = before.shape
     for slice in range(slices):
@@ -60,7 +60,7 @@ def _diffuse(before: Float32, after: Float32, steepness: np.float32, step: np.fl
             _flow(centre[:-1], centre[1:], result[:-1], steepness, step, exponential)
 
 
-@kernel
+@compiled
 def _flow(centre: Float32, near: Float32, result: Float32, steepness: np.float32, step: np.float32, exponential: bool) -> None:
     """Add what flows from each neighbour; nothing where the difference is infinite, as beyond the largest float32."""
     if exponential:

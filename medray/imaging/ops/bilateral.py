@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from medray.compiled import compiled
 from medray.imaging.decay import decay
 from medray.imaging.op import OpSpec, bordered, over_valid
-from medray.kernels import kernel
 from medray.types import Float32, Image, Int64
 
 
@@ -45,7 +45,7 @@ def bilateral(image: Image, spec: Bilateral) -> Image:
     return over_valid(image, smooth)
 
 
-@kernel
+@compiled
 def _bilateral(padded: Float32, result: Float32, offsets: Int64, weights: Float32, steepness: np.float32) -> None:
     rows, columns = result.shape
     radius = (padded.shape[0] - rows) // 2

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from medray.compiled import compiled
 from medray.imaging.op import UnitRangeSpec, extended, float32, unitless
-from medray.kernels import kernel
 from medray.types import Float32, Image
 
 
@@ -40,7 +40,7 @@ def clahe(image: Image, spec: Clahe) -> Image:
     return unitless(image, pixels if image.valid is None else np.where(image.valid, pixels, np.clip(image.pixels, 0, 1)))
 
 
-@kernel
+@compiled
 def _quantise(pixels: Float32, levels: NDArray[np.uint8]) -> None:
     black, white = np.float32(0), np.float32(1)
     for i in range(pixels.size):

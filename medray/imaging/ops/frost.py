@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from medray.compiled import compiled
 from medray.imaging.decay import decay
 from medray.imaging.moments import local_moments
 from medray.imaging.op import OpSpec, bordered, finite, over_valid
-from medray.kernels import kernel
 from medray.types import Float32, Float64, Image, Int64
 
 
@@ -45,7 +45,7 @@ def frost(image: Image, spec: Frost) -> Image:
     return over_valid(image, smooth)
 
 
-@kernel
+@compiled
 def _frost(padded: Float32, slope: Float32, offsets: Int64, distances: Float32, result: Float64) -> None:
     rows, columns = result.shape
     for row in range(rows):

@@ -8,9 +8,9 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from medray.compiled import compiled
 from medray.imaging.op import Level, OpSpec, unitless, valid_pixels
 from medray.imaging.quantiles import quantiles
-from medray.kernels import kernel
 from medray.types import Float32, Float64, Image
 
 CELLS = 4096
@@ -53,7 +53,7 @@ def histogram_match(image: Image, spec: HistogramMatch) -> Image:
     return unitless(image, result)
 
 
-@kernel
+@compiled
 def _interpolate(pixels: Float32, own: Float64, becomes: Float64, result: Float32) -> None:
     """What np.interp does, from a guess of the interval by its place in the range."""
     last = own.size - 1

@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from medray.compiled import compiled
 from medray.imaging.decay import decay
 from medray.imaging.op import OpSpec, bordered, over_valid
-from medray.kernels import kernel
 from medray.types import Float32, Image
 
 
@@ -44,7 +44,7 @@ def non_local_means(image: Image, spec: NonLocalMeans) -> Image:
     return over_valid(image, smooth)
 
 
-@kernel
+@compiled
 def _non_local_means(padded: Float32, result: Float32, patch: int, search: int, steepness: np.float32) -> None:
     rows, columns = result.shape
     border, width = patch + search, columns + 2 * patch

@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from medray.compiled import compiled
 from medray.imaging.op import LARGEST, OpSpec, valid_mean
 from medray.imaging.ops.gaussian import blurred
-from medray.kernels import kernel
 from medray.types import Float32, Image
 
 
@@ -31,7 +31,7 @@ def unsharp(image: Image, spec: Unsharp) -> Image:
     return image.with_pixels(result)
 
 
-@kernel
+@compiled
 def _sharpen(pixels: Float32, smooth: Float32, amount: float, result: Float32) -> None:
     """Values beyond the largest float32 are cut to it."""
     for i in range(pixels.size):

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from medray.compiled import compiled
 from medray.imaging.op import LARGEST, OpSpec, unitless, valid_pixels
-from medray.kernels import kernel
 from medray.types import Float32, Image
 
 LANES = 32
@@ -40,7 +40,7 @@ def zscore(image: Image, spec: Zscore) -> Image:
     return unitless(image, result)
 
 
-@kernel
+@compiled
 def _power_sum(values: Float32, centre: float, power: int) -> float:
     """The sum of (value - centre) to the power of 1 or 2, in LANES float64 sums that run side by side."""
     sums = np.zeros(LANES)
@@ -55,7 +55,7 @@ def _power_sum(values: Float32, centre: float, power: int) -> float:
     return float(sums.sum())
 
 
-@kernel
+@compiled
 def _shift_and_scale(pixels: Float32, mean: float, factor: float, result: Float32) -> None:
     """Values beyond the largest float32, which only invalid pixels can reach, are cut to it."""
     for i in range(pixels.size):

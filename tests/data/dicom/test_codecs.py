@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 import imagecodecs
-import matrix
 import numpy as np
 import pytest
+import syntax_matrix as matrix
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import uid

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import imagecodecs
-import matrix
 import numpy as np
 import pytest
+import syntax_matrix as matrix
 from pydicom import uid
 from pydicom.pixels.processing import convert_color_space
 

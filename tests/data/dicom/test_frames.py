@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pydicom
 import pytest
-from matrix import SYNTAXES, Kind, Syntax, dataset, file_bytes, values_of
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import UID, RLELossless
+from syntax_matrix import SYNTAXES, Kind, Syntax, dataset, file_bytes, values_of
 
 from medray.data.dicom import decode
 from medray.data.dicom.syntaxes import ENCAPSULATED_UNCOMPRESSED, is_encapsulated

@@ -7,10 +7,10 @@ import zlib
 from typing import Any
 
 import imagecodecs
-import matrix
 import numpy as np
 import pydicom
 import pytest
+import syntax_matrix as matrix
 from hostile import samples
 from pydicom import uid
 from pydicom.encaps import encapsulate
@@ -79,7 +79,8 @@ def test_single_bits_of_a_segmentation(name: str) -> None:
 
 @pytest.mark.parametrize("encode", [bytes, raw_deflate])
 @pytest.mark.parametrize(
-    "kind", [matrix.Kind("MONOCHROME2", 8), matrix.Kind("MONOCHROME2", 12, signed=True), matrix.Kind("RGB", 8)]
+    "kind",
+    [matrix.Kind("MONOCHROME2", 8), matrix.Kind("MONOCHROME2", 12, signed=True), matrix.Kind("RGB", 8)],
 )
 def test_frames_of_an_odd_number_of_bytes(kind: matrix.Kind, encode: Any) -> None:
     frames = [np.roll(matrix.values_of(kind)[:ROWS, :COLUMNS], shift, axis=0) for shift in range(3)]

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import imagecodecs
-import matrix
 import numpy as np
 import pytest
+import syntax_matrix as matrix
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,7 +53,12 @@ def test_the_header_of_a_compressed_jpeg(in_container: bool) -> None:
         jpeg = matrix.jpeg(matrix.values_of(kind), kind)
         found = jpegxl.read(bytes(imagecodecs.jpegxl_encode_jpeg(jpeg, usecontainer=in_container)))
         assert found is not None
-        assert (found.rows, found.columns, found.samples, found.bits) == (matrix.ROWS, matrix.COLUMNS, kind.samples, 8)
+        assert (found.rows, found.columns, found.samples, found.bits) == (
+            matrix.ROWS,
+            matrix.COLUMNS,
+            kind.samples,
+            8,
+        )
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import io
 import struct
 from typing import Any
 
-import matrix
 import numpy as np
 import pydicom
 import pytest
+import syntax_matrix as matrix
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file

@@ -6,10 +6,10 @@ import io
 import warnings
 from pathlib import Path
 
-import matrix
 import numpy as np
 import pydicom
 import pytest
+import syntax_matrix as matrix
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 

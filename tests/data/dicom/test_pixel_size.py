@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from hostile.samples import change, d, p
+from pixel_sizes import dataset, encoded, groups, image, item, region, ultrasound
 from pydicom.uid import ExplicitVRBigEndian
-from sized import dataset, encoded, groups, image, item, region, ultrasound
 
 import medray
 from medray.data.dicom import inspect

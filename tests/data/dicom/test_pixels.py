@@ -7,10 +7,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import matrix
 import numpy as np
 import pydicom
 import pytest
+import syntax_matrix as matrix
 from pydicom import uid
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import imagecodecs
-import matrix
 import numpy as np
 import pytest
+import syntax_matrix as matrix
 from pydicom import uid
 
 from medray.data.dicom import codestream, decode, syntaxes

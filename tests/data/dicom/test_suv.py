@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
-from quantities import ct, item, pet, pet_dataset
+from quantity_images import ct, item, pet, pet_dataset
 
 from medray.data.dicom import decode
 from medray.data.dicom.suv import common_suv

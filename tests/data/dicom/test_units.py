@@ -16,7 +16,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     UltrasoundImageStorage,
 )
-from quantities import STORED, ct, image, item, pet
+from quantity_images import STORED, ct, image, item, pet
 
 from medray.data.dicom import decode, inspect
 from medray.data.volume import build_volume, volume_stacks

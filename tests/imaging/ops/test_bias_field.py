@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from placed import placed
+from placed_images import placed
 
 from medray.errors import ConfigError, Excluded
 from medray.imaging.table import BiasField, bias_field

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from filtering import (
+from filter_checks import (
     LARGEST,
     ct,
     keeps_constants,

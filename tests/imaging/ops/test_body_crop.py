@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from placed import placed, same_place
+from placed_images import placed, same_place
 from pydicom.data import get_testdata_file
 from skimage.filters import threshold_li
 

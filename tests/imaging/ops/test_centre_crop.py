@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from placed import marked, placed, same_place
+from placed_images import marked, placed, same_place
 
 from medray.errors import Excluded
 from medray.imaging.preprocess import PreprocessSpec

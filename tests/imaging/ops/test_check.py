@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from placed import placed
+from placed_images import placed
 from pydicom.data import get_testdata_file
 
 from medray.data.dicom import decode

@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from filtering import LARGEST, SHAPES, ct
+from filter_checks import LARGEST, SHAPES, ct
 from pydantic import ValidationError
 
 from medray.imaging.table import Clahe, Window, clahe, window

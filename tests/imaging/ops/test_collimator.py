@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from placed import placed, world
+from placed_images import placed, world
 
 from medray.errors import Quarantined
 from medray.imaging.table import Collimator, collimator

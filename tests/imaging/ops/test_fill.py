@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from placed import placed
+from placed_images import placed
 from pydantic import ValidationError
 
 from medray.imaging.preprocess import PreprocessSpec, preprocess

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import SHARED
-from placed import centre, placed, same_place
+from placed_images import centre, placed, same_place
 
 from medray.errors import Quarantined
 from medray.imaging.table import ForegroundCrop, foreground_crop

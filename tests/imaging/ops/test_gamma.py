@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from filtering import LARGEST, SHAPES, ct
+from filter_checks import LARGEST, SHAPES, ct
 from pydantic import ValidationError
 from skimage.exposure import adjust_gamma
 

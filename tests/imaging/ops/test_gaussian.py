@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from filtering import ct, keeps_constants, masked, sees_valid_pixels_alone
+from filter_checks import ct, keeps_constants, masked, sees_valid_pixels_alone
 from pydantic import ValidationError
 from scipy.ndimage import gaussian_filter
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from filtering import LARGEST, ct, makes_constants, masked, needs_a_valid_pixel
+from filter_checks import LARGEST, ct, makes_constants, masked, needs_a_valid_pixel
 from pydantic import ValidationError
 from skimage.exposure import match_histograms
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from filtering import removes_speckle_and_keeps_the_edge, speckled, takes_bad_images
+from filter_checks import removes_speckle_and_keeps_the_edge, speckled, takes_bad_images
 from pydantic import ValidationError
 
 from medray.imaging.table import Lee, lee

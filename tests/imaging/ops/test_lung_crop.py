@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from placed import placed, world
+from placed_images import placed, world
 
 from medray.errors import Excluded
 from medray.imaging.table import LungCrop, lung_crop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from filtering import ct, keeps_constants, leaves_invalid_pixels, masked, needs_a_valid_pixel, sees_valid_pixels_alone
+from filter_checks import ct, keeps_constants, leaves_invalid_pixels, masked, needs_a_valid_pixel, sees_valid_pixels_alone
 from pydantic import ValidationError
 from scipy.ndimage import median_filter
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from filtering import LARGEST, ct, makes_constants, masked, needs_a_valid_pixel
+from filter_checks import LARGEST, ct, makes_constants, masked, needs_a_valid_pixel
 
 from medray.imaging.table import Minmax, minmax
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from filtering import (
+from filter_checks import (
     LARGEST,
     keeps_constants,
     leaves_invalid_pixels,

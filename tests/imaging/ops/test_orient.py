@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 import SimpleITK
-from placed import OBLIQUE, placed, world
+from placed_images import OBLIQUE, placed, world
 
 from medray.errors import Excluded
 from medray.imaging.place import directions

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from placed import marked, placed, same_place
+from placed_images import marked, placed, same_place
 from pydantic import ValidationError
 
 from medray.errors import Excluded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from filtering import ct, makes_constants, masked, needs_a_valid_pixel
+from filter_checks import ct, makes_constants, masked, needs_a_valid_pixel
 from pydantic import ValidationError
 
 from medray.imaging.table import Percentile, percentile

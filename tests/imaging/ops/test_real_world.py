@@ -9,7 +9,7 @@ import pytest
 from dicom_series import SeriesSpec, as_bytes, datasets, enhanced
 from pydicom.sequence import Sequence
 from pydicom.uid import MRImageStorage
-from quantities import STORED, image, item, mapping
+from quantity_images import STORED, image, item, mapping
 
 from medray.data.dicom import decode, inspect
 from medray.data.volume import build_volume

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import SimpleITK
-from placed import is_ramp, placed, ramp
+from placed_images import is_ramp, placed, ramp
 from pydantic import ValidationError
 
 from medray.errors import Excluded

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from placed import is_ramp, marked, placed, ramp
+from placed_images import is_ramp, marked, placed, ramp
 
 from medray.errors import Excluded
 from medray.imaging.table import Resize, resize

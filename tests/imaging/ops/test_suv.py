@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from dicom_series import as_bytes
 from pydantic import ValidationError
-from quantities import STORED, ct, pet, pet_dataset
+from quantity_images import STORED, ct, pet, pet_dataset
 
-from medray.bundle import InputSpec
+from medray.bundles.bundle import InputSpec
 from medray.data.dicom import decode
 from medray.data.volume import build_volume
 from medray.errors import Excluded

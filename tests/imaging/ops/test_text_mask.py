@@ -10,7 +10,7 @@ import pytest
 from conftest import SHARED
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from placed import placed
+from placed_images import placed
 from pydicom.data import get_testdata_file
 
 from medray.data.dicom import decode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from filtering import LARGEST, ct, keeps_constants, sees_valid_pixels_alone
+from filter_checks import LARGEST, ct, keeps_constants, sees_valid_pixels_alone
 from pydantic import ValidationError
 from skimage.filters import unsharp_mask
 

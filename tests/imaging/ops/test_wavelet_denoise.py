@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from filtering import (
+from filter_checks import (
     ct,
     keeps_constants,
     leaves_invalid_pixels,

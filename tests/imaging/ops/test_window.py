@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from filtering import ct, makes_constants, masked
+from filter_checks import ct, makes_constants, masked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError

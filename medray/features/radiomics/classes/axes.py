@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medray.kernels import kernel
+from medray.compiled import compiled
 from medray.types import Bool, Float64, Int64
 
 
@@ -23,7 +23,7 @@ def axes_mm(mask: Bool, spacing_mm: tuple[float, float, float]) -> Float64:
     return np.asarray(4 * np.sqrt(np.where(variances > 1e-14 * variances[-1], variances, 0)), dtype=np.float64)
 
 
-@kernel
+@compiled
 def _sums(mask: Bool) -> Int64:
     """Number of pixels, sums of slice, row and column (from the middle), then of their products ss, sr, sc, rr, rc, cc."""
     found = np.zeros(10, np.int64)

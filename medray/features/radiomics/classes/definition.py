@@ -9,7 +9,7 @@ import numpy as np
 
 from medray.features.family import Extracted, Feature, Reason, explained, undefined
 from medray.features.radiomics.discretise import Discretised
-from medray.features.radiomics.measured import Measured
+from medray.features.radiomics.shared import Measured
 from medray.types import Float64
 
 PYRADIOMICS = "pyradiomics 3.1"

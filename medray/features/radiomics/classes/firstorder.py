@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from medray.compiled import compiled
 from medray.features.family import Extracted, Reason, explained
 from medray.features.radiomics.classes.definition import FeatureClass, defined
-from medray.features.radiomics.measured import Measured
 from medray.features.radiomics.region import Region
-from medray.kernels import kernel
+from medray.features.radiomics.shared import Measured
 from medray.types import Bool, Float64, Int64
 
 GREY, SQUARE = "grey level", "grey level²"
@@ -125,7 +125,7 @@ def percentiles(value: Float64, count: Float64, shares: Sequence[float]) -> list
     return [float(percentile) for percentile in found]
 
 
-@kernel
+@compiled
 def _histogram(values: Float64, mask: Bool, low: float, size: int) -> Int64:
     """How often ``low``, ``low + 1`` … occur, int64 (size,); empty where a value is no whole number."""
     counts = np.zeros(size, np.int64)
@@ -145,7 +145,7 @@ def _histogram(values: Float64, mask: Bool, low: float, size: int) -> Int64:
     return counts
 
 
-@kernel
+@compiled
 def _moments(value: Float64, count: Float64, p10: float, p90: float, shift: float) -> Float64:
     """How many values, their mean, and sums over them: |v - mean|, its square, (v - mean)³, its fourth power, (v + shift)²;
     of those from p10 to p90 how many, and the sum of their |v - their mean|.

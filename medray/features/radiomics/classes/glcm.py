@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from medray.compiled import compiled
 from medray.features.family import Extracted
 from medray.features.radiomics.classes.definition import FeatureClass, defined, texture, too_many
 from medray.features.radiomics.discretise import Discretised
 from medray.features.radiomics.matrices.glcm import glcm
-from medray.features.radiomics.measured import Measured
-from medray.kernels import kernel
+from medray.features.radiomics.shared import Measured
 from medray.types import Float64, Int64
 
 WHERE = "; p(i, j) the share of pairs of neighbours of levels i and j, in both orders, mean over the directions"
@@ -109,7 +109,7 @@ def maximal_correlation(counts: Int64) -> Float64:
     return np.where(several, np.sqrt(np.maximum(square, 0)), np.nan)
 
 
-@kernel
+@compiled
 def statistics(counts: Int64) -> Float64:
     """Every feature but MCC of symmetric matrices of counts (n, count, count), none empty: float64 (n, 24)."""
     found = np.zeros((len(counts), 24))
@@ -132,7 +132,7 @@ def statistics(counts: Int64) -> Float64:
     return found
 
 
-@kernel
+@compiled
 def _of_pairs(found: Float64, counts: Int64, total: float, one: Float64, mean: float) -> None:
     """What needs both levels of a pair; ``one`` the shares of one level."""
     covariance, variance, joint, single, product_joint, product = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
@@ -160,7 +160,7 @@ def _of_pairs(found: Float64, counts: Int64, total: float, one: Float64, mean: f
     found[16], found[18], found[23] = mean, joint, variance
 
 
-@kernel
+@compiled
 def _of_differences(found: Float64, share: Float64) -> None:
     """What needs the difference of the levels of a pair; ``share`` of each."""
     count = len(share)
@@ -179,7 +179,7 @@ def _of_differences(found: Float64, share: Float64) -> None:
         found[8] += (k - found[6]) ** 2 * share[k]
 
 
-@kernel
+@compiled
 def _of_sums(found: Float64, share: Float64, mean: float) -> None:
     """What needs the sum of the levels of a pair; ``share`` of each from 2."""
     for k in range(len(share)):

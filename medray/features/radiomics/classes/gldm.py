@@ -7,7 +7,7 @@ import numpy as np
 from medray.features.family import Extracted
 from medray.features.radiomics.classes.definition import FeatureClass, defined, texture, too_many
 from medray.features.radiomics.classes.sizes import STATISTICS, size_statistics
-from medray.features.radiomics.measured import Measured
+from medray.features.radiomics.shared import Measured
 
 SHARES = "; p(i, k) the share of pixels of level i with k - 1 dependent neighbours"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from medray.compiled import compiled
 from medray.features.family import Extracted, Reason, undefined
 from medray.features.radiomics.classes.definition import FeatureClass, defined, texture, too_many
 from medray.features.radiomics.classes.sizes import STATISTICS, size_statistics
 from medray.features.radiomics.matrices.glrlm import glrlm
-from medray.features.radiomics.measured import Measured
-from medray.kernels import kernel
+from medray.features.radiomics.shared import Measured
 from medray.types import Bool, Int64
 
 MEAN = "; p(i, l) the share of runs of level i and length l, mean over the directions"
@@ -54,7 +54,7 @@ def extract(measured: Measured) -> Extracted:
     return texture(np.mean(found, axis=0)[[STATISTICS.index(name) for _, name, _, _ in ROWS]], levels)
 
 
-@kernel
+@compiled
 def _has_line(mask: Bool, step: Int64) -> bool:
     """Whether a line along the step meets two pixels; pyradiomics leaves out the other directions."""
     slices, rows, columns = mask.shape

@@ -6,7 +6,7 @@ from medray.features.family import Extracted
 from medray.features.radiomics.classes.definition import FeatureClass, defined, texture, too_many
 from medray.features.radiomics.classes.sizes import STATISTICS, size_statistics
 from medray.features.radiomics.matrices.glszm import glszm
-from medray.features.radiomics.measured import Measured
+from medray.features.radiomics.shared import Measured
 
 ZONES = "; p(i, s) the share of zones of level i and s pixels"
 

@@ -12,7 +12,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from medray.kernels import kernel
+from medray.compiled import compiled
 from medray.types import Bool, Float64, Int64
 
 CORNERS = ((0, 0, 0), (0, 0, 1), (0, 1, 1), (0, 1, 0), (1, 0, 0), (1, 0, 1), (1, 1, 1), (1, 1, 0))
@@ -131,7 +131,7 @@ def _triangles() -> tuple[Float64, Int64, Int64]:
     return np.array(found), np.array(patterns), np.array(signs)
 
 
-@kernel
+@compiled
 def _first_and_last(lines: Bool) -> Int64:
     """The first and the last place of each line, bool (n, length), that is True: int64 (2, n), -1 where none is."""
     count, length = lines.shape
@@ -147,7 +147,7 @@ def _first_and_last(lines: Bool) -> Int64:
     return found
 
 
-@kernel
+@compiled
 def _square_patterns(mask: Bool) -> Int64:
     """How often each pattern of 2 x 2 pixels occurs, int64 (16,); bits by row, then column."""
     counts = np.zeros(16, np.int64)
@@ -167,7 +167,7 @@ def _square_patterns(mask: Bool) -> Int64:
     return counts
 
 
-@kernel
+@compiled
 def _cube_patterns(mask: Bool) -> tuple[Int64, Int64]:
     """How often each pattern of 2 x 2 x 2 pixels occurs, int64 (256,), and the sum of its places, int64 (256, 3)."""
     counts = np.zeros(256, np.int64)
@@ -208,7 +208,7 @@ def _ends(array: Bool) -> Int64:
     return np.concatenate([np.column_stack([lines, end[tuple(lines.T)]]) for end in ends])
 
 
-@kernel
+@compiled
 def _farthest(points: Float64, radius: Float64) -> float:
     best = 0.0
     for first in range(len(points)):

@@ -6,7 +6,7 @@ import numpy as np
 
 from medray.features.family import Extracted
 from medray.features.radiomics.classes.definition import FeatureClass, defined, texture, too_many
-from medray.features.radiomics.measured import Measured
+from medray.features.radiomics.shared import Measured
 from medray.types import Float64, Int64
 
 WHERE = "; p the shares of the levels i and j that occur, s the sum of their differences to the mean of their neighbours"

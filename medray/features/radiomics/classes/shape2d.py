@@ -8,7 +8,7 @@ from medray.features.family import Extracted, Reason, explained, undefined
 from medray.features.radiomics.classes.axes import axes_mm
 from medray.features.radiomics.classes.definition import FeatureClass, defined
 from medray.features.radiomics.classes.mesh import diameter, squares
-from medray.features.radiomics.measured import Measured
+from medray.features.radiomics.shared import Measured
 
 FEATURES = defined(
     "3.1 (of a volume; here in the plane, as in pyradiomics)",

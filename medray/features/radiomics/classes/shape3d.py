@@ -8,7 +8,7 @@ from medray.features.family import Extracted, Reason, explained, undefined
 from medray.features.radiomics.classes.axes import axes_mm
 from medray.features.radiomics.classes.definition import FeatureClass, defined
 from medray.features.radiomics.classes.mesh import cubes, diameter, plane_diameters
-from medray.features.radiomics.measured import Measured
+from medray.features.radiomics.shared import Measured
 
 FEATURES = defined(
     "3.1",

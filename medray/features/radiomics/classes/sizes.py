@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medray.kernels import kernel
+from medray.compiled import compiled
 from medray.types import Float64, Int64
 
 STATISTICS = (
@@ -42,7 +42,7 @@ def size_statistics(counts: Int64, sizes: Int64) -> Float64:
     return np.asarray(_statistics(np.ascontiguousarray(counts), sizes), dtype=np.float64)
 
 
-@kernel
+@compiled
 def _statistics(counts: Int64, sizes: Int64) -> Float64:
     found = np.zeros(16)
     total = float(counts.sum())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from medray.compiled import compiled
 from medray.features.radiomics.matrices.flat import BLOCK, flattened
-from medray.kernels import kernel
 from medray.types import Int32, Int64, UInt16
 
 
@@ -23,7 +23,7 @@ def glcm(levels: UInt16, count: int, offsets: Int64) -> Int64:
     return np.array(pairs.reshape(len(offsets), count + 1, count + 1)[:, 1:, 1:], dtype=np.int64)
 
 
-@kernel
+@compiled
 def _pairs(flat: UInt16, shifts: Int64, margin: int, width: int, block: int) -> Int32:
     """Pairs of levels including 0, int32 (n, 2, width * width): of even and of odd places, lest one add waits for the last."""
     pairs = np.zeros((len(shifts), 2, width * width), np.int32)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from medray.compiled import compiled
 from medray.features.radiomics.matrices.flat import BLOCK, flattened
-from medray.kernels import kernel
 from medray.types import Int32, Int64, UInt16
 
 
@@ -25,7 +25,7 @@ def glrlm(levels: UInt16, count: int, offsets: Int64) -> Int64:
     return np.ascontiguousarray(runs.transpose(0, 2, 1), dtype=np.int64)
 
 
-@kernel
+@compiled
 def _reached(flat: UInt16, shifts: Int64, margin: int, width: int, longest: int, block: int) -> Int32:
     """Pixels at each place of their run, int32 (n, place, level): as many runs are at least so long.
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medray.kernels import kernel
+from medray.compiled import compiled
 from medray.types import Int32, Int64, UInt16
 
 
@@ -46,7 +46,7 @@ def glszm(levels: UInt16, count: int, *, in_plane: bool = False) -> tuple[Int64,
     return counts, sizes
 
 
-@kernel
+@compiled
 def _merged(levels: UInt16, in_plane: bool) -> Any:
     """Union-find of the pixels, row by row, almost without branches: the next free label is written at every pixel.
 
@@ -87,7 +87,7 @@ def _merged(levels: UInt16, in_plane: bool) -> Any:
     return labels, parents[:count], sizes[:count], level[:count]
 
 
-@kernel
+@compiled
 def _mark_equal(levels: UInt16, s: int, r: int, equal: NDArray[np.uint8]) -> None:
     """Which neighbours of each pixel of a row have its level: 1 above, 2 on the left, 4 above on the left, 8 on the right."""
     row = levels[s, r]
@@ -100,13 +100,13 @@ def _mark_equal(levels: UInt16, s: int, r: int, equal: NDArray[np.uint8]) -> Non
         _mark(row[:-1], above[1:], equal[:-1], 3)
 
 
-@kernel
+@compiled
 def _mark(own: UInt16, other: UInt16, equal: NDArray[np.uint8], bit: int) -> None:
     for c in range(len(own)):
         equal[c] |= np.uint8(own[c] == other[c]) << np.uint8(bit)
 
 
-@kernel
+@compiled
 def _nearest(columns: int) -> Int64:
     """Where to look for the label of a pixel, by the neighbours that have its level, int64 (16,); 0 for the pixel itself.
 
@@ -125,7 +125,7 @@ def _nearest(columns: int) -> Int64:
     return step
 
 
-@kernel
+@compiled
 def _join_slice(levels: UInt16, labels: Int32, parents: Int32, s: int, r: int) -> None:
     """Join the zones of a row with those that they touch in the slice before."""
     _, rows, columns = levels.shape
@@ -141,7 +141,7 @@ def _join_slice(levels: UInt16, labels: Int32, parents: Int32, s: int, r: int) -
                     _joined(parents, labels[s, r, c], labels[s - 1, other_r, other_c])
 
 
-@kernel
+@compiled
 def _joined(parents: Int32, first: int, second: int) -> int:
     """Join the zones of two labels under the smaller root, which is returned."""
     while parents[first] != first:
@@ -156,7 +156,7 @@ def _joined(parents: Int32, first: int, second: int) -> int:
     return root
 
 
-@kernel
+@compiled
 def _counts(parents: Int32, sizes: Int32, level: UInt16, count: int) -> tuple[Int64, Int64]:
     column = np.zeros(sizes.max() + 1, np.int64)
     for label in range(len(parents)):

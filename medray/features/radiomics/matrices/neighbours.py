@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medray.compiled import compiled
 from medray.features.radiomics.matrices.flat import BLOCK, flattened
-from medray.kernels import kernel
 from medray.types import Float64, Int32, Int64, UInt16
 
 
@@ -42,7 +42,7 @@ def neighbours(levels: UInt16, count: int, offsets: Int64, alpha: int = 0) -> Ne
     return Neighbours(dependence[1:], (dependence.sum(1) - alone)[1:], shares[1:].sum(1))
 
 
-@kernel
+@compiled
 def _matrices(flat: UInt16, shifts: Int64, margin: int, count: int, alpha: int, block: int) -> tuple[Int64, Int64, Int64]:
     """Rows of each level from 0: dependence; pixels without neighbours; by number of neighbours, this times the differences."""
     width = 2 * len(shifts) + 1
@@ -70,7 +70,7 @@ def _matrices(flat: UInt16, shifts: Int64, margin: int, count: int, alpha: int, 
     return dependence, alone, difference
 
 
-@kernel
+@compiled
 def _add(own: UInt16, other: UInt16, total: Int32, inside: Int32, close: Int32, alpha: int) -> None:
     """Add the neighbours at one shift: their sum, their number, and how many are close in level."""
     most = np.int32(alpha)

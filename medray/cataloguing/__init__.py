@@ -1,0 +1,1 @@
+"""The archive's side: ingest, import, series, quarantine, queries."""

@@ -1,0 +1,1 @@
+"""``medray import``: PNG, JPEG, TIFF, NIfTI… → DICOM."""

@@ -1,0 +1,122 @@
+"""The networks of the ``cnn`` family. Imports torch: import this file lazily."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from monai.networks.nets.densenet import DenseNet, DenseNet121
+from monai.networks.nets.efficientnet import EfficientNetBN
+from monai.networks.nets.resnet import ResNet
+from torch import Tensor, nn
+
+from medray.models.cnn.params import CnnParams
+
+Build = Callable[[CnnParams], nn.Module]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """How a network is built, and the module that Grad-CAM reads (an eighth of the input: deeper ones point worse)."""
+
+    build: Build
+    cam_layer: str
+
+
+def _resnet(blocks: list[int]) -> Architecture:
+    def build(params: CnnParams) -> nn.Module:
+        planes = [params.width * factor for factor in (1, 2, 4, 8)]
+        network = ResNet("basic", blocks, planes, spatial_dims=2, n_input_channels=1, conv1_t_stride=2, num_classes=2)
+        network.add_module("fc", nn.Sequential(nn.Dropout(params.dropout), nn.Linear(planes[-1], 2)))
+        return network
+
+    return Architecture(build, "layer2")
+
+
+def _densenet_small(params: CnnParams) -> nn.Module:
+    return DenseNet(
+        spatial_dims=2,
+        in_channels=1,
+        out_channels=2,
+        init_features=2 * params.width,
+        growth_rate=params.width,
+        block_config=(4, 6, 8, 6),
+        dropout_prob=params.dropout,
+    )
+
+
+def _densenet121(params: CnnParams) -> nn.Module:
+    return DenseNet121(spatial_dims=2, in_channels=1, out_channels=2, dropout_prob=params.dropout)
+
+
+def _efficientnet(params: CnnParams) -> nn.Module:
+    return EfficientNetBN("efficientnet-b0", pretrained=False, spatial_dims=2, in_channels=1, num_classes=2)
+
+
+_FEWEST_CHANNELS_LAST = 8
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "resnet10": _resnet([1, 1, 1, 1]),
+    "resnet18": _resnet([2, 2, 2, 2]),
+    "resnet34": _resnet([3, 4, 6, 3]),
+    "densenet-small": Architecture(_densenet_small, "features.denseblock2"),
+    "densenet121": Architecture(_densenet121, "features.denseblock2"),
+    "efficientnet-b0": Architecture(_efficientnet, "_conv_head"),
+}
+
+
+class CnnNetwork(nn.Module):
+    """Members of one architecture side by side: float32 (n, 1, rows, columns) in, logits float32 (n, members, 2) out.
+
+    An average over separately initialised members is a deep ensemble (Lakshminarayanan et al. 2017, NeurIPS).
+    """
+
+    def __init__(self, params: CnnParams) -> None:
+        super().__init__()
+        architecture = ARCHITECTURES[params.network]
+        self.members = nn.ModuleList(architecture.build(params) for _ in range(params.members))
+        self.cam_layer = architecture.cam_layer
+        self.standardise = params.standardise
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of every member."""
+        prepared = self.prepare(x)
+        return torch.stack([member(prepared) for member in self.members], dim=1)
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """What the members see: each image centred, and scaled by its own or by a fixed standard deviation."""
+        if not self.standardise:
+            return (x - 0.5) * 4
+        deviation, mean = torch.std_mean(x, dim=(1, 2, 3), keepdim=True, correction=0)
+        return (x - mean) / (deviation + 1e-3)
+
+
+def build_network(params: CnnParams) -> CnnNetwork:
+    """A network with fresh weights from torch's generator, on the CPU; channels last (faster convolutions) from 8 channels on.
+
+    oneDNN 3.12 writes past its buffer in the gradient of a strided 1 × 1 convolution of fewer channels in that layout, on
+    processors without AVX-512.
+    """
+    network = CnnNetwork(params)
+    if params.width >= _FEWEST_CHANNELS_LAST:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def as_batch(images: Any, device: torch.device) -> Tensor:
+    """float32 (n, rows, columns) array as a tensor (n, 1, rows, columns) on ``device``; the weights decide about the layout."""
+    return torch.from_numpy(images).unsqueeze(1).to(device)
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Run with a number of torch threads; the number is as it was afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,53 @@
+"""The whole loop on a synthetic archive: ``medray demo``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from medray.cataloguing.ingest import ingest
+from medray.data import store
+from medray.data.synthetic import SyntheticSpec
+from medray.distributed import session
+from medray.progress import Progress
+from medray.runs.publish import as_json
+from medray.runs.report import write_train_report
+from medray.runs.screen import ScreenConfig, screen
+from medray.runs.synthesise import write_archive
+from medray.runs.train import OnStep, train
+from medray.runs.train_config import TrainConfig
+
+ARCHIVE = SyntheticSpec(patients=700)
+NIGHT = SyntheticSpec(patients=40, images_per_study=2, prevalence=0.15)
+UNSEEN = 1_000_003
+"""Added to the seed for the night, whose patients are then none of the archive's."""
+
+
+def demo(folder: str, seed: int, progress: Progress | None = None, on_step: OnStep | None = None) -> dict[str, Any]:
+    """Make an archive and a night of unseen studies, train on one, screen the other, and write ``report.html``.
+
+    Returns:
+        ``train`` (as ``medray train --json``), ``night`` (sums) and ``report`` (path).
+    """
+    root = store.normalise(folder)
+    config = demo_config(root, seed)
+    with session.session(config.cluster):
+        write_archive(ARCHIVE.model_copy(update={"seed": seed}), store.join(root, "archive"), progress)
+        write_archive(NIGHT.model_copy(update={"seed": seed + UNSEEN}), store.join(root, "night"), progress)
+        ingest(store.join(root, "archive", "images"), config.catalog, store.join(root, "archive", "labels.csv"), progress)
+        result = train(config, progress, on_step)
+        night_config = ScreenConfig(output=config.output, source=store.join(root, "night", "images"), night=f"demo-{seed}")
+        night = screen(night_config.model_copy(update={"bundle": result.bundles[result.best].uri}), progress)
+    report = write_train_report(result, night, store.join(root, "report.html"))
+    return {"train": as_json(result), "night": {"studies": len(night.worklist), **asdict(night.summary)}, "report": report}
+
+
+def demo_config(root: str, seed: int) -> TrainConfig:
+    """The training configuration of the demo, kept as a file so that it can be read and copied."""
+    raw = yaml.safe_load(files("medray.runs").joinpath("demo.yaml").read_text())
+    return TrainConfig.model_validate(
+        {**raw, "seed": seed, "output": store.join(root, "out"), "catalog": store.join(root, "catalog")}
+    )

@@ -1,0 +1,128 @@
+"""Catalog → trained, evaluated, published bundles: ``medray train``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from medray.bundles.bundle import InputSpec
+from medray.data import store, tables
+from medray.data.catalog import Catalog
+from medray.data.labels import assign_splits, join_labels
+from medray.distributed import session
+from medray.distributed.dataset import outcomes, process
+from medray.distributed.train import FitJob, fit_all
+from medray.errors import RunError
+from medray.progress import Progress, counting
+from medray.runs.publish import Run, TrainResult, environment, publish, score_held_out, write_draft
+from medray.runs.summary import Summary, summarise
+from medray.runs.train_config import TrainConfig
+from medray.spec import fingerprint
+from medray.types import State
+from medray.work.prepare import PrepareJob
+
+OnStep = Callable[[str, int, dict[str, float]], None]
+
+
+def train(config: TrainConfig, progress: Progress | None = None, on_step: OnStep | None = None) -> TrainResult:
+    """Prepare the inputs, fit every model, choose thresholds on validation, evaluate, and publish the best.
+
+    A run is named by its configuration and data: the same command again resumes it, from the checkpoints where a fit was cut off.
+
+    Raises:
+        LabelError, StoreError, ModelError, RunError
+    """
+    samples, catalog_version = labelled_samples(config)
+    name = run_name(config, samples)
+    run_uri = store.join(config.output, "runs", name)
+    with session.session(config.cluster):
+        kept, summary = prepare(config, samples, progress)
+        samples_uri = write_samples(kept, run_uri)
+        jobs = {model: fit_job(config, model, samples_uri, run_uri) for model in config.models}
+        fit_all([(job, config.models[model].scaling) for model, job in jobs.items()], on_step)
+        provenance = {"run": name, "catalog": Catalog(config.catalog).uri, "catalog_version": catalog_version, **environment()}
+        run = Run(config, run_uri, kept, provenance)
+        scores = score_held_out(run, {model: write_draft(run, job) for model, job in jobs.items()}, progress)
+    return publish(run, jobs, scores, summary)
+
+
+def labelled_samples(config: TrainConfig) -> tuple[pa.Table, int]:
+    """Labelled images of the catalog with their split, sorted by URI, and the catalog's version."""
+    catalog = Catalog(config.catalog)
+    catalog.require()
+    snapshot = catalog.version()
+    rows = join_labels(catalog.images(snapshot), catalog.labels(), config.labels.target, config.labels.positive)
+    return assign_splits(rows, config.labels.split).sort_by("uri"), snapshot
+
+
+def run_name(config: TrainConfig, samples: pa.Table) -> str:
+    """Name of the run that this configuration and these samples make; where it runs does not matter."""
+    decides = config.model_dump(mode="json", exclude={"output", "catalog", "cluster", "resources", "tune"})
+    data = samples.select(["uri", "etag", "y", "group", "split"]).to_pydict()
+    return f"{config.name}-{fingerprint([decides, data])}"
+
+
+def table_uri(output: str, spec: InputSpec) -> str:
+    """The table of prepared inputs under an output root.
+
+    Its path holds the fingerprint of what made it, specs and code, so that changed ops never meet stale data.
+    """
+    made_by = fingerprint([spec.model_dump(mode="json"), version("medray")])
+    return store.join(output, "cache", f"{spec.kind}-{made_by}")
+
+
+def prepare(config: TrainConfig, samples: pa.Table, progress: Progress | None) -> tuple[pa.Table, Summary]:
+    """Make the table of every input; returns the samples that every input could be made of, and the sums.
+
+    Raises:
+        RunError: RUN_INPUTS_FAILED when objects could not be fetched.
+    """
+    bad: dict[str, dict[str, Any]] = {}
+    for name, spec in used_inputs(config).items():
+        uri = table_uri(config.output, spec)
+        process(samples, PrepareJob(spec), uri, config.resources.actors, counting(progress, f"prepare {name}"))
+        for item in outcomes(samples, uri).to_pylist():
+            if item["state"] != State.SCORED:
+                bad.setdefault(item["uri"], item)
+    states = [{"uri": uri, "state": State.SCORED.value, "code": ""} | bad.get(uri, {}) for uri in samples["uri"].to_pylist()]
+    summary = summarise(pa.Table.from_pylist(states), len(samples))
+    if summary.failed:
+        raise RunError(
+            "RUN_INPUTS_FAILED", f"{summary.failed} of {len(samples)} images could not be fetched", "run again; done work is kept"
+        )
+    return samples.filter(pc.invert(pc.is_in(samples["uri"], pa.array(list(bad), pa.string())))), summary
+
+
+def used_inputs(config: TrainConfig) -> dict[str, InputSpec]:
+    """The inputs that some model takes."""
+    return {name: config.inputs[name] for name in sorted({model.input for model in config.models.values()})}
+
+
+def write_samples(samples: pa.Table, run_uri: str) -> str:
+    """Keep the samples of a run and their split with it; returns their URI."""
+    uri = store.join(run_uri, "samples.parquet")
+    store.write(uri, tables.parquet_bytes(samples.select(["uri", "etag", "y", "group", "split"])))
+    return uri
+
+
+def fit_job(config: TrainConfig, name: str, samples_uri: str, run_uri: str) -> FitJob:
+    """The fit of one model on the samples at ``samples_uri``."""
+    model = config.models[name]
+    spec = config.inputs[model.input]
+    columns = spec.columns()
+    shape = spec.preprocess.output_shape if spec.kind == "image" else (len(columns),)
+    return FitJob(
+        model=name,
+        family=model.family,
+        params=model.params,
+        samples_uri=samples_uri,
+        values_uri=table_uri(config.output, spec),
+        shape=shape or (),
+        columns=columns,
+        fit_uri=store.join(run_uri, "fits", name),
+        seed=config.seed,
+    )

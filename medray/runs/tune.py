@@ -1,0 +1,47 @@
+"""Sweep the parameters of the models of a training configuration: ``medray tune``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import yaml
+
+from medray.data import store
+from medray.distributed import session
+from medray.distributed.tune import Trial, sweep
+from medray.errors import ConfigError
+from medray.progress import Progress, counting
+from medray.runs.train import fit_job, labelled_samples, prepare, run_name, write_samples
+from medray.runs.train_config import TrainConfig
+
+
+def tune(config: TrainConfig, models: list[str], progress: Progress | None = None) -> dict[str, list[Trial]]:
+    """Sweep each model on the validation split and write the best parameters as a YAML file for ``--set`` or the configuration.
+
+    Returns:
+        Model → trials, best first.
+
+    Raises:
+        ConfigError: MODEL_UNKNOWN; and what training raises.
+    """
+    if unknown := sorted(set(models) - set(config.models)):
+        raise ConfigError(
+            "MODEL_UNKNOWN", f"no model {', '.join(unknown)} in the configuration", f"it has {', '.join(config.models)}"
+        )
+    samples, _ = labelled_samples(config)
+    root = store.join(config.output, "tune", run_name(config, samples))
+    found: dict[str, list[Trial]] = {}
+    with session.session(config.cluster):
+        kept, _ = prepare(config, samples, progress)
+        samples_uri = write_samples(kept, root)
+        for name in models or list(config.models):
+            job = replace(fit_job(config, name, samples_uri, root), fit_uri=store.join(root, name))
+            found[name] = sweep(job, config.models[name].scaling, config.tune, counting(progress, f"tune {name}"))
+    store.write(store.join(root, "best.yaml"), yaml.safe_dump(best(config, found), sort_keys=True).encode())
+    return found
+
+
+def best(config: TrainConfig, found: dict[str, list[Trial]]) -> dict[str, Any]:
+    """The ``models`` part of a configuration with the best parameters."""
+    return {"models": {name: {"params": {**config.models[name].params, **trials[0].params}} for name, trials in found.items()}}

@@ -1,0 +1,1 @@
+"""What is done with every input, free of Ray."""

@@ -1,0 +1,64 @@
+"""How inputs are shared out: blocks of about the same number of bytes, made of the rows alone and never of who computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from medray.spec import fingerprint
+from medray.work.outcome import KEYS, Row
+
+MIN_BLOCKS = 64
+MAX_BLOCK_ROWS, MAX_BLOCK_BYTES = 256, 128 << 20
+MAX_CHUNK_ROWS, MAX_CHUNK_BYTES = 64, 16 << 20
+LAST_SHARE, LAST_PARTS = 8, 4
+_OVERHEAD_BYTES = 32 << 10  # an object costs time, however small it is
+_USUAL_BYTES = 256 << 10  # of an object of unknown size
+
+
+def shards(rows: pa.Table, generation: int) -> dict[str, pa.Table]:
+    """Shard name → block of rows, the largest first, so that no large object is left to the end while other actors idle.
+
+    There are at least 64 blocks where there are rows enough: cores share small inputs, and a restart loses little. A block ends
+    before it exceeds 256 rows, 128 MiB or a 64th of everything, so that a large object has one of its own. The last eighth is in
+    blocks of a quarter of that size, which come last and let all actors end at about the same time.
+
+    Args:
+        rows: sorted by URI, with the columns of :data:`KEYS` that there are, and ``size_bytes`` where it is known.
+        generation: tells the shards of this run from those registered before.
+    """
+    known = rows["size_bytes"].to_pylist() if "size_bytes" in rows.column_names else [None] * len(rows)
+    sizes = [_weight(size) for size in known]
+    limit_bytes = min(MAX_BLOCK_BYTES, max(sum(sizes) // MIN_BLOCKS, 1))
+    limit_rows = max(1, min(MAX_BLOCK_ROWS, len(rows) // MIN_BLOCKS))
+    first = _spans(sizes[: len(sizes) - len(sizes) // LAST_SHARE], limit_rows, limit_bytes)
+    rest = _spans(sizes, max(1, limit_rows // LAST_PARTS), limit_bytes // LAST_PARTS, start=first[-1].stop if first else 0)
+    spans = sorted([*first, *rest], key=lambda span: (-sum(sizes[span.start : span.stop]), span.start))
+    blocks = [rows.slice(span.start, span.stop - span.start).combine_chunks() for span in spans]
+    return {f"part-{generation:05d}-{_name(block)}.parquet": block for block in blocks}
+
+
+def chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """The rows of a block in parts that are fetched together: at most 64, or 16 MiB."""
+    for span in _spans([_weight(row.get("size_bytes")) for row in rows], MAX_CHUNK_ROWS, MAX_CHUNK_BYTES):
+        yield rows[span]
+
+
+def _weight(size: int | None) -> int:
+    return _OVERHEAD_BYTES + (_USUAL_BYTES if size is None or size < 0 else size)
+
+
+def _spans(sizes: Sequence[int], limit_rows: int, limit_bytes: int, start: int = 0) -> list[slice]:
+    """Consecutive items, from ``start`` on, up to a number and a sum; one that is larger stands alone."""
+    spans, total = [], 0
+    for index, size in enumerate(sizes[start:], start):
+        if index > start and (index - start >= limit_rows or total + size > limit_bytes):
+            spans.append(slice(start, index))
+            start, total = index, 0
+        total += size
+    return [*spans, slice(start, len(sizes))] if start < len(sizes) else spans
+
+
+def _name(block: pa.Table) -> str:
+    return fingerprint(block.select([name for name in KEYS if name in block.column_names]).to_pydict())

@@ -1,0 +1,101 @@
+"""What is done with decoded images. A job travels to where it is done as plain values and opens there what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from medray.data.correction import Correction, Interpolation
+from medray.data.segmentation import MaskChoice
+from medray.errors import InputError
+from medray.types import Image
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a job made of one image.
+
+    Attributes:
+        value: as :meth:`Work.columns` takes it.
+        flags: what is odd about the image in the end.
+    """
+
+    value: Any
+    flags: tuple[str, ...] = ()
+
+
+Result = Done | InputError
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """How inputs become volumes.
+
+    Attributes:
+        allow, max_bytes, correct, interpolation: as :func:`medray.data.volume.build_volume` takes them; the members are not
+            larger either.
+    """
+
+    allow: tuple[str, ...] = ()
+    max_bytes: int = 1 << 30
+    correct: tuple[Correction, ...] = ()
+    interpolation: Interpolation = "linear"
+
+
+class Work(Protocol):
+    """An opened job."""
+
+    @property
+    def batch(self) -> int:
+        """How many images it takes at a time."""
+        ...
+
+    def results(self, images: Sequence[Image]) -> list[Result]:
+        """What is made of each image, or why nothing is."""
+        ...
+
+    def columns(self, values: Sequence[Any]) -> Sequence[pa.Array]:
+        """The columns of :meth:`ImageJob.fields` for the values of some images; null where a value is None."""
+        ...
+
+
+class ImageJob(Protocol):
+    """A job adds columns to the outcome row of each image."""
+
+    @property
+    def gpu(self) -> bool:
+        """Whether a GPU is of use, where the cluster has one."""
+        ...
+
+    @property
+    def volumes(self) -> Volumes | None:
+        """How each input becomes a volume; None where it is one image."""
+        ...
+
+    @property
+    def choice(self) -> MaskChoice:
+        """What of the masks counts, where inputs have masks."""
+        ...
+
+    def fields(self) -> list[pa.Field]:
+        """The columns that the job adds; null where the image was not scored."""
+        ...
+
+    def open(self) -> Work:
+        """Load what the job needs, once per actor."""
+        ...
+
+
+def each(one: Callable[[Image], Done], images: Sequence[Image]) -> list[Result]:
+    """The images one by one; an InputError takes its own place only."""
+    return [_caught(one, image) for image in images]
+
+
+def _caught(one: Callable[[Image], Done], image: Image) -> Result:
+    try:
+        return one(image)
+    except InputError as error:
+        return error
