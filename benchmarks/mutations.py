@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("--save", type=Path, help="folder for the files that end badly")
     parser.add_argument("--worker", nargs=2, type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "support")]
     if options.worker:
         work(*options.worker, options.pixels)
         return 0
