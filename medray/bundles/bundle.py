@@ -24,7 +24,7 @@ from medray.data import archive, store
 from medray.data.catalog import terminal_state
 from medray.data.dicom import decode
 from medray.errors import BundleError, Excluded, MedrayError
-from medray.evaluation.binary import Threshold
+from medray.evaluation.thresholds import Threshold
 from medray.features import table as features
 from medray.features.table import FeatureSpec
 from medray.imaging.op import is_constant

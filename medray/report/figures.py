@@ -16,7 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from medray.evaluation.binary import Confusion, Metrics, calibration_curve, roc_curve
+from medray.evaluation.binary import Confusion, Metrics
+from medray.evaluation.curves import calibration_curve, roc_curve
 from medray.report.data import ModelResult
 from medray.types import Float32
 

@@ -20,7 +20,8 @@ from medray.data.labels import SPLITS
 from medray.distributed.dataset import outcomes, process
 from medray.distributed.train import FitJob
 from medray.errors import RunError
-from medray.evaluation.binary import Metrics, Threshold, choose_threshold, evaluate
+from medray.evaluation.binary import Metrics, evaluate
+from medray.evaluation.thresholds import Threshold, choose_threshold
 from medray.models.table import family_of
 from medray.progress import Progress, counting
 from medray.runs.summary import Summary

@@ -11,7 +11,7 @@ from medray.data.labels import SplitSpec
 from medray.distributed.session import ClusterSpec
 from medray.distributed.train import Scaling
 from medray.distributed.tune import TuneSpec
-from medray.evaluation.binary import ThresholdPolicy
+from medray.evaluation.thresholds import ThresholdPolicy
 from medray.explain import explain
 from medray.models.table import FAMILIES
 from medray.runs.resources import Resources

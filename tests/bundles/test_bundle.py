@@ -20,7 +20,7 @@ from medray.bundles.bundle import Bundle, InputSpec, Manifest, open_bundle, writ
 from medray.data import store
 from medray.data.dicom import decode
 from medray.errors import BundleError, Excluded
-from medray.evaluation.binary import Threshold
+from medray.evaluation.thresholds import Threshold
 from medray.features import table as features
 from medray.features.table import FeatureSpec
 from medray.imaging.op import is_constant

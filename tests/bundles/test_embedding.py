@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from medray.bundles.bundle import InputSpec, Manifest, open_bundle, write_bundle
 from medray.bundles.embedding import EmbeddingSpec, WeightsSpec, open_embedding
 from medray.errors import BundleError, ConfigError
-from medray.evaluation.binary import Threshold
+from medray.evaluation.thresholds import Threshold
 from medray.features.family import Extracted, Reason
 from medray.imaging.preprocess import PreprocessSpec, preprocess
 from medray.models.activations import last_layers

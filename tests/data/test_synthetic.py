@@ -19,7 +19,7 @@ from medray.data.dicom import decode
 from medray.data.phantom import finding_of, phantom
 from medray.data.synthetic import SyntheticSpec, labels_csv, synthetic_instance, synthetic_uid, write_archive
 from medray.errors import ConfigError
-from medray.evaluation.binary import auroc
+from medray.evaluation.curves import auroc
 
 TEXTURES = ("speckle", "noise")
 SYNTAXES = ("explicit", "rle", "jpegls", "jpeg2000")

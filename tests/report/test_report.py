@@ -16,7 +16,8 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from medray.evaluation.binary import choose_threshold, evaluate
+from medray.evaluation.binary import evaluate
+from medray.evaluation.thresholds import choose_threshold
 from medray.report.data import ModelResult, Reconciliation, ReportData, SampleImage, WorklistRow
 from medray.report.figures import confusion_figure, image_uri, overlay_uri, roc_figure
 from medray.report.html import render_report, summary

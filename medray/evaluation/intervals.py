@@ -1,19 +1,50 @@
-"""Stratified bootstrap of the AUROC, all resamples at once."""
+"""Intervals by the bootstrap over patients."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
-from medray.types import Bool, Float64, Int64
-
-Int32 = NDArray[np.int32]
+from medray.evaluation.cases import binary_cases, invalid_input
+from medray.evaluation.curves import auroc
+from medray.spec import Spec
+from medray.types import Bool, Float64, Int32, Int64
 
 _BLOCK_CELLS = 2_000_000
 """Resamples × cases held in memory at once."""
 
 
-def resampled_auroc(labels: Int64, scores: Float64, unit: Int64, rng: np.random.Generator, resamples: int) -> Float64:
+class Interval(Spec):
+    """A value with its 95 % interval; None where undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+def auroc_interval(y: ArrayLike, p: ArrayLike, groups: ArrayLike | None = None, seed: int = 0, resamples: int = 2000) -> Interval:
+    """The AUROC with its 95 % percentile bootstrap interval (Efron & Tibshirani 1993, §13.3).
+
+    Args:
+        groups: patient numbers (n,). Whole patients are drawn, since images of one patient are not independent
+            (Obuchowski 1997). Without them, single cases are drawn.
+        seed: of the draws; equal seeds give equal intervals.
+
+    Draws are stratified: as many units with a positive case, and as many without, as there are.
+    """
+    labels, scores = binary_cases(y, p)
+    units = np.arange(len(labels)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    if units.shape != labels.shape:
+        raise invalid_input(f"groups of shape {units.shape} for {len(labels)} cases")
+    value = auroc(labels, scores)
+    if value is None:
+        return Interval(value=None, low=None, high=None)
+    areas = _resampled_auroc(labels, scores, units, np.random.default_rng(seed), resamples)
+    low, high = np.nanpercentile(areas, [2.5, 97.5])
+    return Interval(value=value, low=float(low), high=float(high))
+
+
+def _resampled_auroc(labels: Int64, scores: Float64, unit: Int64, rng: np.random.Generator, resamples: int) -> Float64:
     """AUROC of each resample, float64 (resamples,); NaN where a resample lacks a class.
 
     Args:
