@@ -195,6 +195,23 @@ class SuvFactor:
 
 
 @dataclass(frozen=True)
+class PixelGrid:
+    """Where the pixels of an image lie among those that were decoded: their centres, at fractions where pixels were resampled.
+
+    Pixel ``i`` along axis ``k`` lies at index ``first[k] + step[k] * i`` of axis ``axes[k]`` of the decoded image.
+
+    Attributes:
+        axes: of the decoded image, one for each axis of the image.
+        first: index of the first pixel along that axis; negative or beyond its end where the image was padded.
+        step: from a pixel to the next in decoded pixels; negative where the axis was flipped.
+    """
+
+    axes: tuple[int, ...]
+    first: tuple[float, ...]
+    step: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Image:
     """One greyscale image: a plane, or a volume of slices along its first axis.
 
@@ -208,6 +225,7 @@ class Image:
         frame: which frame of its file a plane is, counted from 0.
         real_world: the image's real-world value mappings; none where the pixels are no linear function of the stored values.
         suv: of PET, what makes SUV of the pixels; None of other images, and once the pixels are in other units.
+        grid: where the pixels lie among those that were decoded; None while they are where they were.
     """
 
     pixels: Float32
@@ -219,6 +237,7 @@ class Image:
     frame: int = 0
     real_world: tuple[RealWorldMap, ...] = ()
     suv: SuvFactor | None = None
+    grid: PixelGrid | None = None
 
     @property
     def spacing_mm(self) -> tuple[float, ...] | None:

@@ -2,6 +2,8 @@
 
 A position that can no longer be known (spacing or orientation is unknown, or slices are not evenly stacked) becomes None. An
 ultrasound image takes its spacing anew from the regions that a cut leaves in it or a mask meets (PS3.3 C.8.5.5).
+
+What is moved is recorded in the image's grid, by which an answer of a network goes back to the image that was decoded.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from numpy.typing import NDArray
 
 from medray.data import ultrasound
 from medray.data.geometry import axes
-from medray.types import Bool, Float64, Header, Image
+from medray.errors import Excluded
+from medray.imaging.resampling import sampled_axis
+from medray.types import Bool, Float32, Float64, Header, Image, PixelGrid
 
 UNEVEN = frozenset({"VOLUME_GAP", "VOLUME_SHEARED", "VOLUME_TILT"})
 """Flags of volumes whose slices do not follow each other along the normal in equal steps."""
@@ -45,7 +49,7 @@ def cut(image: Image, *slices: slice) -> Image:
     """The part of an image inside one slice (first and end index) for each axis, copied."""
     first = [one.start or 0 for one in slices]
     header = moved(image, first)
-    result = _each(replace(image, header=header), lambda array: array[slices].copy())
+    result = _each(replace(image, header=header, grid=_shifted(image, first)), lambda array: array[slices].copy())
     if not header.ultrasound_regions:
         return result
     regions = ultrasound.moved(header.ultrasound_regions, (first[-2], first[-1]))
@@ -79,11 +83,12 @@ def padded(image: Image, before: Sequence[int], shape: Sequence[int], value: flo
 
     valid = np.ones(image.pixels.shape, np.bool_) if image.valid is None else image.valid
     mask = None if image.mask is None else laid(image.mask, 0)
-    header = moved(image, [-first for first in before])
+    first = [-one for one in before]
+    header, grid = moved(image, first), _shifted(image, first)
     if header.ultrasound_regions:
-        regions = ultrasound.moved(header.ultrasound_regions, (-before[-2], -before[-1]))
+        regions = ultrasound.moved(header.ultrasound_regions, (first[-2], first[-1]))
         header = replace(header, ultrasound_regions=regions)
-    return replace(image, pixels=laid(image.pixels, value), valid=laid(valid, 0), mask=mask, header=header)
+    return replace(image, pixels=laid(image.pixels, value), valid=laid(valid, 0), mask=mask, header=header, grid=grid)
 
 
 def turned(image: Image, order: Sequence[int], flips: Sequence[bool]) -> Image:
@@ -102,7 +107,10 @@ def turned(image: Image, order: Sequence[int], flips: Sequence[bool]) -> Image:
     known = None if row_mm is None or column_mm is None else (row_mm, column_mm)
     header = replace(_turned_pixels(image, header, order, flips), spacing_mm=known, orientation=_orientation(image, order, flips))
     turn = tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)
-    result = replace(image, header=header, slice_spacing_mm=through[0] if through else image.slice_spacing_mm)
+    grid = _shifted(image, first)
+    steps = [-grid.step[axis] if flip else grid.step[axis] for axis, flip in zip(order, flips, strict=True)]
+    grid = PixelGrid(tuple(grid.axes[axis] for axis in order), tuple(grid.first[axis] for axis in order), tuple(steps))
+    result = replace(image, header=header, slice_spacing_mm=through[0] if through else image.slice_spacing_mm, grid=grid)
     return _each(result, lambda array: np.ascontiguousarray(array.transpose(order)[turn]))
 
 
@@ -120,8 +128,8 @@ def _turned_pixels(image: Image, header: Header, order: Sequence[int], flips: Se
     return replace(header, pixel_aspect=aspect, ultrasound_regions=ultrasound.flipped(regions, shape, (flips[-2], flips[-1])))
 
 
-def scaled(image: Image, shape: Sequence[int], scale: Sequence[float]) -> tuple[Header, float | None]:
-    """The header, and the distance of slices, for other pixels around the same centre.
+def scaled(image: Image, shape: Sequence[int], scale: Sequence[float]) -> Image:
+    """The image with header, distance of slices and grid for other pixels around the same centre, which are yet to be set.
 
     Args:
         image: a plane or a volume.
@@ -139,8 +147,54 @@ def scaled(image: Image, shape: Sequence[int], scale: Sequence[float]) -> tuple[
     if header.ultrasound_regions:
         corner = first[-2] + (1 - down) / 2, first[-1] + (1 - across) / 2
         header = replace(header, ultrasound_regions=ultrasound.moved(header.ultrasound_regions, corner, (down, across)))
+    grid = _shifted(image, first)
+    grid = replace(grid, step=tuple(step * one for step, one in zip(grid.step, scale, strict=True)))
     slice_mm = image.slice_spacing_mm
-    return header, slice_mm if slice_mm is None or len(scale) < 3 else slice_mm * scale[0]
+    through = slice_mm if slice_mm is None or len(scale) < 3 else slice_mm * scale[0]
+    return replace(image, header=header, slice_spacing_mm=through, grid=grid)
+
+
+def restored(values: Float32, prepared: Image, shape: tuple[int, int]) -> Float32:
+    """What is known of each pixel of a prepared plane, on the grid of the plane that was decoded.
+
+    Linear between the centres of pixels where those of the prepared plane are larger, means of them where they are smaller; 0
+    where the prepared plane has no pixel.
+
+    Args:
+        values: float32 (rows, columns) of the prepared plane, for example probabilities.
+        prepared: the plane, as :func:`medray.imaging.preprocess.preprocess` returns it.
+        shape: (rows, columns) of the decoded plane.
+
+    Returns:
+        float32 of that shape.
+
+    Raises:
+        Excluded: MODEL_INPUT_SHAPE, a volume.
+    """
+    if prepared.pixels.ndim != 2:
+        raise Excluded("MODEL_INPUT_SHAPE", "what is found in a volume is not brought back to the grid of its slices")
+    if values.shape != prepared.pixels.shape:
+        raise ValueError(f"values of {values.shape} for a plane of {prepared.pixels.shape}")
+    if prepared.grid is None:
+        if values.shape != shape:
+            raise ValueError(f"a plane of {values.shape} that was not moved, but {shape} when it was decoded")
+        return values
+    grid = prepared.grid
+    for axis in range(2):
+        first, step, size = grid.first[axis], grid.step[axis], values.shape[axis]
+        centres = (np.arange(shape[grid.axes[axis]], dtype=np.float64) - first) / step
+        values = sampled_axis(values, axis, centres, 1 / abs(step))
+        outside = (centres < -0.5) | (centres > size - 0.5)
+        values[(slice(None),) * axis + (outside,)] = 0
+    return values if grid.axes == (0, 1) else np.ascontiguousarray(values.T)
+
+
+def _shifted(image: Image, offset: Sequence[float]) -> PixelGrid:
+    """The grid for a first pixel that lies at this index of the image."""
+    axes = image.pixels.ndim
+    grid = image.grid or PixelGrid(tuple(range(axes)), (0.0,) * axes, (1.0,) * axes)
+    ends = zip(grid.first, grid.step, offset, strict=True)
+    return replace(grid, first=tuple(first + step * number for first, step, number in ends))
 
 
 def directions(image: Image) -> Float64 | None:

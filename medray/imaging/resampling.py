@@ -21,9 +21,23 @@ def resample_axis(array: Float32, axis: int, size: int, scale: float) -> Float32
         size: number of pixels of the result along the axis, at least 1.
         scale: size of a new pixel in old ones.
     """
-    if scale == 1 and size == array.shape[axis]:
+    before = array.shape[axis]
+    if scale == 1 and size == before:
         return array
-    first, weights = _weights(array.shape[axis], size, scale)
+    return sampled_axis(array, axis, (before - 1) / 2 + (np.arange(size) - (size - 1) / 2) * scale, scale)
+
+
+def sampled_axis(array: Float32, axis: int, centres: Float64, scale: float) -> Float32:
+    """The array resampled along an axis as :func:`resample_axis` does it, with the new pixels anywhere.
+
+    Args:
+        array: float32, of any shape.
+        axis: which one.
+        centres: float64 (size,), where the new pixels lie: indices of old ones, and fractions.
+        scale: size of a new pixel in old ones.
+    """
+    size = len(centres)
+    first, weights = _weights(array.shape[axis], centres, scale)
     across = [1] * array.ndim
     across[axis] = size
     result = np.zeros((*array.shape[:axis], size, *array.shape[axis + 1 :]), dtype=np.float32)
@@ -33,9 +47,8 @@ def resample_axis(array: Float32, axis: int, size: int, scale: float) -> Float32
     return result
 
 
-def _weights(before: int, size: int, scale: float) -> tuple[Int64, Float64]:
+def _weights(before: int, centres: Float64, scale: float) -> tuple[Int64, Float64]:
     """Index of the first old pixel of each new one, and float64 (old pixels, size) weights that sum to 1 over the old pixels."""
-    centres = (before - 1) / 2 + (np.arange(size) - (size - 1) / 2) * scale
     half = max(scale, 1.0) / 2
     centres = np.clip(centres, -half, before - 1 + half)
     first = np.floor(np.clip(centres - half + 0.5, 0, before - 1)).astype(np.int64)

@@ -39,6 +39,8 @@ What holds for every op:
 - Two masks go along: which pixels are valid (padding is not), and the region of interest. Statistics are taken over valid pixels.
 - Spacing, orientation and position (first pixel, in the patient) stay true. What can no longer be known is dropped: cut slices
   off a sheared volume, and its position is unknown.
+- Where pixels lie on the plane that was decoded is recorded (`grid`), so that a mask found on the prepared plane goes back to it
+  (`medray.imaging.place.restored`).
 - An op that changes the units of the pixels drops the VOI window and LUT of the image and its `units`, or states others
   ([units.md](units.md)). An op with numbers in HU refuses pixels that are known to be in other units (`UNITS_DIFFER`).
 - An image that an op cannot treat is excluded or quarantined under a code of [codes.md](codes.md), never replaced. So are images

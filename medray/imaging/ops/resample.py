@@ -62,18 +62,12 @@ def resample(image: Image, spec: Resample) -> Image:
     check_size(shape)
     pixels, weight = valid_mean(image, lambda array: _resampled(array, shape, scale))
     mask = None if image.mask is None else _resampled(image.mask.astype(np.float32), shape, scale) >= 0.5
-    header, slice_mm = scaled(image, shape, scale)
-    if header.spacing_mm is not None:  # what was asked for, to the last digit
-        rows_mm, columns_mm = header.spacing_mm
-        header = replace(header, spacing_mm=(spec.row_mm or rows_mm, spec.column_mm or columns_mm))
-    return replace(
-        image,
-        pixels=pixels,
-        valid=None if weight is None else weight >= 0.5,
-        mask=mask,
-        header=header,
-        slice_spacing_mm=slice_mm if image.pixels.ndim == 2 else spec.slice_mm or slice_mm,
-    )
+    result = replace(scaled(image, shape, scale), pixels=pixels, valid=None if weight is None else weight >= 0.5, mask=mask)
+    if result.header.spacing_mm is not None:  # what was asked for, to the last digit
+        rows_mm, columns_mm = result.header.spacing_mm
+        header = replace(result.header, spacing_mm=(spec.row_mm or rows_mm, spec.column_mm or columns_mm))
+        result = replace(result, header=header)
+    return result if spec.slice_mm is None or image.pixels.ndim == 2 else replace(result, slice_spacing_mm=spec.slice_mm)
 
 
 def _scales(image: Image, spec: Resample) -> list[float]:

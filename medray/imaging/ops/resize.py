@@ -52,8 +52,7 @@ def resize(image: Image, spec: Resize) -> Image:
     valid = None if weight is None else weight >= 0.5
     mask = None if image.mask is None else _resampled(image.mask.astype(np.float32), after) >= 0.5
     scale = [old / new for old, new in zip(before, after, strict=True)]
-    header, slice_mm = scaled(image, after, scale)
-    return replace(image, pixels=pixels, valid=valid, mask=mask, header=header, slice_spacing_mm=slice_mm)
+    return replace(scaled(image, after, scale), pixels=pixels, valid=valid, mask=mask)
 
 
 def _plane(image: Image, spec: Resize) -> tuple[int, int]:
