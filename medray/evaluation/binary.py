@@ -7,13 +7,13 @@ Every function raises ModelError (``METRICS_INPUT``) on cases that are empty, co
 
 from __future__ import annotations
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from medray.evaluation.cases import binary_cases
 from medray.evaluation.curves import auprc, brier_score, expected_calibration_error
 from medray.evaluation.intervals import Interval, auroc_interval
 from medray.spec import Spec
+from medray.types import Int64
 
 
 class Confusion(Spec):
@@ -23,6 +23,12 @@ class Confusion(Spec):
     fp: int
     fn: int
     tp: int
+
+    @classmethod
+    def of(cls, counts: Int64) -> Confusion:
+        """Of int64 (2, 2) counts: rows by truth, columns by decision, negative first."""
+        (tn, fp), (fn, tp) = counts.tolist()
+        return cls(tn=tn, fp=fp, fn=fn, tp=tp)
 
     @property
     def accuracy(self) -> float:
@@ -38,6 +44,11 @@ class Confusion(Spec):
     def specificity(self) -> float | None:
         """Share of the negatives cleared (true negative rate)."""
         return _ratio(self.tn, self.tn + self.fp)
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the positive decisions that are right (positive predictive value)."""
+        return _ratio(self.tp, self.tp + self.fp)
 
     @property
     def f1(self) -> float | None:
@@ -64,9 +75,10 @@ class Metrics(Spec):
 
 def confusion(y: ArrayLike, p: ArrayLike, threshold: float) -> Confusion:
     """The confusion matrix of the decision ``p >= threshold``."""
+    from sklearn.metrics import confusion_matrix
+
     labels, scores = binary_cases(y, p)
-    tn, fp, fn, tp = np.bincount(2 * labels + (scores >= threshold), minlength=4)
-    return Confusion(tn=int(tn), fp=int(fp), fn=int(fn), tp=int(tp))
+    return Confusion.of(confusion_matrix(labels, scores >= threshold, labels=[0, 1]))
 
 
 def evaluate(y: ArrayLike, p: ArrayLike, threshold: float, groups: ArrayLike | None = None, seed: int = 0) -> Metrics:

@@ -10,7 +10,6 @@ from pydantic import Field, model_validator
 
 from medray.errors import ModelError
 from medray.evaluation.cases import binary_cases
-from medray.evaluation.curves import counts_above
 from medray.spec import Spec
 from medray.types import Float64
 
@@ -49,16 +48,16 @@ def choose_threshold(y: ArrayLike, p: ArrayLike, policy: ThresholdPolicy | None 
         ModelError: ``THRESHOLD_ONE_CLASS`` when only one class is present, ``THRESHOLD_UNREACHABLE`` when no point
             meets the policy.
     """
+    from sklearn.metrics import confusion_matrix_at_thresholds
+
     policy = policy or ThresholdPolicy()
     labels, scores = binary_cases(y, p)
     if policy.kind == "fixed":
         return Threshold(value=float(policy.value or 0.0), reason=f"fixed at {policy.value:g} by the configuration")
-    positives = int(labels.sum())
-    negatives = len(labels) - positives
-    if not positives or not negatives:
+    if len(np.unique(labels)) == 1:
         raise ModelError("THRESHOLD_ONE_CLASS", f"all {len(labels)} validation images have one label")
-    fp, tp, thresholds = counts_above(labels, scores)
-    point, reason = _operating_point(tp / positives, (negatives - fp) / negatives, policy)
+    tn, fp, fn, tp, thresholds = confusion_matrix_at_thresholds(labels, scores)
+    point, reason = _operating_point(tp / (tp + fn), tn / (tn + fp), policy)
     return Threshold(value=_halfway(thresholds, point), reason=f"{reason} on {len(labels)} validation images")
 
 

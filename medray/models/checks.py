@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from medray.errors import ModelError
+from medray.evaluation.curves import auroc
 from medray.models.family import Samples
 from medray.types import Float32, Float64, Int64
 
@@ -35,13 +36,5 @@ def valid_scores(probability: Float64, y: Int64) -> dict[str, float]:
     if len(y) == 0:
         return {"valid_logloss": float("nan"), "valid_auroc": float("nan")}
     likelihood = np.clip(np.where(y == 1, probability, 1 - probability), 1e-15, 1)
-    return {"valid_logloss": float(-np.log(likelihood).mean()), "valid_auroc": _auroc(probability, y)}
-
-
-def _auroc(probability: Float64, y: Int64) -> float:
-    """The Mann-Whitney statistic, ties counted half (Hanley and McNeil, Radiology 1982)."""
-    _, place, count = np.unique(probability, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(count) - (count - 1) / 2)[place]
-    positives = int(y.sum())
-    pairs = positives * (len(y) - positives)
-    return float((rank[y == 1].sum() - positives * (positives + 1) / 2) / pairs) if pairs else float("nan")
+    area = auroc(y, probability)
+    return {"valid_logloss": float(-np.log(likelihood).mean()), "valid_auroc": float("nan") if area is None else area}
