@@ -8,7 +8,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 $(VENV)/made-base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e '.[serve]'
+	$(PIP) -e '.[all]'
 	touch $@
 
 $(VENV)/made-dev: $(VENV)/made-base

@@ -38,4 +38,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'medray' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "open_bundle":
+        from medray.extras import require
+
+        require("models", "a bundle")
     return getattr(import_module(_HOME[name]), name)

@@ -11,12 +11,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "medray").rglob("*.py"))
 RANK = {
-    "remedies": -1,
-    "types": -1,
-    "compiled": -1,
-    "progress": -1,
-    "errors": 0,
-    "spec": 0,
+    "remedies": -2,
+    "types": -2,
+    "compiled": -2,
+    "progress": -2,
+    "errors": -1,
+    "spec": -1,
+    "extras": 0,
     "explain": 1,
     "data": 1,
     "configuration": 2,

@@ -33,6 +33,7 @@ SMALL = ["models.cnn.params.epochs=2", "models.cnn.params.members=1", "models.cn
 ELSEWHERE = {
     "make demo": "test_the_demo_command_runs_the_whole_loop",
     "make test": "this very run: the Makefile's recipe is checked by test_make_targets",
+    "pip install": "the Makefile installs the same: test_make_targets",
     "ray up cluster.yaml": "needs an AWS account; the file passes Ray's schema in test_cluster_yaml.py",
     "ray submit cluster.yaml": "needs an AWS account; workflows/train.py runs in test_a_job_is_submitted_to_a_cluster",
     "ray job submit": "test_a_job_is_submitted_to_a_cluster",
@@ -221,6 +222,8 @@ def test_the_demo_command_runs_the_whole_loop(tmp_path: Path, monkeypatch: pytes
 def test_make_targets() -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert "$(BIN)/medray demo" in makefile
+    assert "pip install" in makefile
+    assert "'.[all]'" in makefile
     assert "$(BIN)/python -m pytest" in makefile
     assert "make test" in (ROOT / ".ci" / "run").read_text()
 

@@ -9,6 +9,7 @@ import typer
 
 from medray.cli.console import reporting
 from medray.cli.output import AsJson, finish, show, show_models
+from medray.extras import require
 
 app = typer.Typer()
 
@@ -47,6 +48,8 @@ def extract(config: ConfigOption, sets: Sets = None, as_json: AsJson = False) ->
     from medray.runs.extract import extract as run
 
     settings = load_config(config, ExtractConfig, sets or [])
+    if settings.embeddings:
+        require("models", "an embedding")
     with reporting() as reporter:
         result = run(settings, reporter.progress)
     answer = {"table": result.table_uri, "fingerprint": result.fingerprint, "features": result.features}
@@ -57,6 +60,8 @@ def extract(config: ConfigOption, sets: Sets = None, as_json: AsJson = False) ->
 @app.command()
 def train(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> None:
     """Train the models of a configuration, evaluate them and publish the best as a bundle."""
+    require("models", "medray train")
+
     from medray.configuration import load_config
     from medray.runs.publish import as_json as plain
     from medray.runs.report import write_train_report
@@ -83,6 +88,8 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Sweep the parameters of the models (or of --model NAME alone) over each family's search space."""
+    require("models", "medray tune")
+
     from medray.configuration import load_config
     from medray.runs.train_config import TrainConfig
     from medray.runs.tune import tune as run
@@ -108,6 +115,8 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Score labelled images with a bundle and say how well it does."""
+    require("models", "medray evaluate")
+
     from medray.distributed.session import ClusterSpec
     from medray.runs.score import evaluate_source
 
@@ -130,6 +139,8 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Score images with a bundle and write one row for each."""
+    require("models", "medray predict")
+
     from medray.distributed.session import ClusterSpec
     from medray.runs.score import predict_source
 
@@ -144,6 +155,8 @@ def predict(
 @app.command()
 def screen(config: ConfigOption, sets: Sets = None, as_json: AsJson = False) -> None:
     """Screen one night's archive and write the worklist."""
+    require("models", "medray screen")
+
     from medray.configuration import load_config
     from medray.runs.report import write_screen_report
     from medray.runs.screen import ScreenConfig
@@ -168,6 +181,8 @@ def serve(
     allow_open: AllowOpen = False,
 ) -> None:
     """Serve a bundle over HTTP until stopped: POST /v1/score, GET /healthz."""
+    require("serve", "medray serve")
+
     from medray.distributed.session import ClusterSpec
     from medray.runs.serve import serve_until_stopped
 
@@ -203,6 +218,8 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """The whole loop on a synthetic archive: ingest, train, evaluate, publish, screen a night, report."""
+    require("models", "medray demo")
+
     from medray.runs.demo import demo as run
 
     with reporting() as reporter:

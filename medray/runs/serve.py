@@ -22,7 +22,7 @@ def serve_until_stopped(
     """Start the endpoint, call ``on_ready`` with its URL, and stay until SIGINT or SIGTERM.
 
     Raises:
-        ConfigError: SERVE_EXTRA when the serve extra is not installed, CONFIG_INVALID; ClusterError; BundleError.
+        ConfigError: CONFIG_INVALID; ClusterError; BundleError.
     """
     read_manifest(bundle_uri)  # a wrong path is told before Ray starts
     stop = threading.Event()
@@ -35,10 +35,8 @@ def serve_until_stopped(
 
 
 def _start(bundle_uri: str, host: str, port: int, replicas: int) -> None:
-    try:
-        from medray.distributed.serve import ServeSpec, start
-    except ImportError as error:
-        raise ConfigError("SERVE_EXTRA", f"serving needs another package: {error}", "pip install 'medray[serve]'") from error
+    from medray.distributed.serve import ServeSpec, start
+
     try:
         spec = ServeSpec(host=host, port=port, replicas=replicas)
     except ValidationError as error:

@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from medray.data.foreign.extra import needed
 from medray.data.foreign.frame_order import in_frame_order
 from medray.data.foreign.picture import UNPLACED, Picture, check_plane, check_volume
 from medray.data.foreign.values import as_stored
 from medray.errors import Quarantined
+from medray.extras import needed
 
 NRRD = b"NRRD"
 ENDINGS = (".nrrd", ".nhdr", ".mha", ".mhd")
@@ -72,7 +72,7 @@ def read(data: bytes, name: str, fetch: Fetch, *, rounded: bool = False) -> Pict
         Quarantined: IMPORT_BROKEN, IMPORT_DIMENSIONS, IMPORT_DETACHED, IMPORT_UNITS, or as of :mod:`.nifti`.
         StoreError: the data file cannot be read.
     """
-    sitk = needed("SimpleITK", "an NRRD or MetaImage volume")
+    sitk = needed("SimpleITK", "import", "an NRRD or MetaImage volume")
     with tempfile.TemporaryDirectory(prefix="medray-") as folder:
         path = Path(folder) / f"volume{PurePosixPath(name.lower()).suffix}"
         path.write_bytes(data)

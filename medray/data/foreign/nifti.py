@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from medray.data.foreign.extra import needed
 from medray.data.foreign.frame_order import RAS_TO_LPS, in_frame_order
 from medray.data.foreign.picture import UNPLACED, Picture, check_volume
 from medray.data.foreign.values import as_stored
 from medray.errors import Quarantined
+from medray.extras import needed
 
 _MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 _HEADER_BYTES = 544
@@ -37,7 +37,7 @@ def read(data: bytes, *, rounded: bool = False) -> Picture:
         Quarantined: IMPORT_BROKEN, IMPORT_DIMENSIONS, IMPORT_VALUES, IMPORT_AFFINE, IMPORT_SHEARED, IMPORT_TOO_LARGE,
             IMPORT_EMPTY, IMPORT_NOT_FINITE, IMPORT_FLOAT, IMPORT_DEPTH.
     """
-    nibabel = needed("nibabel", "a NIfTI volume")
+    nibabel = needed("nibabel", "import", "a NIfTI volume")
     head = _start(data, _HEADER_BYTES)
     kind = nibabel.Nifti1Image if head[344:348] == b"n+1\0" else nibabel.Nifti2Image
     broken = (nibabel.spatialimages.HeaderDataError, nibabel.filebasedimages.ImageFileError, ValueError, OSError, EOFError)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from medray.errors import ConfigError, Excluded
+from medray.errors import Excluded
+from medray.extras import needed
 from medray.imaging.crop import above, li
 from medray.imaging.op import OpSpec, finite, float32, valid_pixels
 from medray.types import Bool, Float32, Image
@@ -50,7 +51,7 @@ def bias_field(image: Image, spec: BiasField) -> Image:
 
 def _log_field(image: Image, tissue: Bool, spec: BiasField) -> Float32:
     """The logarithm of the bias field at every pixel; its spline has the same control points whatever the spacing."""
-    sitk = _simpleitk()
+    sitk = needed("SimpleITK", "mr", "bias_field")
     pixels, mask = sitk.GetImageFromArray(image.pixels), sitk.GetImageFromArray(tissue.astype(np.uint8))
     by = [max(min(spec.shrink, size // SMALLEST), 1) for size in reversed(image.pixels.shape)]
     n4 = sitk.N4BiasFieldCorrectionImageFilter()
@@ -59,11 +60,3 @@ def _log_field(image: Image, tissue: Bool, spec: BiasField) -> Float32:
     n4.SetConvergenceThreshold(spec.threshold)
     n4.Execute(sitk.Shrink(pixels, by), sitk.Shrink(mask, by))
     return float32(sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(pixels)))
-
-
-def _simpleitk() -> Any:
-    try:
-        import SimpleITK
-    except ImportError as error:
-        raise ConfigError("EXTRA_MISSING", "bias_field needs SimpleITK", "pip install 'medray[mr]'") from error
-    return SimpleITK
