@@ -6,7 +6,8 @@ the patient of each case (n,); without it, single cases are drawn. Equal seeds g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -83,6 +84,14 @@ def percentile_interval(value: float | None, resampled: Float64) -> Interval:
         return Interval(value=value, low=None, high=None)
     low, high = np.percentile(defined, [2.5, 97.5])
     return Interval(value=value, low=float(low), high=float(high))
+
+
+def macro_interval(values: Sequence[float | None], resampled: Float64) -> Interval:
+    """The mean of those of k values that are defined, with its interval by resamples of them, float64 (m, k)."""
+    defined = {column: value for column, value in enumerate(values) if value is not None}
+    if not defined:
+        return Interval(value=None, low=None, high=None)
+    return percentile_interval(fmean(defined.values()), resampled[:, list(defined)].mean(axis=1))
 
 
 def resampled_aurocs(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from scored_cases import CASES
 from sklearn import metrics as oracle
 
@@ -13,6 +13,7 @@ from medray.evaluation.binary import evaluate
 
 
 @given(CASES)
+@settings(deadline=None)
 def test_figures_equal_scikit_learn(rows: list[tuple[int, float]]) -> None:
     y, p = (np.array(column) for column in zip(*rows, strict=True))
     found = evaluate(y, p, 0.5)
