@@ -1,4 +1,4 @@
-"""medray.evaluation.intervals against Hanley and McNeil, and at its edges."""
+"""medray.evaluation.intervals against Hanley and McNeil, against standard errors, and at its edges."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scored_cases import noisy
 
-from medray.evaluation.intervals import auroc_interval
+from medray.errors import ModelError
+from medray.evaluation.intervals import auroc_interval, cluster_interval
 
 
 def test_interval_covers_hanley_mcneil_and_repeats() -> None:
@@ -33,3 +34,28 @@ def test_repeated_images_of_a_patient_do_not_narrow_the_interval() -> None:
     assert repeated.low == pytest.approx(single.low, abs=1e-12)
     fooled = auroc_interval(np.repeat(y, 9), np.repeat(p, 9))
     assert fooled.high - fooled.low < 0.5 * (single.high - single.low)
+
+
+def test_the_interval_of_a_mean_is_that_of_its_standard_error() -> None:
+    values = np.random.default_rng(0).gamma(2, size=800)
+    found = cluster_interval(values)
+    error = values.std() / np.sqrt(800)
+    assert found.value == pytest.approx(values.mean(), rel=1e-12)
+    assert (found.low, found.high) == pytest.approx((found.value - 1.96 * error, found.value + 1.96 * error), abs=0.02)
+    assert cluster_interval(np.repeat(values, 3), np.repeat(np.arange(800), 3)).low == pytest.approx(found.low, abs=1e-12)
+    assert cluster_interval(values, seed=1) != found == cluster_interval(values)
+
+
+def test_a_function_of_means_has_its_own_interval() -> None:
+    hits = np.random.default_rng(0).random((500, 2)) < 0.4
+    ratio = cluster_interval(hits, statistic=lambda means: means[:, 0] / means[:, 1])
+    swapped = cluster_interval(hits, statistic=lambda means: -means[:, 0] / means[:, 1])
+    assert ratio.value == pytest.approx(hits[:, 0].sum() / hits[:, 1].sum())
+    assert (swapped.low, swapped.high) == pytest.approx((-ratio.high, -ratio.low))
+
+
+def test_an_interval_of_nothing_is_null_and_one_of_nan_is_refused() -> None:
+    assert cluster_interval([]).model_dump() == {"value": None, "low": None, "high": None}
+    for values, groups in (([1.0, np.nan], None), ([1.0, 2.0], [1])):
+        with pytest.raises(ModelError, match="METRICS_INPUT"):
+            cluster_interval(values, groups)
