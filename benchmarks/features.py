@@ -30,10 +30,10 @@ from skimage.feature import graycomatrix, graycoprops
 from skimage.measure import regionprops
 from threadpoolctl import threadpool_limits
 
+from medray.features.families import FAMILIES
 from medray.features.lbp import LbpParams
 from medray.features.radiomics.family import RADIOMICS
 from medray.features.radiomics.params import RadiomicsParams
-from medray.features.table import FAMILIES
 from medray.types import Bool, Float32, Header, Image
 
 matplotlib.use("Agg")

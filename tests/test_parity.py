@@ -13,7 +13,7 @@ import pydicom
 import pytest
 
 import medray
-from medray.bundles.bundle import InputSpec
+from medray.bundles.input_spec import InputSpec
 from medray.data import store
 from medray.data.dicom import decode
 from medray.distributed.dataset import outcomes, process, read_values

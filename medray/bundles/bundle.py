@@ -15,69 +15,27 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from medray.bundles.input_spec import InputSpec
 from medray.data import archive, store
 from medray.data.catalog import terminal_state
 from medray.data.dicom import decode
 from medray.errors import BundleError, Excluded, MedrayError
 from medray.evaluation.thresholds import Threshold
-from medray.features import table as features
-from medray.features.table import FeatureSpec
-from medray.imaging.op import is_constant
-from medray.imaging.preprocess import PreprocessSpec, preprocess
-from medray.models.family import InputKind, Model
+from medray.models.family import Model
 from medray.models.table import family_of
 from medray.spec import Spec, fingerprint
-from medray.types import Float32, Float64, Image, State
+from medray.types import Float64, Image, State
 
 MANIFEST = "bundle.json"
 FORMAT = 1
 POSITIVE = 1
 
 Input = bytes | str | Path | np.ndarray | Image
-
-
-class InputSpec(Spec):
-    """How an image becomes what the model takes: preprocessing and, for table models, features."""
-
-    preprocess: PreprocessSpec
-    features: FeatureSpec | None = None
-    allow_constant: bool = Field(False, description="whether images of one value alone are taken, before or after preprocessing")
-
-    @model_validator(mode="after")
-    def _ranges_fit(self) -> Self:
-        if self.features is not None:
-            features.check_range(self.features, self.preprocess.unit_range)
-        return self
-
-    @property
-    def kind(self) -> InputKind:
-        """What the model takes."""
-        return "image" if self.features is None else "table"
-
-    def columns(self) -> tuple[str, ...]:
-        """Names of the features; none for image models."""
-        return () if self.features is None else features.columns(self.features)
-
-    def apply(self, image: Image) -> Float32:
-        """float32 (rows, columns) for image models, (features,) for table models.
-
-        Raises:
-            Excluded: PIXELS_CONSTANT, all valid pixels are equal before or after preprocessing, or none is valid.
-            InputError: as :func:`medray.imaging.preprocess.preprocess`.
-        """
-        if not self.allow_constant and ("PIXELS_CONSTANT" in image.header.flags or is_constant(image)):
-            raise Excluded("PIXELS_CONSTANT", "every valid pixel has the same value")
-        prepared = preprocess(image, self.preprocess)
-        if not self.allow_constant and is_constant(prepared):
-            raise Excluded("PIXELS_CONSTANT", "every valid pixel has the same value after preprocessing")
-        if self.features is None:
-            return prepared.pixels
-        return features.extract(prepared, self.features).values.astype(np.float32)
 
 
 class Manifest(Spec):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
@@ -18,6 +19,7 @@ from medray.errors import BundleError, ConfigError, Excluded, InputError
 from medray.features.family import Extracted, Feature, explained
 from medray.imaging.preprocess import PreprocessSpec, preprocess
 from medray.models.family import EmbeddingModel
+from medray.source import source_fingerprint
 from medray.spec import Spec, fingerprint
 from medray.types import Float32, Image
 
@@ -83,7 +85,6 @@ class Embedding:
 
     Attributes:
         spec: what it was opened from.
-        fingerprint: of the spec and of the network's weights; where the weights lie and on which device it runs do not matter.
         features: one for each column, ``embedding_<name>_<k>``. Of a bundle with several members those of the first member come
             first: members are trained from different starts, so feature k of one has nothing to do with feature k of another.
     """
@@ -92,9 +93,14 @@ class Embedding:
         self, spec: EmbeddingSpec, model: EmbeddingModel, steps: PreprocessSpec, bundle: Bundle | None, content: str
     ) -> None:
         self.spec = spec
-        self.fingerprint = fingerprint([spec.model_dump(mode="json", exclude=dict(_ELSEWHERE)), content])
         self.features = tuple(_feature(spec, k, model) for k in range(model.embedding_size))
-        self._model, self._steps, self._bundle = model, steps, bundle
+        self._model, self._steps, self._bundle, self._content = model, steps, bundle, content
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the spec, the weights and the source; where the weights lie and on which device the network runs do not matter."""
+        code = source_fingerprint(__name__, type(self._model).__module__, *self._steps.modules)
+        return fingerprint([self.spec.model_dump(mode="json", exclude=dict(_ELSEWHERE)), self._content, code])
 
     @property
     def columns(self) -> tuple[str, ...]:

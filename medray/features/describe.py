@@ -10,8 +10,9 @@ from dataclasses import asdict
 from typing import Any
 
 from medray.errors import ConfigError
+from medray.features.families import FAMILIES, FamilyParams
 from medray.features.family import Feature
-from medray.features.table import FAMILIES, FamilyParams, FeatureSpec
+from medray.features.table import FeatureSpec
 from medray.spec import fields_of
 
 _NUMBER = re.compile(r"\d+(\.\d+)?")

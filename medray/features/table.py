@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Self
 
@@ -11,56 +10,10 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from medray.errors import Excluded, Quarantined
-from medray.features.edges import EDGES, EdgesParams
-from medray.features.family import Extracted, Feature, FeatureFamily, Reason, joined, undefined
-from medray.features.fourier import FOURIER, FourierParams
-from medray.features.fractal import FRACTAL, FractalParams
-from medray.features.gabor import GABOR, GaborParams
-from medray.features.haralick import HARALICK, NAMES, HaralickParams
-from medray.features.hog import HOG, HogParams
-from medray.features.ibsi.family import IBSI
-from medray.features.ibsi.params import IbsiParams
-from medray.features.intensity import INTENSITY, IntensityParams
-from medray.features.lbp import LBP, LbpParams
-from medray.features.moments import MOMENTS, MomentsParams
-from medray.features.radiomics.family import RADIOMICS
-from medray.features.radiomics.params import RadiomicsParams
-from medray.features.shape import SHAPE, ShapeParams
-from medray.features.symmetry import SYMMETRY, SymmetryParams
+from medray.features.families import DEFAULT, FAMILIES, FamilyParams
+from medray.features.family import Extracted, Feature, Reason, joined, undefined
 from medray.spec import Spec
 from medray.types import Image
-
-FamilyParams = (
-    IntensityParams
-    | HaralickParams
-    | LbpParams
-    | EdgesParams
-    | HogParams
-    | ShapeParams
-    | GaborParams
-    | FourierParams
-    | FractalParams
-    | MomentsParams
-    | SymmetryParams
-    | RadiomicsParams
-    | IbsiParams
-)  # fmt: skip
-
-FAMILIES: Mapping[str, FeatureFamily] = {
-    "intensity": INTENSITY,
-    "haralick": HARALICK,
-    "lbp": LBP,
-    "edges": EDGES,
-    "hog": HOG,
-    "shape": SHAPE,
-    "gabor": GABOR,
-    "fourier": FOURIER,
-    "fractal": FRACTAL,
-    "moments": MOMENTS,
-    "symmetry": SYMMETRY,
-    "radiomics": RADIOMICS,
-    "ibsi": IBSI,
-}
 
 MAX_PIXELS = 1 << 28
 """Of one image or volume: 16,384 x 16,384."""
@@ -69,14 +22,7 @@ MAX_PIXELS = 1 << 28
 class FeatureSpec(Spec):
     """The feature families of a table, in order. A family may come several times if its columns have other names each time."""
 
-    families: tuple[Annotated[FamilyParams, Field(discriminator="family")], ...] = (
-        IntensityParams(),
-        HaralickParams(features=NAMES[:9]),
-        LbpParams(),
-        EdgesParams(canny=False),
-        HogParams(),
-        ShapeParams(),
-    )
+    families: tuple[Annotated[FamilyParams, Field(discriminator="family")], ...] = DEFAULT
 
     @model_validator(mode="after")
     def _columns_differ(self) -> Self:
@@ -84,6 +30,11 @@ class FeatureSpec(Spec):
         if twice:
             raise ValueError(f"families must differ in their columns; {len(twice)} come twice, as {twice[0]}")
         return self
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules that the values depend on, for :func:`medray.source.source_fingerprint`."""
+        return (__name__, *(type(FAMILIES[params.family]).__module__ for params in self.families))
 
 
 @cache

@@ -49,6 +49,11 @@ class PreprocessSpec(Spec):
         return any(step.brings_units for step in self.steps)
 
     @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules that the pixels depend on, for :func:`medray.source.source_fingerprint`."""
+        return (__name__, *(OPS[step.op].__module__ for step in self.steps))
+
+    @property
     def output_shape(self) -> Shape:
         """(rows, columns) of every preprocessed plane, or None where it depends on the image."""
         shape: Shape = None

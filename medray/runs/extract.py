@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Literal
 
 import pyarrow as pa
@@ -23,16 +22,18 @@ from medray.distributed.dataset import outcomes, process
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError, LabelError
 from medray.features import table as features
+from medray.features.families import FAMILIES
 from medray.features.table import FeatureSpec
 from medray.imaging.preprocess import PreprocessSpec
 from medray.progress import Progress, counting
 from medray.remedies import FLAGS, REMEDIES
 from medray.runs.resources import Resources
 from medray.runs.summary import Summary, summarise
+from medray.source import source_fingerprint
 from medray.spec import Spec, fingerprint
 from medray.work.extract import ExtractJob, WithoutMask
 from medray.work.job import Volumes
-from medray.work.outcome import KEYS
+from medray.work.outcome import KEYS, ONLY_MASKS, ONLY_VOLUMES
 
 _MADE_BY = {
     "preprocess",
@@ -96,7 +97,7 @@ class ExtractConfig(Spec):
             if 3 not in step.dimensions:
                 raise ValueError(f"preprocess: {step.op} takes no volumes")
         for params in self.features.families:
-            if 3 not in features.FAMILIES[params.family].dimensions:
+            if 3 not in FAMILIES[params.family].dimensions:
                 raise ValueError(f"features: {params.family} takes no volumes")
         return self
 
@@ -160,7 +161,11 @@ def extract_job(config: ExtractConfig) -> ExtractJob:
     embeddings = tuple(map(_anywhere, config.embeddings))
     opened = [open_embedding(spec) for spec in embeddings]
     specs = config.model_dump(mode="json", include=_MADE_BY)
-    made_by = fingerprint([specs, [one.fingerprint for one in opened], config.masks is not None, version("medray")])
+    unused = (*(() if config.volumes else ONLY_VOLUMES), *(() if config.masks else ONLY_MASKS))
+    code = source_fingerprint(
+        "medray.work.extract", "medray.work.outcome", *config.preprocess.modules, *config.features.modules, apart=unused
+    )
+    made_by = fingerprint([specs, [one.fingerprint for one in opened], config.masks is not None, code])
     names = tuple(name for one in opened for name in one.columns)
     choice = MaskChoice(config.segment, config.level)
     return ExtractJob(config.preprocess, config.features, made_by, config.without_mask, embeddings, names, config.volumes, choice)

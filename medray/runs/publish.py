@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medray.bundles import registry
-from medray.bundles.bundle import Bundle, InputSpec, Manifest, open_bundle, read_manifest, write_bundle
+from medray.bundles.bundle import Bundle, Manifest, open_bundle, read_manifest, write_bundle
+from medray.bundles.input_spec import InputSpec
 from medray.data import store
 from medray.data.labels import SPLITS
 from medray.distributed.dataset import outcomes, process

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medray.bundles.bundle import InputSpec
+from medray.bundles.input_spec import InputSpec
 from medray.data import store, tables
 from medray.data.catalog import Catalog
 from medray.data.labels import assign_splits, join_labels
@@ -21,8 +20,10 @@ from medray.progress import Progress, counting
 from medray.runs.publish import Run, TrainResult, environment, publish, score_held_out, write_draft
 from medray.runs.summary import Summary, summarise
 from medray.runs.train_config import TrainConfig
+from medray.source import source_fingerprint
 from medray.spec import fingerprint
 from medray.types import State
+from medray.work.outcome import ONLY_MASKS, ONLY_VOLUMES
 from medray.work.prepare import PrepareJob
 
 OnStep = Callable[[str, int, dict[str, float]], None]
@@ -69,9 +70,11 @@ def run_name(config: TrainConfig, samples: pa.Table) -> str:
 def table_uri(output: str, spec: InputSpec) -> str:
     """The table of prepared inputs under an output root.
 
-    Its path holds the fingerprint of what made it, specs and code, so that changed ops never meet stale data.
+    Its path holds the fingerprint of what made it, specs and source, so that changed ops never meet stale data.
     """
-    made_by = fingerprint([spec.model_dump(mode="json"), version("medray")])
+    unused = (*ONLY_VOLUMES, *ONLY_MASKS)
+    code = source_fingerprint("medray.work.prepare", "medray.work.outcome", *spec.modules, apart=unused)
+    made_by = fingerprint([spec.model_dump(mode="json"), code])
     return store.join(output, "cache", f"{spec.kind}-{made_by}")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
 
-from medray.bundles.bundle import InputSpec
+from medray.bundles.input_spec import InputSpec
 from medray.data.labels import SplitSpec
 from medray.distributed.session import ClusterSpec
 from medray.distributed.train import Scaling

@@ -49,6 +49,12 @@ KEYS = ["uri", "etag", *(field.name for field in MASK)]
 IDENTIFIERS = ["series_uid", "study_uid", "patient_key"]
 """What the row of a volume tells beforehand, of which an image tells for itself."""
 
+ONLY_VOLUMES = ("medray.data.volume", "medray.data.volume_masks", "medray.data.correct", "medray.data.correction")
+"""Modules that decide nothing where inputs are images."""
+
+ONLY_MASKS = ("medray.data.masks", "medray.data.volume_masks", "medray.data.segmentation")
+"""Modules that decide nothing where inputs have no masks."""
+
 Row = Mapping[str, Any]
 
 

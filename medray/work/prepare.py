@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from medray.bundles.bundle import InputSpec
+from medray.bundles.input_spec import InputSpec
 from medray.data.segmentation import ALL, MaskChoice
 from medray.types import Image
 from medray.work.job import Done, Result, Work, each

@@ -16,7 +16,8 @@ from quantity_images import ct, pet
 
 import medray
 from medray.bundles import registry
-from medray.bundles.bundle import Bundle, InputSpec, Manifest, open_bundle, write_bundle
+from medray.bundles.bundle import Bundle, Manifest, open_bundle, write_bundle
+from medray.bundles.input_spec import InputSpec
 from medray.data import store
 from medray.data.dicom import decode
 from medray.errors import BundleError, Excluded

@@ -18,8 +18,9 @@ from monai.networks.nets import densenet, efficientnet, resnet
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
-from medray.bundles.bundle import InputSpec, Manifest, open_bundle, write_bundle
+from medray.bundles.bundle import Manifest, open_bundle, write_bundle
 from medray.bundles.embedding import EmbeddingSpec, WeightsSpec, open_embedding
+from medray.bundles.input_spec import InputSpec
 from medray.errors import BundleError, ConfigError
 from medray.evaluation.thresholds import Threshold
 from medray.features.family import Extracted, Reason

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from faulty_proxy import faulty
 
-from medray.bundles.bundle import InputSpec
+from medray.bundles.input_spec import InputSpec
 from medray.cataloguing.ingest import ingest
 from medray.data import archive as archives
 from medray.data import store

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from medray.bundles.bundle import InputSpec
+from medray.bundles.input_spec import InputSpec
 from medray.data import store
 from medray.distributed import dataset
 from medray.imaging.preprocess import PreprocessSpec

@@ -17,8 +17,8 @@ import pytest
 from medray.bundles.embedding import EmbeddingSpec, WeightsSpec
 from medray.cli import run
 from medray.features.describe import compact, describe_family, every_family
+from medray.features.families import FAMILIES
 from medray.features.family import Reason
-from medray.features.table import FAMILIES
 from medray.spec import fields_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "features.md"

@@ -13,11 +13,12 @@ from pydicom.data import get_testdata_file
 
 from medray.errors import Excluded
 from medray.features.edges import EdgesParams
+from medray.features.families import FAMILIES
 from medray.features.family import Reason
 from medray.features.haralick import HaralickParams
 from medray.features.intensity import IntensityParams
 from medray.features.shape import ShapeParams
-from medray.features.table import FAMILIES, FeatureSpec, columns, extract, features
+from medray.features.table import FeatureSpec, columns, extract, features
 from medray.imaging.preprocess import PreprocessSpec, preprocess
 from medray.imaging.table import Percentile, Resize
 from medray.types import Image

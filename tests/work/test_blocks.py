@@ -9,7 +9,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medray.bundles.bundle import InputSpec
+from medray.bundles.input_spec import InputSpec
 from medray.data import store
 from medray.distributed.actor import BlockActor
 from medray.imaging.preprocess import PreprocessSpec

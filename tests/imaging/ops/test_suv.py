@@ -10,7 +10,7 @@ from dicom_series import as_bytes
 from pydantic import ValidationError
 from quantity_images import STORED, ct, pet, pet_dataset
 
-from medray.bundles.bundle import InputSpec
+from medray.bundles.input_spec import InputSpec
 from medray.data.dicom import decode
 from medray.data.volume import build_volume
 from medray.errors import Excluded
