@@ -45,9 +45,8 @@ def package(tmp_path: Path) -> Path:
 def printed(script: str, place: str) -> str:
     """What a script prints with a PYTHONPATH."""
     environment = {**os.environ, "PYTHONPATH": place, "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run(
-        [sys.executable, "-P", "-c", script], env=environment, check=True, capture_output=True, text=True
-    ).stdout
+    command = [sys.executable, "-P", "-c", script]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
 
 
 def keys(package: Path) -> list[str]:
@@ -62,6 +61,10 @@ def edit(file: Path, change: Callable[[str], str]) -> None:
 
 def append(code: str) -> Callable[[str], str]:
     return lambda text: f"{text}\n\n{code}\n"
+
+
+def reworded(text: str) -> str:
+    return re.sub(r'^( *)"""(?=\w)', r'\1"""Other words. ', text, flags=re.MULTILINE) + "\n# a comment\n"
 
 
 def test_a_changed_op_and_a_changed_feature_meet_no_stale_data(package: Path) -> None:
@@ -79,10 +82,7 @@ def test_a_changed_op_and_a_changed_feature_meet_no_stale_data(package: Path) ->
 def test_words_and_code_without_a_part_in_it_throw_nothing_away(package: Path) -> None:
     before = keys(package)
     for used in ("imaging/ops/resize.py", "features/lbp.py"):
-        edit(
-            package / used,
-            lambda text: re.sub(r'^( *)"""(?=\w)', r'\1"""Other words. ', text, flags=re.MULTILINE) + "\n# as well\n",
-        )
+        edit(package / used, reworded)
     edit(package / "imaging/table.py", append('OPS = {**OPS, "new": clahe}'))
     for other in (
         "imaging/ops/clahe.py",
