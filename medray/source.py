@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from collections.abc import Collection, Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +17,7 @@ from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
 APART = (
+    "medray.extras",
     "medray.remedies",
     "medray.source",
     "medray.imaging.table",
@@ -127,6 +129,7 @@ def _module(name: str) -> _Module:
             imports.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             imports.update(f"{node.module}.{alias.name}" for alias in node.names)
+    imports.update(re.findall(r'\bneeded\("(\w+)"', text))  # modules of extras, see medray.extras
     return _Module(hashlib.sha256(ast.dump(tree).encode()).hexdigest(), frozenset(imports))
 
 
