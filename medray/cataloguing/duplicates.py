@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medray.cataloguing.groups import by_size
 from medray.data import archive
+from medray.data.by_size import by_size
 from medray.data.catalog import IMAGE, SCHEMA
 from medray.data.duplicates import CONFLICT, DUPLICATE, images_of, settled
 from medray.data.query import hashes

@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
-from medray.cataloguing.groups import by_size
 from medray.data import archive
+from medray.data.by_size import by_size
 from medray.data.catalog import Entry
 from medray.data.store import ObjectInfo
 from medray.errors import InputError, MedrayError, Quarantined, StoreError

@@ -29,6 +29,9 @@ IMAGE = "IMAGE"
 GONE = "OBJECT_GONE"
 """Code of a row whose object is no longer in the archive."""
 
+SEGMENTATION = "OBJECT_SEGMENTATION"
+"""Code of a row whose object is a DICOM segmentation, EXCLUDED because it is no image."""
+
 _ARROW = {
     str: pa.string(),
     bool: pa.bool_(),
@@ -168,6 +171,11 @@ class Catalog:
         """The rows that are usable images, sorted by URI."""
         rows = self.to_arrow(version)
         return rows.filter(pa.compute.equal(rows["state"], IMAGE))
+
+    def segmentations(self, version: int | None = None) -> pa.Table:
+        """The rows that are DICOM segmentations, sorted by URI."""
+        rows = self.to_arrow(version)
+        return rows.filter(pa.compute.equal(rows["code"], SEGMENTATION))
 
     def table(self) -> SortedTable:
         """The instances by the object that holds them, to read and change ranges; made by the first change.

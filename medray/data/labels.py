@@ -46,6 +46,7 @@ _KEYS = {
 _RENAMED = {**_KEYS, "split": "split"}
 _PATIENT = {"patientid", "patient", "patientkey"}
 PATIENT_COLUMN = "patient_key"
+_FOLDER = b"medray.folder"
 
 
 class SplitSpec(Spec):
@@ -65,11 +66,21 @@ class SplitSpec(Spec):
 def read_labels(uri: str) -> pa.Table:
     """A label table, every column as text, the key column named as in the catalog, patients as pseudonyms.
 
+    Its folder is kept in the metadata of its fields, where it outlives a copy into a catalog: see :func:`folder_of`.
+
     Raises:
         LabelError: LABELS_UNREADABLE, LABELS_NO_KEY.
         StoreError: the file cannot be fetched.
     """
-    return _canonical(read_texts(uri), uri)
+    table, folder = _canonical(read_texts(uri), uri), store.normalise(uri).rpartition("/")[0]
+    return table.cast(pa.schema([field.with_metadata({_FOLDER: folder}) for field in table.schema]))
+
+
+def folder_of(labels: pa.Table) -> str | None:
+    """The folder of the file that a label table was read from; None where it was kept by a version that did not record it."""
+    found = {(field.metadata or {}).get(_FOLDER) for field in labels.schema}
+    folder = found.pop() if len(found) == 1 else None
+    return None if folder is None else folder.decode()
 
 
 def read_texts(uri: str) -> pa.Table:

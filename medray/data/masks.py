@@ -1,4 +1,4 @@
-"""Masks of images: a table that names them, and DICOM SEG or PNG → the pixels of interest."""
+"""Masks of images: DICOM SEG or PNG → the pixels of interest."""
 
 from __future__ import annotations
 
@@ -10,47 +10,18 @@ from contextlib import contextmanager
 import imagecodecs
 import numpy as np
 import PIL.Image
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from medray.data import store
 from medray.data.dicom import boundary
 from medray.data.geometry import axes
-from medray.data.labels import read_labels
 from medray.data.mask_frames import counted_frames
 from medray.data.mask_geometry import Target
 from medray.data.segmentation import MaskChoice, open_segmentation
-from medray.errors import InputError, LabelError, Quarantined
+from medray.errors import InputError, Quarantined
 from medray.types import Bool, Image
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _INDEXED = b"\3"  # colour type, at byte 25 (PNG 11.2.2); the depth lies before it
-
-KEY_COLUMNS = {"sop_uid": "SOPInstanceUID", "series_uid": "SeriesInstanceUID"}
-
-
-def read_masks(uri: str, key: str = "sop_uid") -> pa.Table:
-    """A table of masks: the key of each input and ``mask``, the URI of its mask.
-
-    Args:
-        uri: CSV or Parquet table with the columns SOPInstanceUID (or SeriesInstanceUID) and mask: a URI, or a path relative to
-            the table; an empty one means that there is none.
-        key: ``sop_uid`` for masks of images, ``series_uid`` for those of volumes; rows without it are for others.
-
-    Raises:
-        LabelError: LABELS_UNREADABLE, LABELS_NO_KEY, MASKS_COLUMNS, MASKS_CONFLICT.
-        StoreError: the table cannot be fetched.
-    """
-    table = read_labels(uri)
-    if not {key, "mask"} <= set(table.column_names):
-        raise LabelError("MASKS_COLUMNS", f"{uri} has not both columns {KEY_COLUMNS[key]} and mask", "name them so")
-    folder = store.normalise(uri).rpartition("/")[0]
-    found: dict[str, str] = {}
-    for uid, mask in zip(table[key].to_pylist(), table["mask"].to_pylist(), strict=True):
-        if uid and mask and found.setdefault(uid, mask) != mask:
-            raise LabelError("MASKS_CONFLICT", f"{uri} names two masks for one {KEY_COLUMNS[key]}, {uid}", "merge them into one")
-    places = [mask if "://" in mask or mask.startswith("/") else f"{folder}/{mask}" for mask in found.values()]
-    return pa.table({key: pa.array(found, pa.string()), "mask": pa.array(places, pa.string())})
 
 
 def decode_mask(data: bytes, image: Image, segment: int | None = None, level: float | None = None) -> Bool:

@@ -13,7 +13,7 @@ from medray.bundles.embedding import EmbeddingSpec, open_embedding
 from medray.data import store, tables
 from medray.data.catalog import IMAGE, Catalog, open_catalog
 from medray.data.correction import Correction, Interpolation
-from medray.data.masks import KEY_COLUMNS, read_masks
+from medray.data.mask_table import KEY_COLUMNS, read_masks, with_masks
 from medray.data.plane import FIELDS
 from medray.data.query import query
 from medray.data.segmentation import MaskChoice
@@ -145,7 +145,7 @@ def extract(config: ExtractConfig, progress: Progress | None = None) -> ExtractR
     snapshot = catalog.version()
     rows = chosen_rows(catalog, snapshot, config)
     if config.masks:
-        rows = with_masks(rows, config.masks, "sop_uid" if config.of == "images" else "series_uid")
+        rows = _with_masks(rows, config.masks, "sop_uid" if config.of == "images" else "series_uid")
     process(rows, job, table_uri, config.resources.actors, counting(progress, "extract"), config.cluster)
     _remove_outdated(table_uri, catalog, snapshot, rows)
     summary = summarise(outcomes(rows, table_uri), len(rows))
@@ -194,29 +194,18 @@ def chosen_rows(catalog: Catalog, snapshot: int, config: ExtractConfig) -> pa.Ta
     return rows.sort_by("uri") if config.of == "images" else volume_table(rows)
 
 
-def with_masks(rows: pa.Table, masks_uri: str, key: str) -> pa.Table:
+def _with_masks(rows: pa.Table, masks_uri: str, key: str) -> pa.Table:
     """The rows with ``mask`` and ``mask_etag``, "" where the table of masks has none for the ``key``.
 
     Raises:
-        LabelError: MASKS_NO_MATCH, or as :func:`medray.data.masks.read_masks`; StoreError.
+        LabelError: MASKS_NO_MATCH, or as :func:`medray.data.mask_table.read_masks`; StoreError.
     """
     masks = read_masks(masks_uri, key)
     at = pc.index_in(rows[key], value_set=masks[key].combine_chunks())
-    found = pc.fill_null(masks["mask"].take(at), "")
-    uris = pc.unique(found.filter(pc.not_equal(found, ""))).to_pylist()
-    if not uris:
+    found = pc.fill_null(masks["mask"].take(at), "").to_pylist()
+    if not any(found):
         raise LabelError("MASKS_NO_MATCH", f"{masks_uri} has a mask for none of {len(rows)} inputs", f"check {KEY_COLUMNS[key]}")
-    etags = _etags(uris)
-    etag = pa.array([etags.get(uri, "") for uri in found.to_pylist()], pa.string())
-    return rows.append_column("mask", found).append_column("mask_etag", etag)
-
-
-def _etags(uris: list[str]) -> dict[str, str]:
-    """Etag of each object, by one listing of what they have in common."""
-    first, last = min(uris), max(uris)
-    common = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
-    folder = first[:common].rpartition("/")[0] if first != last else first
-    return {info.uri: info.etag for info in store.list_objects(folder)}
+    return with_masks(rows, found, all_there=False)
 
 
 def _remove_outdated(table_uri: str, catalog: Catalog, snapshot: int, rows: pa.Table) -> None:

@@ -25,7 +25,8 @@ from medray.data import store
 from medray.data.catalog import Catalog
 from medray.data.dicom import decode
 from medray.data.labels import join_labels, read_labels
-from medray.data.masks import decode_mask, read_masks
+from medray.data.mask_table import read_masks
+from medray.data.masks import decode_mask
 from medray.data.phantom import SyntheticSpec, phantom
 from medray.data.volume import build_volume
 from medray.data.volume_masks import decode_volume_mask

@@ -18,8 +18,9 @@ from pydicom.pixels import pack_bits
 from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage, generate_uid
 
 from medray.data.dicom import decode
-from medray.data.masks import decode_mask, read_masks
-from medray.errors import LabelError, Quarantined
+from medray.data.mask_table import read_masks
+from medray.data.masks import decode_mask
+from medray.errors import Quarantined
 from medray.types import Bool, Header, Image
 
 ROWS, COLUMNS = 7, 9  # frames do not end with a byte
@@ -212,25 +213,3 @@ def test_an_image_is_no_mask(archive: Path) -> None:
     data = next((archive / "images").rglob("*.dcm")).read_bytes()
     with pytest.raises(Quarantined, match="neither a DICOM segmentation nor a PNG"):
         decode_mask(data, decode(data))
-
-
-def test_places_of_masks_are_relative_to_their_table(tmp_path: Path) -> None:
-    (tmp_path / "masks.csv").write_text("SOPInstanceUID,mask\n1,a/b.png\n2,s3://x/c.png\n3,/d.png\n4,\n1,a/b.png\n")
-    masks = read_masks(str(tmp_path / "masks.csv"))
-    assert masks.to_pydict() == {"sop_uid": ["1", "2", "3"], "mask": [f"{tmp_path}/a/b.png", "s3://x/c.png", "/d.png"]}
-
-
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
-        ("SOPInstanceUID,mask\n1,a.png\n1,b.png\n", "MASKS_CONFLICT"),
-        ("SOPInstanceUID,finding\n1,a.png\n", "MASKS_COLUMNS"),
-        ("StudyInstanceUID,mask\n1,a.png\n", "MASKS_COLUMNS"),
-        ("mask\na.png\n", "LABELS_NO_KEY"),
-    ],
-)
-def test_a_table_that_names_no_masks_is_refused(tmp_path: Path, text: str, code: str) -> None:
-    (tmp_path / "masks.csv").write_text(text)
-    with pytest.raises(LabelError) as caught:
-        read_masks(str(tmp_path / "masks.csv"))
-    assert caught.value.code == code
