@@ -14,10 +14,11 @@ def binary_cases(y: ArrayLike, p: ArrayLike) -> tuple[Int64, Float64]:
     labels, scores = np.asarray(y), np.asarray(p, dtype=np.float64)
     if labels.ndim != 1 or labels.shape != scores.shape or not len(labels):
         raise invalid_input(f"labels {labels.shape} and probabilities {scores.shape} must have one equal shape (n,), n ≥ 1")
-    if not np.isin(labels, (0, 1)).all():
+    if not ((labels == 0) | (labels == 1)).all():
         raise invalid_input("labels must be 0 or 1")
-    if not ((scores >= 0) & (scores <= 1)).all():
-        raise invalid_input(f"{int((~((scores >= 0) & (scores <= 1))).sum())} probabilities are not in [0, 1]")
+    possible = (scores >= 0) & (scores <= 1)
+    if not possible.all():
+        raise invalid_input(f"{int((~possible).sum())} probabilities are not in [0, 1]")
     return labels.astype(np.int64), scores
 
 

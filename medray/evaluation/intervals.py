@@ -72,7 +72,7 @@ def cluster_interval(
     cases = np.bincount(unit)
     sums = np.stack([np.bincount(unit, column) for column in table.T], axis=1)
     drawn = _draws(np.zeros(len(cases), np.int64), len(cases), seed, resamples)
-    means = np.concatenate([(counts @ sums) / (counts @ cases)[:, None] for counts in drawn])
+    means = np.concatenate([_weighted(counts, sums) / _weighted(counts, cases[:, None]) for counts in drawn])
     value = float(statistic(table.mean(axis=0)[None])[0])
     return percentile_interval(None if np.isnan(value) else value, statistic(means))
 
@@ -112,12 +112,9 @@ def resampled_aurocs(
         stratum: int64 (units,); units of one stratum are drawn among themselves, as many times as there are such units.
         known: bool (n, k), which labels count; all of them by default.
     """
-    counted = np.ones(labels.shape, np.bool_) if known is None else known
+    rows: Sequence[slice | Bool] = [slice(None)] * labels.shape[1] if known is None else list(known.T)
     areas = [
-        [
-            weighted_auroc(one[use], score[use], weights[:, use])
-            for one, score, use in zip(labels.T, scores.T, counted.T, strict=True)
-        ]
+        [weighted_auroc(one[use], score[use], weights[:, use]) for one, score, use in zip(labels.T, scores.T, rows, strict=True)]
         for weights in (drawn[:, unit] for drawn in _draws(stratum, len(labels), seed, resamples))
     ]
     return np.concatenate([np.stack(block, axis=1) for block in areas])
@@ -129,6 +126,12 @@ def units_of(groups: ArrayLike | None, n: int) -> Int64:
     if unit.shape != (n,):
         raise invalid_input(f"groups of shape {unit.shape} for {n} cases")
     return unit
+
+
+def _weighted(counts: Int32, sums: Float64 | Int64) -> Float64:
+    """Sums over drawn units, (m, k), without BLAS, whose rounding depends on the number of its threads."""
+    summed: Float64 = np.einsum("mu,uk->mk", counts, sums, dtype=np.float64)
+    return summed
 
 
 def _draws(stratum: Int64, n: int, seed: int, resamples: int) -> Iterator[Int32]:

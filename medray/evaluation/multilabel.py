@@ -44,8 +44,8 @@ def evaluate(
 ) -> MultilabelMetrics:
     """All figures of merit at the operating point of each label, ``thresholds`` (L,).
 
-    ``groups`` (patients, (n,)) and ``seed`` serve the intervals. That of the macro AUROC draws patients without strata, all labels
-    of a patient together; a resample that leaves a label with one value does not count.
+    ``groups`` (patients, (n,)) and ``seed`` serve the intervals. For that of the macro AUROC, patients are drawn without strata,
+    all labels of a patient together; a resample that leaves a label with one value does not count.
     """
     labels, table, use = label_cases(truth, probability, known)
     cut = np.asarray(thresholds, dtype=np.float64)

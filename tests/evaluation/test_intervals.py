@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 from scored_cases import noisy
+from threadpoolctl import threadpool_limits
 
 from medray.errors import ModelError
 from medray.evaluation.intervals import auroc_interval, cluster_interval
@@ -59,3 +60,14 @@ def test_an_interval_of_nothing_is_null_and_one_of_nan_is_refused() -> None:
     for values, groups in (([1.0, np.nan], None), ([1.0, 2.0], [1])):
         with pytest.raises(ModelError, match="METRICS_INPUT"):
             cluster_interval(values, groups)
+
+
+def test_an_interval_does_not_depend_on_the_number_of_threads() -> None:
+    rng = np.random.default_rng(0)
+    one = rng.random(5000)
+    values, patients = np.stack([one, one**2, one**3], axis=1), rng.integers(0, 2500, 5000)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append(cluster_interval(values, patients, lambda means: means[:, 0] / means[:, 2]))
+    assert found[0] == found[1]
