@@ -13,7 +13,7 @@ from medray.evaluation.binary import evaluate
 
 
 @given(CASES)
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_figures_equal_scikit_learn(rows: list[tuple[int, float]]) -> None:
     y, p = (np.array(column) for column in zip(*rows, strict=True))
     found = evaluate(y, p, 0.5)

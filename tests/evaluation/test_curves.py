@@ -13,7 +13,7 @@ from medray.evaluation.curves import calibration_curve, expected_calibration_err
 
 
 @given(CASES)
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_roc_equals_scikit_learn(rows: list[tuple[int, float]]) -> None:
     y, p = (np.array(column) for column in zip(*rows, strict=True))
     roc = roc_curve(y, p)

@@ -15,7 +15,7 @@ from medray.evaluation.thresholds import ThresholdPolicy, choose_threshold
 
 
 @given(CASES)
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_youden_point_is_the_best_of_all(rows: list[tuple[int, float]]) -> None:
     y, p = (np.array(column) for column in zip(*rows, strict=True))
 
@@ -26,7 +26,7 @@ def test_youden_point_is_the_best_of_all(rows: list[tuple[int, float]]) -> None:
 
 
 @given(CASES, st.sampled_from([0.0, 0.5, 0.9, 1.0]))
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_sensitivity_at_least_is_met_at_the_best_specificity(rows: list[tuple[int, float]], wanted: float) -> None:
     y, p = (np.array(column) for column in zip(*rows, strict=True))
     chosen = choose_threshold(y, p, ThresholdPolicy(kind="sensitivity_at_least", value=wanted)).value
