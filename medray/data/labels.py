@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +22,7 @@ from medray.data import store
 from medray.data.pseudonym import patient_key
 from medray.errors import LabelError
 from medray.spec import Spec
+from medray.types import Int64
 
 SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {
@@ -136,36 +138,75 @@ def _canonical(table: pa.Table, uri: str) -> pa.Table:
     return pa.table(columns)
 
 
-def join_labels(instances: pa.Table, labels: pa.Table, target: str, positive: str) -> pa.Table:
-    """Instances that have a label, with columns ``y`` (0 | 1), ``group`` (patient) and ``split`` ("" where not given).
+class Target(Protocol):
+    """What is learnt from a label table (see :class:`medray.tasks.task.Task`)."""
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """Columns that it is read from; none where nothing is."""
+        ...
+
+    @property
+    def labelled(self) -> bool:
+        """Whether only instances with a label take part."""
+        ...
+
+    def targets(self, labels: Mapping[str, pa.ChunkedArray]) -> pa.Array:
+        """The target of each label row; null where there is none."""
+        ...
+
+
+def join_labels(instances: pa.Table, labels: pa.Table, target: Target) -> pa.Table:
+    """Instances that take part, with the columns ``target``, ``group`` (patient) and ``split`` ("" where not given).
 
     Args:
         instances: catalog rows.
         labels: what :func:`read_labels` returned.
-        target: label column to learn.
-        positive: value of ``target`` that makes a positive; every other value is negative, an empty one is no label.
+        target: what is learnt. Where it does not ask for labels, instances without one take part with a null ``target``.
 
     Raises:
-        LabelError: LABELS_NO_TARGET, LABELS_NO_MATCH, LABELS_SINGLE_CLASS, LABELS_CONFLICT.
+        LabelError: LABELS_NO_TARGET, LABELS_NO_MATCH, LABELS_CONFLICT, LABELS_BAD_SPLIT; what ``target.targets`` raises.
     """
-    if target not in labels.column_names:
-        found = ", ".join(labels.column_names)
-        raise LabelError("LABELS_NO_TARGET", f"the labels have no column {target!r} (found {found})", "set labels.target")
+    _require_columns(labels, target.label_columns)
     key = key_column(labels)
-    find = _finder(labels, key, target)
-    matched = [(item, label) for item in instances.to_pylist() if (label := find(item[key])) and label[target] != ""]
-    if not matched:
-        raise LabelError(
-            "LABELS_NO_MATCH",
-            f"none of {len(instances)} images has a label by {key}",
-            "check the key column of the labels",
-        )
-    rows = [_labelled(item, label, target, positive) for item, label in matched]
-    _require_both(rows, target, positive, {label[target] for _, label in matched})
-    schema = instances.schema
-    for field in (pa.field("y", pa.int64()), pa.field("group", pa.string()), pa.field("split", pa.string())):
-        schema = schema.append(field)
-    return pa.Table.from_pylist(rows, schema=schema)
+    find = _finder(labels, key, target.label_columns)
+    at = pa.array([find(value) for value in instances[key].to_pylist()], pa.int64())
+    targets = target.targets({name: labels[name] for name in target.label_columns}).take(at)
+    joined = instances.append_column("target", targets)
+    joined = joined.append_column("group", _groups(instances, labels, at)).append_column("split", _splits(labels, at))
+    if not target.labelled:
+        return joined
+    kept = joined.filter(pc.is_valid(joined["target"]))
+    if not len(kept):
+        message = f"none of {len(instances)} images has a label by {key}"
+        raise LabelError("LABELS_NO_MATCH", message, "check the key column of the labels")
+    return kept
+
+
+def _require_columns(labels: pa.Table, wanted: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in labels.column_names:
+            found = ", ".join(labels.column_names)
+            raise LabelError("LABELS_NO_TARGET", f"the labels have no column {name!r} (found {found})", "set the task's target")
+
+
+def _groups(instances: pa.Table, labels: pa.Table, at: pa.Array) -> pa.Array:
+    """The patient of each instance: as the labels say, else by the catalog, else the study."""
+    found = [instances["patient_key"], instances["study_uid"]]
+    if PATIENT_COLUMN in labels.column_names:
+        found.insert(0, pa.chunked_array([labels[PATIENT_COLUMN].take(at).combine_chunks()]))
+    none = pa.scalar(None, pa.string())
+    return pc.coalesce(*(pc.if_else(pc.equal(pc.fill_null(column, ""), ""), none, column) for column in found), "")
+
+
+def _splits(labels: pa.Table, at: pa.Array) -> pa.Array:
+    if "split" not in labels.column_names:
+        return pa.array([""] * len(at), pa.string())
+    given = [value.strip().lower() for value in labels["split"].to_pylist()]
+    if unknown := sorted({value for value in given if value and value not in _SPLIT_NAMES}):
+        raise LabelError("LABELS_BAD_SPLIT", f"split {unknown[0]!r} in the labels", f"use one of {', '.join(SPLITS)}")
+    names = pa.array([_SPLIT_NAMES.get(value, "") for value in given], pa.string())
+    return pc.fill_null(names.take(at), "")
 
 
 def key_column(labels: pa.Table) -> str:
@@ -176,21 +217,23 @@ def key_column(labels: pa.Table) -> str:
 def join_keys(instances: pa.Table, labels: pa.Table) -> int:
     """How many instances have a row in a label table."""
     key = key_column(labels)
-    find = _finder(labels, key, key)
+    find = _finder(labels, key, ())
     return sum(find(value) is not None for value in instances[key].to_pylist())
 
 
-def _finder(labels: pa.Table, key: str, target: str) -> Callable[[str], Mapping[str, str] | None]:
-    """Look-up by key; a path matches in full or by its longest known tail, down to the file name."""
-    index: dict[str, Mapping[str, str]] = {}
-    for label in labels.to_pylist():
-        known = index.setdefault(label[key], label)
-        if known[target] != label[target]:
-            raise LabelError("LABELS_CONFLICT", f"two labels for one {key}: {known[target]!r} and {label[target]!r}", "keep one")
+def _finder(labels: pa.Table, key: str, columns: Sequence[str]) -> Callable[[str], int | None]:
+    """Number of the label row by key; a path matches in full or by its longest known tail, down to the file name."""
+    rows = list(zip(*(labels[name].to_pylist() for name in columns), strict=True)) if columns else [()] * len(labels)
+    index: dict[str, int] = {}
+    for number, value in enumerate(labels[key].to_pylist()):
+        first = index.setdefault(value, number)
+        if rows[first] != rows[number]:
+            both = f"{', '.join(rows[first])!r} and {', '.join(rows[number])!r}"
+            raise LabelError("LABELS_CONFLICT", f"two labels for one {key}: {both}", "keep one")
     if key != "uri":
         return index.get
 
-    def by_path(uri: str) -> Mapping[str, str] | None:
+    def by_path(uri: str) -> int | None:
         parts = uri.split("/")
         tails = ("/".join(parts[start:]) for start in range(len(parts)))
         return next((index[tail] for tail in tails if tail in index), None)
@@ -198,80 +241,50 @@ def _finder(labels: pa.Table, key: str, target: str) -> Callable[[str], Mapping[
     return by_path
 
 
-def _labelled(item: dict[str, object], label: Mapping[str, str], target: str, positive: str) -> dict[str, object]:
-    split = label.get("split", "").strip().lower()
-    if split and split not in _SPLIT_NAMES:
-        raise LabelError("LABELS_BAD_SPLIT", f"split {split!r} in the labels", f"use one of {', '.join(SPLITS)}")
-    group = label.get(PATIENT_COLUMN) or item["patient_key"] or item["study_uid"]
-    return {**item, "y": int(_same(label[target], positive)), "group": group, "split": _SPLIT_NAMES.get(split, "")}
-
-
-def _same(value: str, positive: str) -> bool:
-    return value.strip().lower() == positive.strip().lower()
-
-
-def _require_both(rows: list[dict[str, object]], target: str, positive: str, values: set[str]) -> None:
-    positives = sum(int(item["y"] == 1) for item in rows)
-    if positives in (0, len(rows)):
-        shown = ", ".join(sorted(values)[:5])
-        side = "positive" if positives else "negative"
-        message = f"all {len(rows)} labelled images are {side} ({target} = {shown}; positive is {positive!r})"
-        raise LabelError("LABELS_SINGLE_CLASS", message, "give labels of both classes, or set labels.positive")
-
-
-def assign_splits(rows: pa.Table, spec: SplitSpec) -> pa.Table:
+def assign_splits(rows: pa.Table, spec: SplitSpec, strata: Int64) -> pa.Table:
     """Fill the ``split`` column: as given where every row has one, else drawn by patient.
 
-    Patients of each class (a patient with any positive image is positive) are ordered by a seeded hash of their pseudonym and cut
-    by the shares, so that adding images never moves a patient's neighbours by more than the cut, and no patient is on two sides.
+    Patients of each stratum (the highest of their images) are ordered by a seeded hash of their pseudonym and cut by the shares,
+    so that adding images never moves a patient's neighbours by more than the cut, and no patient is on two sides.
+
+    Args:
+        strata: int64 (n,), one for each row.
 
     Raises:
-        LabelError: LABELS_SPLIT_PARTIAL, LABELS_PATIENT_LEAK, LABELS_TOO_FEW.
+        LabelError: LABELS_SPLIT_PARTIAL, LABELS_PATIENT_LEAK.
     """
     given = rows["split"].to_pylist()
+    groups = rows["group"].to_pylist()
     if any(given):
         if not all(given):
-            raise LabelError(
-                "LABELS_SPLIT_PARTIAL",
-                f"{given.count('')} of {len(given)} images have no split",
-                "fill the split column",
-            )
+            message = f"{given.count('')} of {len(given)} images have no split"
+            raise LabelError("LABELS_SPLIT_PARTIAL", message, "fill the split column")
         splits = given
     else:
-        by_group = _draw(rows, spec)
-        splits = [by_group[group] for group in rows["group"].to_pylist()]
-    _check_splits(rows, splits)
+        by_group = _draw(groups, strata.tolist(), spec)
+        splits = [by_group[group] for group in groups]
+    _check_leaks(groups, splits)
     return rows.set_column(rows.column_names.index("split"), "split", pa.array(splits, pa.string()))
 
 
-def _draw(rows: pa.Table, spec: SplitSpec) -> dict[str, str]:
-    label: dict[str, int] = {}
-    for group, y in zip(rows["group"].to_pylist(), rows["y"].to_pylist(), strict=True):
-        label[group] = max(label.get(group, 0), y)
+def _draw(groups: Sequence[str], strata: Sequence[int], spec: SplitSpec) -> dict[str, str]:
+    stratum: dict[str, int] = {}
+    for group, value in zip(groups, strata, strict=True):
+        stratum[group] = max(stratum.get(group, value), value)
     splits: dict[str, str] = {}
-    for value in (0, 1):
-        groups = sorted(
-            (g for g in label if label[g] == value), key=lambda g: hashlib.sha256(f"{spec.seed}:{g}".encode()).digest()
+    for value in sorted(set(stratum.values())):
+        members = sorted(
+            (g for g in stratum if stratum[g] == value), key=lambda g: hashlib.sha256(f"{spec.seed}:{g}".encode()).digest()
         )
-        cuts = (round(spec.train * len(groups)), round((spec.train + spec.val) * len(groups)))
-        for position, group in enumerate(groups):
+        cuts = (round(spec.train * len(members)), round((spec.train + spec.val) * len(members)))
+        for position, group in enumerate(members):
             splits[group] = SPLITS[(position >= cuts[0]) + (position >= cuts[1])]
     return splits
 
 
-def _check_splits(rows: pa.Table, splits: list[str]) -> None:
+def _check_leaks(groups: Sequence[str], splits: Sequence[str]) -> None:
     side: dict[str, str] = {}
-    for group, split in zip(rows["group"].to_pylist(), splits, strict=True):
+    for group, split in zip(groups, splits, strict=True):
         if side.setdefault(group, split) != split:
-            raise LabelError(
-                "LABELS_PATIENT_LEAK",
-                f"patient {group} is in {side[group]} and in {split}",
-                "keep a patient on one side",
-            )
-    ys = rows["y"].to_pylist()
-    for split in ("train", "val"):
-        classes = {y for y, at in zip(ys, splits, strict=True) if at == split}
-        if len(classes) < 2:
-            raise LabelError(
-                "LABELS_TOO_FEW", f"the {split} split does not hold both classes", "label more patients of each class"
-            )
+            message = f"patient {group} is in {side[group]} and in {split}"
+            raise LabelError("LABELS_PATIENT_LEAK", message, "keep a patient on one side")

@@ -1,0 +1,98 @@
+"""The contract of what gives answers: bundles of one model and ensembles alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from medray.bundles.inputs import Input, as_image
+from medray.bundles.manifest import Manifest
+from medray.data.catalog import terminal_state
+from medray.errors import MedrayError
+from medray.tasks.task import Answer, Output
+from medray.types import Image, State
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The outcome of one input.
+
+    Attributes:
+        state: SCORED, or why not.
+        answer: the columns of the task's answer and decision by name; empty unless SCORED.
+        sop_uid: SOP Instance UID, "" where there is none.
+        code, message: the error of an input that was not scored.
+        flags: what is odd about an input that was, see :data:`medray.remedies.FLAGS`.
+    """
+
+    state: State
+    answer: Mapping[str, Any] = field(default_factory=dict)
+    sop_uid: str = ""
+    code: str = ""
+    message: str = ""
+    flags: tuple[str, ...] = ()
+
+    @property
+    def probability(self) -> float | None:
+        """Of two classes: the probability of the positive one, None unless SCORED."""
+        return self.answer.get("probability")
+
+    @property
+    def positive(self) -> bool | None:
+        """Of two classes: whether the probability reaches the threshold, None unless SCORED."""
+        return self.answer.get("positive")
+
+
+class Scorer(Protocol):
+    """The only way from an image to an answer.
+
+    Attributes:
+        manifest: task, decision and where it comes from.
+        uri, fingerprint: which bundle this is.
+    """
+
+    manifest: Manifest
+    uri: str
+    fingerprint: str
+
+    def output(self, image: Image) -> tuple[Output, Image]:
+        """What the model gives for one decoded image, without the axis of images; and the image as the model saw it.
+
+        Raises:
+            InputError: MODEL_SCOPE, PIXELS_CONSTANT, and what the preprocessing raises.
+        """
+        ...
+
+    def answer(self, image: Image, judged: bool = False) -> Answer:
+        """What the task says of one decoded image (see :meth:`medray.tasks.task.Task.answer`)."""
+        ...
+
+    def predict(self, items: Sequence[Input]) -> list[Prediction]:
+        """Score DICOM files (bytes, paths, URIs), arrays (2-D, in the units that it was trained on) or decoded images, in order.
+
+        An input that cannot be scored takes its own state and code; nothing is raised for it.
+        """
+        ...
+
+
+def answer_of(scorer: Scorer, image: Image, judged: bool) -> Answer:
+    """See :meth:`Scorer.answer`."""
+    output, prepared = scorer.output(image)
+    return scorer.manifest.task.answer(output, prepared, image, judged)
+
+
+def predict_with(scorer: Scorer, items: Sequence[Input]) -> list[Prediction]:
+    """See :meth:`Scorer.predict`."""
+    return [_predict_one(scorer, item) for item in items]
+
+
+def _predict_one(scorer: Scorer, item: Input) -> Prediction:
+    try:
+        image = as_image(item)
+        answer = scorer.answer(image)
+    except MedrayError as error:
+        return Prediction(terminal_state(error), code=error.code, message=error.message)
+    task, decision = scorer.manifest.task, scorer.manifest.decision
+    decided = task.decided(task.table([answer]), decision).to_pylist()[0]
+    return Prediction(State.SCORED, decided, image.header.sop_uid, flags=image.header.flags)

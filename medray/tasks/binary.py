@@ -1,0 +1,239 @@
+"""Two classes: one value of a label column against every other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import Field
+
+from medray.errors import LabelError
+from medray.evaluation.binary import Metrics
+from medray.evaluation.binary import evaluate as metrics_of
+from medray.evaluation.curves import auroc, calibration_curve, roc_curve
+from medray.evaluation.thresholds import ThresholdPolicy, choose_threshold
+from medray.tasks.columns import floats, integers, is_same_text, log_loss, texts
+from medray.tasks.page import Cell, Curves, Histogram, Line, Matrix, Page, Plot, Sample, Tile
+from medray.tasks.task import Answer, Decision, Figures, Head, Judged, Monitor, Monitored, Output, Task
+from medray.tasks.text import interval_text, number
+from medray.types import Float64, Image, Int64
+
+PROBABILITY, POSITIVE = "probability", "positive"
+
+
+class BinaryFigures(Metrics, Figures):
+    """The figures of merit at the operating point (see :class:`medray.evaluation.binary.Metrics`)."""
+
+
+class Binary(Task):
+    """Whether an image is positive. An answer is the probability that it is."""
+
+    kind: Literal["binary"] = "binary"
+    positive: str = Field(
+        "1", coerce_numbers_to_str=True, description="value of the target that makes a positive; every other one is negative"
+    )
+    decides: ClassVar[bool] = True
+
+    @property
+    def head(self) -> Head:
+        """Two classes: negative, positive."""
+        return Head("classes", 2)
+
+    @property
+    def monitor(self) -> Monitor:
+        """The AUROC."""
+        return Monitor("auroc", 1, "logloss")
+
+    @property
+    def positive_value(self) -> str:
+        """The label of a positive."""
+        return self.positive
+
+    @property
+    def positive_name(self) -> str:
+        """What a positive is called: the column where its value is a mere 1."""
+        return self.target if self.positive == "1" else self.positive
+
+    def targets(self, labels: Mapping[str, pa.ChunkedArray]) -> pa.Array:
+        """1 for a positive, 0 for every other value (int64); an empty one is no label."""
+        column = labels[self.target]
+        found = pc.cast(is_same_text(column, self.positive), pa.int64())
+        return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.int64()), found)
+
+    def strata(self, targets: pa.ChunkedArray) -> Int64:
+        """The class."""
+        return integers(targets)
+
+    def require(self, targets: pa.ChunkedArray, split: str = "", found: str = "") -> None:
+        """Both classes; raises LabelError LABELS_SINGLE_CLASS, for a split LABELS_TOO_FEW."""
+        positives = int(pc.sum(targets).as_py() or 0)
+        if 0 < positives < len(targets):
+            return
+        if split:
+            raise LabelError("LABELS_TOO_FEW", f"the {split} split does not hold both classes", "label more patients of each class")
+        side = "positive" if positives else "negative"
+        message = f"all {len(targets)} labelled images are {side} ({self.target} = {found}; positive is {self.positive!r})"
+        raise LabelError("LABELS_SINGLE_CLASS", message, "give labels of both classes, or set the positive value")
+
+    def truth(self, targets: pa.ChunkedArray) -> NDArray[Any]:
+        """int64 (n,), 0 or 1."""
+        return integers(targets)
+
+    def fields(self, judged: bool = False) -> list[pa.Field]:
+        """``probability`` of a positive."""
+        return [pa.field(PROBABILITY, pa.float64())]
+
+    def answer(self, output: Output, prepared: Image, image: Image, judged: bool = False) -> Answer:
+        """The probability of a positive."""
+        return {PROBABILITY: float(output["probability"][1])}
+
+    def decision(self, rows: pa.Table, policy: ThresholdPolicy) -> Decision:
+        """The threshold by the policy."""
+        return Decision(thresholds={POSITIVE: choose_threshold(integers(rows["target"]), floats(rows[PROBABILITY]), policy)})
+
+    def decided(self, rows: pa.Table, decision: Decision) -> pa.Table:
+        """With ``positive``: whether the probability reaches the threshold."""
+        return rows.append_column(POSITIVE, pc.greater_equal(rows[PROBABILITY], decision.threshold(POSITIVE)))
+
+    @property
+    def decision_columns(self) -> tuple[str, ...]:
+        """``positive``."""
+        return (POSITIVE,)
+
+    def urgency(self, rows: pa.Table) -> Float64:
+        """The probability."""
+        return floats(rows[PROBABILITY])
+
+    def scores(self, truth: NDArray[Any], output: Output) -> dict[str, float]:
+        """``logloss`` and ``auroc``."""
+        probability = output["probability"]
+        area = auroc(truth, probability[:, 1]) if len(truth) else None
+        return {"logloss": log_loss(truth, probability), "auroc": float("nan") if area is None else area}
+
+    def evaluate(self, rows: pa.Table, decision: Decision, seed: int = 0) -> BinaryFigures:
+        """All figures at the threshold."""
+        found = metrics_of(
+            integers(rows["target"]),
+            floats(rows[PROBABILITY]),
+            decision.threshold(POSITIVE),
+            groups=texts(rows["group"]),
+            seed=seed,
+        )
+        area = found.auroc
+        monitor = Monitored(figure="auroc", sign=1, value=area.value, low=area.low, high=area.high)
+        return BinaryFigures(**dict(found), monitor=monitor)
+
+    def cells(self, figures: Any) -> list[Cell]:
+        """AUROC first, then what depends on the threshold."""
+        shown: tuple[tuple[str, float | None, Literal[1, -1]], ...] = (
+            ("AUPRC", figures.auprc, 1),
+            ("Sensitivity", figures.sensitivity, 1),
+            ("Specificity", figures.specificity, 1),
+            ("Accuracy", figures.accuracy, 1),
+            ("F1", figures.f1, 1),
+            ("Brier", figures.brier, -1),
+        )
+        area = Cell("AUROC [95 %]", interval_text(figures.auroc), figures.auroc.value, 1)
+        return [area, *(Cell(heading, number(value), value, sign) for heading, value, sign in shown)]
+
+    def page(self, models: Sequence[Judged], chosen: str, split: str) -> Page:
+        """ROC and calibration of all models; decisions and probabilities of the chosen one."""
+        best = next((model for model in models if model.name == chosen), None)
+        plots = (roc_curves(models), calibration_curves(models))
+        if best is None:
+            return Page(f"{len(models)} models were compared; none is chosen.", plots=tuple(filter(None, plots)))
+        drawn = (*plots, self._decisions(best), self._probabilities(best))
+        return Page(self._summary(best, split), self._tiles(best.figures), tuple(plot for plot in drawn if plot is not None))
+
+    def caption(self, row: Mapping[str, Any]) -> tuple[str, str]:
+        """The probability, and the class."""
+        truth = "" if row.get("target") is None else self.positive_name if row["target"] else f"not {self.positive_name}"
+        return f"{row[PROBABILITY]:.2f}", truth
+
+    def _summary(self, model: Judged, split: str) -> str:
+        found: Any = model.figures
+        counts, threshold = found.confusion, model.decision.thresholds[POSITIVE]
+        head = f"{model.name} reaches an AUROC of {interval_text(found.auroc)} on {found.n} {split} images"
+        if found.auroc.value is None:
+            head = f"The AUROC of {model.name} is undefined on {found.n} {split} images of one class"
+        return (
+            f"{head}. At the threshold of {found.threshold:.3f}, which {threshold.reason}, it finds {counts.tp} of "
+            f"{found.positives} {self.positive_name} images and clears {counts.tn} of {found.n - found.positives} others."
+        )
+
+    def _tiles(self, found: Any) -> tuple[Tile, ...]:
+        area, counts = found.auroc, found.confusion
+        interval = "undefined" if area.value is None else f"95 % interval {number(area.low)}–{number(area.high)}"
+        return (
+            Tile("AUROC", number(area.value), interval),
+            Tile("Sensitivity", number(found.sensitivity), f"{counts.tp} of {found.positives} found"),
+            Tile("Specificity", number(found.specificity), f"{counts.tn} of {found.n - found.positives} cleared"),
+            Tile("Calibration error", number(found.ece), f"Brier score {number(found.brier)}"),
+        )
+
+    def _decisions(self, model: Judged) -> Matrix:
+        found: Any = model.figures
+        counts = found.confusion
+        alt = f"{counts.tn} true and {counts.fn} false negatives, {counts.tp} true and {counts.fp} false positives"
+        table = np.array([[counts.tn, counts.fp], [counts.fn, counts.tp]], dtype=np.int64)
+        return Matrix(f"Decisions of {model.name}", alt, (f"not {self.positive_name}", self.positive_name), table)
+
+    def _probabilities(self, model: Judged) -> Histogram:
+        y, p = integers(model.rows["target"]), floats(model.rows[PROBABILITY])
+        threshold = model.decision.threshold(POSITIVE)
+        samples = (Sample(f"not {self.positive_name}", p[y == 0]), Sample(self.positive_name, p[y == 1], alarm=True))
+        alt = f"Histograms of the probabilities of {self.positive_name} and other images by {model.name}"
+        return Histogram(f"Probabilities of {model.name}", alt, "probability", samples, {f"threshold {threshold:.3f}": threshold})
+
+
+def roc_curves(models: Sequence[Judged]) -> Plot | None:
+    """The ROC of every model with its operating point; None where no model has one."""
+    lines = []
+    for model in models:
+        found: Any = model.figures
+        if found.auroc.value is None:
+            continue
+        curve = roc_curve(integers(model.rows["target"]), floats(model.rows[PROBABILITY]))
+        at = None if None in (found.sensitivity, found.specificity) else (1 - found.specificity, found.sensitivity)
+        lines.append(Line(f"{model.name}: {interval_text(found.auroc)}", curve.fpr, curve.tpr, at))
+    if not lines:
+        return None
+    alt = "ROC curves; AUROC: " + ", ".join(line.label for line in lines)
+    return Curves(
+        "Receiver operating characteristic",
+        alt,
+        "1 − specificity",
+        "sensitivity",
+        tuple(lines),
+        legend="AUROC [95 % interval]",
+        legend_at="lower right",
+        square=True,
+    )
+
+
+def calibration_curves(models: Sequence[Judged]) -> Plot | None:
+    """Reliability curves (10 bins of equal counts) above the histograms of the probabilities."""
+    if not models:
+        return None
+    lines, below = [], []
+    for model in models:
+        found: Any = model.figures
+        p = floats(model.rows[PROBABILITY])
+        curve = calibration_curve(integers(model.rows["target"]), p)
+        lines.append(Line(f"{model.name}: ECE {found.ece:.3f}", curve.predicted, curve.observed, points=True))
+        below.append(Sample(model.name, p))
+    alt = "Reliability curves of " + ", ".join(line.label for line in lines)
+    return Curves(
+        "Calibration",
+        alt,
+        "predicted probability",
+        "observed share",
+        tuple(lines),
+        legend_at="upper left",
+        below=tuple(below),
+        below_x_label="predicted probability",
+    )

@@ -1,0 +1,282 @@
+"""The contract of a task: what is learnt, what an answer is, and when it is right.
+
+A task is a part of the configuration and of every bundle. Families learn a :class:`Head` and know nothing of tasks; runs, tune,
+screening, the endpoint and the report go by what a task says here. One file of this package is one task, listed in ``table.py``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+
+from medray.evaluation.thresholds import Threshold, ThresholdPolicy
+from medray.spec import Spec
+from medray.tasks.page import Cell, Page
+from medray.types import Bool, Float64, Image, Int64
+
+HeadKind = Literal["classes", "labels", "value", "map", "novelty"]
+Output = Mapping[str, NDArray[Any]]
+"""What a model answers: named arrays, the first axis counts images. A row does not depend on the others."""
+
+Answer = Mapping[str, Any]
+"""What a task says of one image: a plain value for each of :meth:`Task.fields`."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a model has to give.
+
+    Attributes:
+        kind: ``classes``: ``probability`` float64 (n, size), rows sum to 1, targets int64 (n,);
+            ``labels``: ``probability`` float64 (n, size), each on its own, targets float64 (n, size), NaN where unknown;
+            ``value``: ``value`` float64 (n,), targets float64 (n,);
+            ``map``: ``probability`` float32 (n, size, rows, columns), targets bool (n, size, rows, columns);
+            ``novelty``: ``score`` float64 (n,), higher is more unusual; no targets.
+        size: classes, labels or maps; 1 for the others.
+    """
+
+    kind: HeadKind
+    size: int = 1
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """The figure that tune, early stopping, the choice of the best model and the registry go by.
+
+    Attributes:
+        figure: name of an entry of :meth:`Task.scores`.
+        sign: 1 where more is better, -1 where less is.
+        loss: name of the entry that early stopping of boosted trees goes by; less is better.
+    """
+
+    figure: str
+    sign: Literal[1, -1]
+    loss: str
+
+    def better(self, value: float, than: float) -> bool:
+        """Whether a value is better; every number is better than NaN."""
+        if np.isnan(value):
+            return False
+        return bool(np.isnan(than)) or self.sign * value > self.sign * than
+
+
+class Monitored(Spec):
+    """The value of the monitored figure, with its 95 % interval where there is one; None where undefined."""
+
+    figure: str
+    sign: Literal[1, -1]
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+class Figures(Spec):
+    """Figures of merit of one model on labelled images; each task adds its own."""
+
+    n: int
+    monitor: Monitored
+
+
+class Decision(Spec):
+    """How answers become decisions: thresholds by what they decide, each with its reason. Empty where nothing is decided."""
+
+    thresholds: Mapping[str, Threshold] = Field(default_factory=dict)
+
+    def threshold(self, name: str) -> float:
+        """The value of one threshold."""
+        return self.thresholds[name].value
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One model on the held-out images of a split.
+
+    Attributes:
+        name: of the model.
+        rows: ``target``, ``group`` and the columns of :meth:`Task.fields` (judged), one row an image.
+        figures, decision: what :meth:`Task.evaluate` and :meth:`Task.decision` gave.
+    """
+
+    name: str
+    rows: pa.Table
+    figures: Figures
+    decision: Decision
+
+
+class Task(Spec, ABC):
+    """Base of every task. A subclass sets ``kind`` to a literal of its own and fills in the rest."""
+
+    kind: str
+    target: str = Field(description="label column to learn")
+
+    labelled: ClassVar[bool] = True
+    """Whether only images with a label take part."""
+
+    masked: ClassVar[bool] = False
+    """Whether the target is a mask: the prepared samples hold it, and held-out images are judged against it."""
+
+    decides: ClassVar[bool] = False
+    """Whether a threshold policy applies."""
+
+    @property
+    @abstractmethod
+    def head(self) -> Head:
+        """What a model has to give."""
+        ...
+
+    @property
+    @abstractmethod
+    def monitor(self) -> Monitor:
+        """What fits, sweeps and the registry go by."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """What is learnt, for headings."""
+        return self.target
+
+    @property
+    def positive_value(self) -> str:
+        """The label of a positive, "" for tasks without one."""
+        return ""
+
+    # ---- labels
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """Columns of the label table that the target is read from."""
+        return (self.target,)
+
+    @abstractmethod
+    def targets(self, labels: Mapping[str, pa.ChunkedArray]) -> pa.Array:
+        """The target of each label row; null where there is none.
+
+        Args:
+            labels: the :attr:`label_columns` as text, "" for empty.
+
+        Raises:
+            LabelError: a value that cannot be a target.
+        """
+        ...
+
+    @abstractmethod
+    def strata(self, targets: pa.ChunkedArray) -> Int64:
+        """The stratum of each target, int64 (n,): drawn splits hold each in equal shares."""
+        ...
+
+    @abstractmethod
+    def require(self, targets: pa.ChunkedArray, split: str = "", found: str = "") -> None:
+        """Check that the images of a split ("" for all that take part) can be learnt from or judged.
+
+        Args:
+            found: some of the label texts, for the message.
+
+        Raises:
+            LabelError: LABELS_SINGLE_CLASS, LABELS_TOO_FEW, …
+        """
+        ...
+
+    @abstractmethod
+    def truth(self, targets: pa.ChunkedArray) -> NDArray[Any]:
+        """Targets as the head takes them; not called where :attr:`masked`."""
+        ...
+
+    def learnt_from(self, targets: pa.ChunkedArray) -> Bool:
+        """Which images of the training split a model is fitted on, bool (n,)."""
+        return np.ones(len(targets), dtype=np.bool_)
+
+    # ---- answers
+
+    @abstractmethod
+    def fields(self, judged: bool = False) -> list[pa.Field]:
+        """Columns of the answer in a result table; with ``judged``, those of the comparison with the image's mask as well."""
+        ...
+
+    @abstractmethod
+    def answer(self, output: Output, prepared: Image, image: Image, judged: bool = False) -> Answer:
+        """The answer for one image.
+
+        Args:
+            output: the model's arrays without the axis of images.
+            prepared, image: after and before preprocessing; with ``judged``, the image's mask is the truth.
+        """
+        ...
+
+    def table(self, answers: Sequence[Answer | None], judged: bool = False) -> pa.Table:
+        """Answers as columns; null where there is none."""
+        fields = self.fields(judged)
+        columns = [pa.array([answer and answer[one.name] for answer in answers], one.type) for one in fields]
+        return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+    # ---- decisions
+
+    def decision(self, rows: pa.Table, policy: ThresholdPolicy) -> Decision:
+        """Choose how to decide on validation images (``target`` and the answer's columns).
+
+        Raises:
+            ModelError: THRESHOLD_ONE_CLASS, THRESHOLD_UNREACHABLE.
+        """
+        return Decision()
+
+    def decided(self, rows: pa.Table, decision: Decision) -> pa.Table:
+        """The rows with the columns of the decision added; null where there is no answer."""
+        return rows
+
+    @property
+    def decision_columns(self) -> tuple[str, ...]:
+        """Names of the columns that :meth:`decided` adds."""
+        return ()
+
+    @abstractmethod
+    def urgency(self, rows: pa.Table) -> Float64:
+        """What a worklist is sorted by, float64 (n,): higher first; NaN where there is no answer."""
+        ...
+
+    # ---- figures
+
+    @abstractmethod
+    def scores(self, truth: NDArray[Any], output: Output) -> dict[str, float]:
+        """Quick figures of a validation split while a model is fitted, the monitored one among them; NaN where undefined."""
+        ...
+
+    @abstractmethod
+    def evaluate(self, rows: pa.Table, decision: Decision, seed: int = 0) -> Figures:
+        """All figures of held-out images.
+
+        Args:
+            rows: ``target``, ``group`` (patient) and the answer's columns (judged).
+            decision: of the model.
+            seed: of the intervals.
+        """
+        ...
+
+    # ---- what people see
+
+    @abstractmethod
+    def cells(self, figures: Any) -> list[Cell]:
+        """The figures of one model as a row of a table, the monitored one first."""
+        ...
+
+    @abstractmethod
+    def page(self, models: Sequence[Judged], chosen: str, split: str) -> Page:
+        """The sections of a report.
+
+        Args:
+            models: on the same images.
+            chosen: name of the best one.
+            split: "test" or "validation".
+        """
+        ...
+
+    @abstractmethod
+    def caption(self, row: Mapping[str, Any]) -> tuple[str, str]:
+        """(answer, truth) of one row in a few words; the truth is "" where it is not known."""
+        ...
+
