@@ -1,7 +1,7 @@
 """A bundle: one trained model with everything that decides its answers, locked by checksums.
 
-A folder with ``bundle.json`` (the manifest) and ``model/``. The manifest holds the task, the decision, the preprocessing and feature
-specs, where the model comes from, and the sha256 of every file; its own fingerprint names the bundle.
+A folder with ``bundle.json`` (the manifest) and ``model/``. The manifest holds the task, the decision, the preprocessing and
+feature specs, where the model comes from, and the sha256 of every file; its own fingerprint names the bundle.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from medray.bundles.inputs import Input, InputSpec
+from medray.bundles.input_spec import InputSpec
+from medray.bundles.inputs import Input
 from medray.bundles.manifest import Manifest, check_files, read_manifest
 from medray.bundles.scorer import Prediction, Scorer, answer_of, predict_with
 from medray.data import store

@@ -151,9 +151,9 @@ def open_embedding(spec: EmbeddingSpec) -> Embedding:
         backbone, digest = _load(spec.weights)
         return Embedding(spec, backbone, spec.weights.preprocess, None, digest)
     bundle = open_bundle(str(spec.bundle))
-    if not isinstance(bundle.model, EmbeddingModel):
+    if not isinstance(bundle, Bundle) or not isinstance(bundle.model, EmbeddingModel):
         raise BundleError("BUNDLE_NO_NETWORK", f"{spec.bundle} holds a model of the family {bundle.manifest.family}, no network")
-    return Embedding(spec, bundle.model, bundle.manifest.input.preprocess, bundle, bundle.fingerprint)
+    return Embedding(spec, bundle.model, bundle.input.preprocess, bundle, bundle.fingerprint)
 
 
 def _load(spec: WeightsSpec) -> tuple[Backbone, str]:

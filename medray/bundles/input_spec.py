@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -12,9 +12,11 @@ from medray.features import table as features
 from medray.features.table import FeatureSpec
 from medray.imaging.op import is_constant
 from medray.imaging.preprocess import PreprocessSpec, preprocess
-from medray.models.family import InputKind
 from medray.spec import Spec
 from medray.types import Float32, Image
+
+if TYPE_CHECKING:
+    from medray.models.family import InputKind  # typing only: what prepares images does not depend on models
 
 
 class InputSpec(Spec):
@@ -45,7 +47,11 @@ class InputSpec(Spec):
         return (__name__, *self.preprocess.modules, *(() if self.features is None else self.features.modules))
 
     def apply(self, image: Image) -> Float32:
-        """float32 (rows, columns) for image models, (features,) for table models.
+        """float32 (rows, columns) for image models, (features,) for table models; raises what :meth:`prepared` raises."""
+        return self.values(self.prepared(image))
+
+    def prepared(self, image: Image) -> Image:
+        """The image after preprocessing.
 
         Raises:
             Excluded: PIXELS_CONSTANT, all valid pixels are equal before or after preprocessing, or none is valid.
@@ -56,6 +62,10 @@ class InputSpec(Spec):
         prepared = preprocess(image, self.preprocess)
         if not self.allow_constant and is_constant(prepared):
             raise Excluded("PIXELS_CONSTANT", "every valid pixel has the same value after preprocessing")
+        return prepared
+
+    def values(self, prepared: Image) -> Float32:
+        """What a model takes of a preprocessed image, as :meth:`apply` gives it."""
         if self.features is None:
             return prepared.pixels
         return features.extract(prepared, self.features).values.astype(np.float32)

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import Field, computed_field, model_validator
 
-from medray.bundles.inputs import InputSpec
+from medray.bundles.input_spec import InputSpec
 from medray.data import store
 from medray.errors import BundleError
 from medray.evaluation.thresholds import Threshold
@@ -75,21 +75,22 @@ class Manifest(Spec):
         return {name: value for name, value in raw.items() if name not in _COMPUTED} if isinstance(raw, Mapping) else raw
 
 
-def write_bundle(manifest: Manifest, content: Path, uri: str) -> Manifest:
-    """Lock a folder as a bundle at ``uri``.
+def write_bundle(manifest: Manifest, content: Mapping[str, Path], uri: str) -> Manifest:
+    """Lock folders as a bundle at ``uri``.
 
     Args:
         manifest: without ``files``.
-        content: what goes beside the manifest: ``model/``, or ``members/`` of an ensemble.
+        content: name in the bundle → folder: ``model``, or ``members/NAME`` of an ensemble.
         uri: where the bundle goes.
 
     Returns:
         The manifest with the checksums.
     """
-    locked = manifest.model_copy(update={"files": checksums(content)})
     with TemporaryDirectory(prefix="medray-bundle-") as name:
-        folder = Path(name) / "bundle"
-        shutil.copytree(content, folder)
+        folder = Path(name)
+        for part, source in content.items():
+            shutil.copytree(source, folder / part)
+        locked = manifest.model_copy(update={"files": checksums(folder)})
         (folder / MANIFEST).write_text(json.dumps(locked.model_dump(mode="json"), indent=2, sort_keys=True) + "\n")
         store.upload_folder(folder, uri, last=MANIFEST)
     return locked

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from medray.bundles.bundle import MANIFEST
+from medray.bundles.manifest import MANIFEST
 from medray.data import store, tables
 from medray.errors import BundleError
 
@@ -17,9 +17,12 @@ SCHEMA = pa.schema(
         pa.field("run", pa.string()),
         pa.field("model", pa.string()),
         pa.field("family", pa.string()),
+        pa.field("task", pa.string()),
+        pa.field("target", pa.string()),
         pa.field("bundle", pa.string()),
         pa.field("fingerprint", pa.string()),
-        pa.field("auroc", pa.float64()),
+        pa.field("monitor", pa.string()),
+        pa.field("value", pa.float64()),
         pa.field("champion", pa.bool_()),
     ]
 )
@@ -34,7 +37,7 @@ def publish(output: str, rows: list[dict[str, Any]]) -> None:
     """Record the bundles of a run in one commit; a bundle that is recorded already with the same standing is left alone.
 
     Args:
-        rows: run, model, family, bundle, fingerprint, auroc, champion of each.
+        rows: the columns of :data:`SCHEMA` of each but ``published_at``; ``value`` is that of the monitored figure on validation.
     """
     newest = history(output)[-len(rows) :]
     if sorted(map(_key, newest)) == sorted(map(_key, rows)):

@@ -64,6 +64,7 @@ def train(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> Non
 
     from medray.configuration import load_config
     from medray.runs.publish import as_json as plain
+    from medray.runs.publish import cells_of
     from medray.runs.report import write_train_report
     from medray.runs.train import train as run
     from medray.runs.train_config import TrainConfig
@@ -76,7 +77,7 @@ def train(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> Non
     if as_json:
         show(answer, True, "")
     else:
-        show_models(answer)
+        show_models(cells_of(result), answer)
     finish(result.summary.attention, result.summary.reasons)
 
 
@@ -98,7 +99,7 @@ def tune(
     with reporting() as reporter:
         found = run(settings, model or [], reporter.progress)
     best = {
-        name: {"valid_auroc": trials[0].auroc, "params": trials[0].params, "trials": len(trials)}
+        name: {f"valid_{settings.task.monitor.figure}": trials[0].value, "params": trials[0].params, "trials": len(trials)}
         for name, trials in found.items()
     }
     show(best, as_json, "Best parameters")
@@ -118,12 +119,12 @@ def evaluate(
     require("models", "medray evaluate")
 
     from medray.distributed.session import ClusterSpec
-    from medray.runs.score import evaluate_source
+    from medray.runs.evaluate import evaluate_source
 
     with reporting() as reporter:
         cluster = ClusterSpec(address=address, allow_open=allow_open)
         result = evaluate_source(bundle, src, labels, cluster, work, reporter.progress)
-    answer = {**result.metrics.model_dump(mode="json"), "unlabelled": result.unlabelled, **asdict(result.summary)}
+    answer = {**result.figures.model_dump(mode="json"), "unlabelled": result.unlabelled, **asdict(result.summary)}
     show(answer, as_json, f"Evaluation of {result.manifest.name}")
     finish(result.summary.attention, result.summary.reasons)
 
@@ -142,7 +143,7 @@ def predict(
     require("models", "medray predict")
 
     from medray.distributed.session import ClusterSpec
-    from medray.runs.score import predict_source
+    from medray.runs.predict import predict_source
 
     with reporting() as reporter:
         summary = predict_source(
@@ -221,12 +222,14 @@ def demo(
     require("models", "medray demo")
 
     from medray.runs.demo import demo as run
+    from medray.runs.publish import cells_of
 
     with reporting() as reporter:
-        answer = run(folder, seed, reporter.progress, reporter.step)
+        result = run(folder, seed, reporter.progress, reporter.step)
+    answer = result.as_json()
     if as_json:
         show(answer, True, "")
     else:
-        show_models(answer["train"])
+        show_models(cells_of(result.train), answer["train"])
         show(answer["night"], False, "Night")
-        print(f"report: {answer['report']}")
+        print(f"report: {result.report}")

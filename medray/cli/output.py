@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,6 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from medray.cli.console import printable
+
+if TYPE_CHECKING:
+    from medray.tasks.page import Cell
 
 NEEDS_ATTENTION = 3
 
@@ -74,17 +77,18 @@ def _short(value: Any) -> str:
     return str(value)
 
 
-def show_models(answer: dict[str, Any]) -> None:
-    """Print the models of a training run side by side."""
+def show_models(cells: Mapping[str, Sequence[Cell]], answer: Mapping[str, Any]) -> None:
+    """Print the models of a training run side by side.
+
+    Args:
+        cells: model → its figures.
+        answer: what ``medray train --json`` prints.
+    """
     table = Table(title=f"Models on the {answer['evaluated_on']} split", title_justify="left")
-    for heading in ("model", "AUROC (95 %)", "AUPRC", "sensitivity", "specificity", "accuracy", "F1", "Brier", ""):
+    for heading in ("model", *(cell.heading for cell in next(iter(cells.values()))), ""):
         table.add_column(heading)
-    for name, model in answer["models"].items():
-        metrics = model["metrics"]
-        auroc = metrics["auroc"]
-        cells = [f"{auroc['value']:.3f} ({auroc['low']:.3f}–{auroc['high']:.3f})"]
-        cells += [f"{metrics[key]:.3f}" for key in ("auprc", "sensitivity", "specificity", "accuracy", "f1", "brier")]
-        table.add_row(_cell(name), *cells, "best" if name == answer["best"] else "")
+    for name, row in cells.items():
+        table.add_row(_cell(name), *(cell.text for cell in row), "best" if name == answer["best"] else "")
     _stdout().print(table)
     for key in ("bundle", "run", "report"):
         if answer.get(key):

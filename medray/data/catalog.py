@@ -189,13 +189,17 @@ class Catalog:
         """Keep a label table with the catalog, replacing the one before (which stays readable as an older version)."""
         tables.replace(self.labels_uri, labels)
 
+    def has_labels(self) -> bool:
+        """Whether ingest was given a label table."""
+        return tables.is_table(self.labels_uri)
+
     def labels(self) -> pa.Table:
         """The label table given to ingest.
 
         Raises:
             StoreError: LABELS_NOT_FOUND.
         """
-        if not tables.is_table(self.labels_uri):
+        if not self.has_labels():
             raise StoreError("LABELS_NOT_FOUND", f"the catalog {self.uri} has no labels", "run `medray ingest … --labels FILE`")
         return tables.read_table(self.labels_uri)
 

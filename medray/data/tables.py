@@ -87,10 +87,10 @@ def create(uri: str, schema: pa.Schema) -> None:
 
 
 def append(uri: str, rows: pa.Table) -> None:
-    """Add rows, making the table if need be."""
+    """Add rows, making the table if need be; columns that it lacks are added, null in its rows."""
     uri = store.normalise(uri)
     with store.translated(uri):
-        write_deltalake(uri, rows, mode="append", storage_options=store.delta_options(uri))
+        write_deltalake(uri, rows, mode="append", schema_mode="merge", storage_options=store.delta_options(uri))
 
 
 def replace(uri: str, rows: pa.Table) -> None:

@@ -7,7 +7,7 @@ state.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -98,14 +98,15 @@ def _unique(table: pa.Table) -> pa.Table:
     return pa.concat_tables([table.filter(pc.invert(scored)), found])
 
 
-def read_values(table_uri: str, rows: pa.Table) -> pa.Table:
-    """Columns ``uri`` and ``values`` of the scored objects among ``rows`` (uri, etag), sorted by URI."""
+def read_values(table_uri: str, rows: pa.Table, columns: Sequence[str] = ("values",)) -> pa.Table:
+    """Column ``uri`` and columns of a job of the scored ones among ``rows`` (uri, etag; mask, mask_etag), sorted by URI."""
+    keys = _keys(rows)
     table = tables.dataset(table_uri)
     chosen = pc.field("uri").isin(rows["uri"].combine_chunks()) & (pc.field("state") == State.SCORED.value)
     with store.translated(table_uri):
-        found = table.to_table(columns=["uri", "etag", "values"], filter=chosen)
-    current = pc.is_in(_joined(found), value_set=_joined(rows).combine_chunks())
-    return found.filter(current).select(["uri", "values"]).sort_by("uri")
+        found = table.to_table(columns=[*keys, *columns], filter=chosen)
+    current = pc.is_in(_joined(found, keys), value_set=_joined(rows, keys).combine_chunks())
+    return found.filter(current).select(["uri", *columns]).sort_by("uri")
 
 
 def _keys(rows: pa.Table) -> list[str]:
@@ -120,9 +121,9 @@ def _inputs(rows: pa.Table) -> list[str]:
     return [*_keys(rows), *(name for name in wanted if name in rows.column_names)]
 
 
-def _joined(rows: pa.Table) -> pa.ChunkedArray:
-    """One text for each object and content."""
-    return pc.binary_join_element_wise(rows["uri"], rows["etag"], "\n")
+def _joined(rows: pa.Table, keys: Sequence[str]) -> pa.ChunkedArray:
+    """One text for each input."""
+    return pc.binary_join_element_wise(*(rows[name] for name in keys), "\n")
 
 
 def _missing(rows: pa.Table, table_uri: str) -> pa.Table:

@@ -5,9 +5,9 @@ import hmac
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from ray import serve
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from medray.bundles.bundle import Prediction, open_bundle
+from medray.bundles.bundle import open_bundle
+from medray.bundles.scorer import Prediction
 from medray.errors import ClusterError
 from medray.spec import Spec
 from medray.types import State
@@ -98,7 +99,8 @@ def application(bundle_uri: str, spec: ServeSpec) -> Any:
             with self._bodies.taken(length_bytes):
                 items = await _files(request, spec)
                 answers = await asyncio.gather(*(self._predict(data) for _, data in items))
-            results = [{"file": name, **_as_json(answer)} for (name, _), answer in zip(items, answers, strict=True)]
+            columns = self._bundle.manifest.task.answer_columns
+            results = [{"file": name, **_as_json(answer, columns)} for (name, _), answer in zip(items, answers, strict=True)]
             scored = any(answer.state == State.SCORED for answer in answers)
             body = {**self._identity(), "seconds": round(time.perf_counter() - started, 4), "results": results}
             return JSONResponse(body, status_code=200 if scored else 422)
@@ -175,5 +177,12 @@ async def _files(request: Request, spec: ServeSpec) -> list[tuple[str, bytes]]:
     return items
 
 
-def _as_json(answer: Prediction) -> dict[str, Any]:
-    return {**asdict(answer), "state": answer.state.value}
+def _as_json(found: Prediction, columns: Sequence[str]) -> dict[str, Any]:
+    """The outcome of a file as plain data; a mask is a PNG file in base64."""
+    answer = {name: _plain(found.answer.get(name)) for name in columns}
+    rest = {name: getattr(found, name) for name in ("sop_uid", "code", "message", "flags")}
+    return {"state": found.state.value, **answer, **rest}
+
+
+def _plain(value: Any) -> Any:
+    return b64encode(value).decode() if isinstance(value, bytes) else value

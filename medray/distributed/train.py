@@ -26,6 +26,8 @@ from medray.distributed.failures import cause
 from medray.models.family import FitData, Samples
 from medray.models.table import family_of
 from medray.spec import Spec
+from medray.tasks.table import AnyTask
+from medray.types import Bool
 
 MODEL_DONE = "complete"
 
@@ -47,8 +49,8 @@ class FitJob:
 
     Attributes:
         model: name of the model in the run.
-        family, params: what to fit.
-        samples_uri: Parquet file with columns uri, etag, y, group, split.
+        family, params, task: what to fit.
+        samples_uri: Parquet file with columns uri, etag, target, group, split; mask and mask_etag where masks are learnt.
         values_uri: table of prepared inputs (see :class:`medray.work.job.PrepareJob`).
         shape: of one input.
         columns: feature names, empty for images.
@@ -58,6 +60,7 @@ class FitJob:
     model: str
     family: str
     params: dict[str, Any]
+    task: AnyTask
     samples_uri: str
     values_uri: str
     shape: tuple[int, ...]
@@ -81,24 +84,33 @@ def load_data(job: FitJob, rank: int = 0, world_size: int = 1) -> FitData:
     groups = samples["group"].dictionary_encode().combine_chunks().indices
     samples = samples.set_column(samples.column_names.index("group"), "group", groups.cast(pa.int64()))
     train = samples.filter(pc.equal(samples["split"], "train"))
+    train = train.filter(pa.array(job.task.learnt_from(train["target"])))
     shard = train.take(pa.array(range(rank, len(train), world_size), pa.int64()))
     valid = samples.filter(pc.equal(samples["split"], "val"))
     return FitData(_load(job, shard), _load(job, valid))
 
 
 def _load(job: FitJob, rows: pa.Table) -> Samples:
-    values = read_values(job.values_uri, rows)
+    values = read_values(job.values_uri, rows, ("values", "target_mask") if job.task.masked else ("values",))
     rows = rows.filter(pc.is_in(rows["uri"], values["uri"].combine_chunks())).sort_by("uri")
     flat = values["values"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     x = np.ascontiguousarray(flat.reshape(len(rows), *job.shape), dtype=np.float32)
-    return Samples(x, rows["y"].to_numpy(), rows["group"].to_numpy(), job.columns)
+    y = _masks(values["target_mask"], job.shape[-2:]) if job.task.masked else job.task.truth(rows["target"])
+    return Samples(x, y, rows["group"].to_numpy(), job.columns)
+
+
+def _masks(bits: pa.ChunkedArray, shape: tuple[int, ...]) -> Bool:
+    """Packed masks as bool (n, 1, rows, columns)."""
+    count = int(np.prod(shape))
+    found = [np.unpackbits(np.frombuffer(one, np.uint8), count=count) for one in bits.to_pylist()]
+    return np.asarray(found, dtype=np.bool_).reshape(len(found), 1, *shape)
 
 
 def run_fit(job: FitJob, context: Any) -> None:
     """Fit and, on rank 0, store the model: the one call that every way of training ends in."""
     family = family_of(job.family)
     data = load_data(job, context.rank, context.world_size)
-    model = family.fit(data, family.params.model_validate(job.params), context)
+    model = family.fit(data, job.task, family.params.model_validate(job.params), context)
     if context.rank == 0:
         with tempfile.TemporaryDirectory(prefix="medray-model-") as name:
             model.save(Path(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
@@ -19,8 +20,7 @@ from medray.errors import ModelError
 from medray.models.family import SearchSpace
 from medray.models.table import family_of
 from medray.spec import Spec
-
-METRIC = "valid_auroc"
+from medray.tasks.task import Monitor
 
 
 class TuneSpec(Spec):
@@ -34,10 +34,10 @@ class TuneSpec(Spec):
 
 @dataclass(frozen=True)
 class Trial:
-    """One sampled set of parameters and the best validation AUROC it reached."""
+    """One sampled set of parameters and the best value of the task's monitored figure that it reached on validation."""
 
     params: dict[str, Any]
-    auroc: float
+    value: float
     steps: int
 
 
@@ -85,7 +85,7 @@ def sweep(job: FitJob, scaling: Scaling, spec: TuneSpec, on_trial: Callable[[int
         )
     try:
         with redirect_stdout(io.StringIO()):  # Tune's banners; standard output is for results
-            return _ranked(tuner.fit())
+            return _ranked(tuner.fit(), job.task.monitor)
     except ray.exceptions.RayError as error:
         raise cause(error) from error
 
@@ -97,8 +97,8 @@ def _tune_config(job: FitJob, spec: TuneSpec) -> Any:
 
     scheduler = ASHAScheduler(grace_period=spec.grace_steps, max_t=max(spec.max_steps, spec.grace_steps), reduction_factor=3)
     return tune.TuneConfig(
-        metric=METRIC,
-        mode="max",
+        metric=_metric(job.task.monitor),
+        mode="max" if job.task.monitor.sign > 0 else "min",
         num_samples=spec.samples,
         search_alg=BasicVariantGenerator(max_concurrent=spec.concurrent, random_state=job.seed),
         scheduler=scheduler,
@@ -118,7 +118,7 @@ def _trainable(job: FitJob, scaling: Scaling) -> Callable[[dict[str, Any]], None
             trainer(replace(chosen, fit_uri=place), scaling, callbacks=[report]).fit()
             return
         family = family_of(job.family)
-        family.fit(load_data(chosen), family.params.model_validate(chosen.params), contexts.TrialContext(seed=job.seed))
+        family.fit(load_data(chosen), job.task, family.params.model_validate(chosen.params), contexts.TrialContext(seed=job.seed))
 
     return trial
 
@@ -137,13 +137,20 @@ def _counter(spec: TuneSpec, on_trial: Callable[[int, int], None] | None) -> Any
     return Counter()
 
 
-def _ranked(grid: Any) -> list[Trial]:
+def _metric(monitor: Monitor) -> str:
+    """The monitored figure as fits report it."""
+    return f"valid_{monitor.figure}"
+
+
+def _ranked(grid: Any, monitor: Monitor) -> list[Trial]:
     trials: list[Trial] = []
+    name = _metric(monitor)
     for result in grid:
         history = result.metrics_dataframe
-        if history is not None and METRIC in history:
-            trials.append(Trial(dict(result.config), float(history[METRIC].max()), len(history)))
+        if history is not None and name in history:
+            best = history[name].max() if monitor.sign > 0 else history[name].min()
+            trials.append(Trial(dict(result.config), float(best), len(history)))
     if not trials:
         first = next(iter(grid.errors), None)
         raise cause(first) if first else ModelError("TUNE_FAILED", "no trial reported a result", "run again with --debug")
-    return sorted(trials, key=lambda trial: -trial.auroc)
+    return sorted(trials, key=lambda trial: (math.isnan(trial.value), -monitor.sign * trial.value))

@@ -70,7 +70,7 @@ class Backbone(nn.Module):
         self, network: nn.Module, shape: tuple[int, int], channels: int, mean: tuple[float, ...], deviation: tuple[float, ...]
     ) -> None:
         super().__init__()
-        self.shape = shape
+        self.shape: tuple[int, ...] = shape
         self.network = network
         self.channels = channels
         self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1), persistent=False)
@@ -127,9 +127,8 @@ def check_size(backbone: Backbone) -> None:
     try:
         backbone.embed(np.zeros((1, *backbone.shape), dtype=np.float32))
     except (RuntimeError, ValueError) as error:
-        message = (
-            f"the network does not take images of {backbone.shape[0]} x {backbone.shape[1]} pixels: {str(error).splitlines()[0]}"
-        )
+        rows, columns = backbone.shape
+        message = f"the network does not take images of {rows} x {columns} pixels: {str(error).splitlines()[0]}"
         raise ConfigError("EMBEDDING_SIZE", message, "preprocess to a larger size") from error
 
 

@@ -1,28 +1,31 @@
-"""Checks and scores that the model families share."""
+"""Checks that the model families share, and what they report."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from medray.errors import ModelError
-from medray.evaluation.curves import auroc
 from medray.models.family import Samples
-from medray.types import Float32, Float64, Int64
+from medray.tasks.task import Output, Task
+from medray.types import Float32, Int64
 
 
-def require_two_classes(samples: Samples) -> None:
-    """Raise ModelError MODEL_SINGLE_CLASS unless the labels hold both classes."""
-    require_both(np.bincount(samples.y, minlength=2))
+def class_counts(samples: Samples, classes: int) -> Int64:
+    """Samples of each class, int64 (classes,)."""
+    return np.bincount(samples.y, minlength=classes).astype(np.int64)
 
 
-def require_both(counts: Int64) -> None:
-    """Raise ModelError MODEL_SINGLE_CLASS unless int64 (2,) counts of negative and positive labels are both above 0."""
+def require_all_classes(counts: Int64) -> None:
+    """Raise ModelError MODEL_SINGLE_CLASS unless every class has samples.
+
+    Args:
+        counts: int64 (classes,), over all workers.
+    """
     if not counts.all():
-        raise ModelError(
-            "MODEL_SINGLE_CLASS",
-            f"the training labels are {counts[0]} negative and {counts[1]} positive",
-            "training needs both",
-        )
+        found = ", ".join(map(str, counts))
+        raise ModelError("MODEL_SINGLE_CLASS", f"the classes have {found} training samples", "training needs some of each")
 
 
 def require_features(x: Float32, expected: int) -> None:
@@ -31,10 +34,6 @@ def require_features(x: Float32, expected: int) -> None:
         raise ModelError("MODEL_FEATURE_COUNT", f"the model takes (n, {expected}) features, got {x.shape}")
 
 
-def valid_scores(probability: Float64, y: Int64) -> dict[str, float]:
-    """``valid_logloss`` and ``valid_auroc`` of float64 (n,) probabilities of class 1; NaN where undefined."""
-    if len(y) == 0:
-        return {"valid_logloss": float("nan"), "valid_auroc": float("nan")}
-    likelihood = np.clip(np.where(y == 1, probability, 1 - probability), 1e-15, 1)
-    area = auroc(y, probability)
-    return {"valid_logloss": float(-np.log(likelihood).mean()), "valid_auroc": float("nan") if area is None else area}
+def valid_scores(task: Task, y: Any, output: Output) -> dict[str, float]:
+    """The task's scores of the validation split, each named ``valid_…``."""
+    return {f"valid_{name}": value for name, value in task.scores(y, output).items()}

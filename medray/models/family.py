@@ -1,4 +1,4 @@
-"""The contract of a model family. One file per family implements it; train, tune, evaluate, screen and serve know only this."""
+"""The contract of a model family: a file or package each. Train, tune, evaluate, screen and serve know only this."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from numpy.typing import NDArray
+
 from medray.spec import Spec
+from medray.tasks.task import HeadKind, Output, Task
 from medray.types import Float32, Float64, Int64
 
 InputKind = Literal["table", "image"]
@@ -23,19 +26,20 @@ class Samples:
     """Training samples of one split, or one worker's shard of it.
 
     Attributes:
-        x: float32 (n, features) for table families, (n, rows, columns) for image families.
-        y: int64 (n,) class indices, 0 = negative, 1 = positive.
+        x: float32 (n, features) for table families; for image families (n, rows, columns), of several channels
+            (n, channels, rows, columns).
+        y: the targets as the task's head takes them (see :class:`medray.tasks.task.Head`), first axis n.
         columns: names of the features of a table, in order; empty for images.
         groups: int64 (n,) patient numbers; samples of one patient share a number.
     """
 
     x: Float32
-    y: Int64
+    y: NDArray[Any]
     groups: Int64
     columns: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.y)
+        return len(self.x)
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,11 @@ class FitContext(Protocol):
 class Model(Protocol):
     """A fitted model."""
 
-    def predict_proba(self, x: Float32) -> Float64:
-        """Probability of each class, float64 (n, classes); rows do not depend on their neighbours in the batch."""
+    def predict(self, x: Float32) -> Output:
+        """The arrays of the head that it was fitted for (see :class:`medray.tasks.task.Head`).
+
+        Rows do not depend on their neighbours in the batch.
+        """
         ...
 
     def save(self, folder: Path) -> None:
@@ -87,11 +94,11 @@ class EmbeddingModel(Protocol):
     """A model whose network also gives the activations before its last layer.
 
     Attributes:
-        shape: rows and columns of the images.
+        shape: of one image: rows and columns, of several channels (channels, rows, columns).
         embedding_size: activations of an image.
     """
 
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     embedding_size: int
 
     def embed(self, x: Float32, device: str = "cpu") -> Float64:
@@ -99,17 +106,32 @@ class EmbeddingModel(Protocol):
         ...
 
 
+@runtime_checkable
+class SaliencyModel(Protocol):
+    """A model that shows where it looks."""
+
+    def saliency(self, x: Float32) -> Float32:
+        """float32 (rows, columns) in [0, 1] for one image."""
+        ...
+
+
 class ModelFamily(Protocol):
-    """One kind of model."""
+    """One kind of model.
+
+    Attributes:
+        inputs: what it takes.
+        heads: kinds of heads that it can learn; it knows nothing of tasks beyond them.
+    """
 
     name: str
-    input: InputKind
+    inputs: frozenset[InputKind]
+    heads: frozenset[HeadKind]
     parallelism: Parallelism
     params: type[Spec]
     search_space: SearchSpace
 
-    def fit(self, data: FitData, params: Any, context: FitContext) -> Model:
-        """Train; raises ModelError when the data cannot be trained on."""
+    def fit(self, data: FitData, task: Task, params: Any, context: FitContext) -> Model:
+        """Train for the task's head, watching its monitor; raises ModelError when the data cannot be trained on."""
         ...
 
     def load(self, folder: Path) -> Model:

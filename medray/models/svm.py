@@ -10,10 +10,11 @@ import numpy as np
 from pydantic import Field
 
 from medray.errors import BundleError, ModelError
-from medray.models.checks import require_features, require_two_classes, valid_scores
+from medray.models.checks import class_counts, require_all_classes, require_features, valid_scores
 from medray.models.family import FitContext, FitData, InputKind, Parallelism, Samples, SearchSpace
 from medray.spec import Spec
-from medray.types import Float32, Float64, Int64
+from medray.tasks.task import HeadKind, Output, Task
+from medray.types import Float32, Int64
 
 if TYPE_CHECKING:
     from sklearn.calibration import CalibratedClassifierCV
@@ -52,12 +53,12 @@ class SvmModel:
 
     calibrated: CalibratedClassifierCV
 
-    def predict_proba(self, x: Float32) -> Float64:
-        """Probability of each class, float64 (n, 2); NaN features are imputed. Raises ModelError MODEL_FEATURE_COUNT."""
+    def predict(self, x: Float32) -> Output:
+        """``probability`` of each class; NaN features are imputed. Raises ModelError MODEL_FEATURE_COUNT."""
         require_features(x, self.calibrated.n_features_in_)
         if len(x) == 0:
-            return np.empty((0, 2))
-        return np.asarray(self.calibrated.predict_proba(x), dtype=np.float64)
+            return {"probability": np.empty((0, len(self.calibrated.classes_)))}
+        return {"probability": np.asarray(self.calibrated.predict_proba(x), dtype=np.float64)}
 
     def save(self, folder: Path) -> None:
         """Write ``model.skops``."""
@@ -70,12 +71,13 @@ class Svm:
     """Family ``svm``: medians for missing features, unit variance, an SVC, and Platt's sigmoid over patient-wise folds."""
 
     name = "svm"
-    input: InputKind = "table"
+    inputs: frozenset[InputKind] = frozenset({"table"})
+    heads: frozenset[HeadKind] = frozenset({"classes"})
     parallelism: Parallelism = "single"
     params: type[Spec] = SvmParams
     search_space: SearchSpace = SEARCH_SPACE
 
-    def fit(self, data: FitData, params: SvmParams, context: FitContext) -> SvmModel:
+    def fit(self, data: FitData, task: Task, params: SvmParams, context: FitContext) -> SvmModel:
         """The mean of one calibrated machine per fold.
 
         Raises:
@@ -83,13 +85,13 @@ class Svm:
         """
         from sklearn.calibration import CalibratedClassifierCV
 
-        require_two_classes(data.train)
-        folds = _folds(data.train, params.folds, context.seed)
+        classes = task.head.size
+        require_all_classes(class_counts(data.train, classes))
+        folds = _folds(data.train, classes, params.folds, context.seed)
         calibrated = CalibratedClassifierCV(_pipeline(params, data.train.x.shape[1]), method="sigmoid", cv=folds)
         calibrated.fit(data.train.x, data.train.y)
         model = SvmModel(calibrated.set_params(cv=len(folds)))
-        probability = model.predict_proba(data.valid.x)[:, 1]
-        context.report(1, valid_scores(probability, data.valid.y), model.save)
+        context.report(1, valid_scores(task, data.valid.y, model.predict(data.valid.x)), model.save)
         return model
 
     def load(self, folder: Path) -> SvmModel:
@@ -111,16 +113,16 @@ class Svm:
         return SvmModel(calibrated)
 
 
-def _folds(samples: Samples, most: int, seed: int) -> list[tuple[Int64, Int64]]:
-    """(fit, calibrate) indices; no patient is on both sides, and each side has both classes."""
+def _folds(samples: Samples, classes: int, most: int, seed: int) -> list[tuple[Int64, Int64]]:
+    """(fit, calibrate) indices; no patient is on both sides, and each side has every class."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    patients = min(len(np.unique(samples.groups[samples.y == label])) for label in (0, 1))
+    patients = min(len(np.unique(samples.groups[samples.y == label])) for label in range(classes))
     if patients < 2:
         raise ModelError("MODEL_TOO_FEW_PATIENTS", "a class has one patient only", "label more patients")
     splitter = StratifiedGroupKFold(min(most, patients), shuffle=True, random_state=seed)
     folds = list(splitter.split(samples.x, samples.y, samples.groups))
-    return [fold for fold in folds if all(len(np.unique(samples.y[side])) == 2 for side in fold)]
+    return [fold for fold in folds if all(len(np.unique(samples.y[side])) == classes for side in fold)]
 
 
 def _pipeline(params: SvmParams, features: int) -> Pipeline:

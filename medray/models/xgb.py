@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from pydantic import Field
 
 from medray.errors import BundleError, ModelError
-from medray.models.checks import require_both, require_features, valid_scores
+from medray.models.checks import class_counts, require_all_classes, require_features, valid_scores
 from medray.models.family import FitContext, FitData, InputKind, Parallelism, Samples, SearchSpace
 from medray.spec import Spec
-from medray.types import Float32, Float64
+from medray.tasks.task import Head, HeadKind, Output, Task
+from medray.types import Float32, Float64, Int64
 
 if TYPE_CHECKING:
     from xgboost import Booster, DMatrix
@@ -32,8 +33,8 @@ class XgbParams(Spec):
     colsample_bytree: float = Field(default=0.2, gt=0, le=1, description="share of the features that a tree sees")
     reg_lambda: float = Field(default=3.0, ge=0)
     gamma: float = Field(default=0.0, ge=0)
-    balance: bool = Field(default=False, description="weigh the positives by negatives / positives")
-    early_stopping_rounds: int = Field(default=0, ge=0, description="rounds without a better logloss; 0 for never")
+    balance: bool = Field(default=False, description="weigh the classes inversely to their frequency")
+    early_stopping_rounds: int = Field(default=0, ge=0, description="rounds without a better validation loss; 0 for never")
     report_every: int = Field(default=10, ge=1, description="rounds between two reports")
 
 
@@ -54,15 +55,21 @@ class XgbModel:
 
     booster: Booster
 
-    def predict_proba(self, x: Float32) -> Float64:
-        """Probability of each class, float64 (n, 2); NaN features are missing. Raises ModelError MODEL_FEATURE_COUNT."""
+    @property
+    def head(self) -> Head:
+        """What it was fitted for, as the booster remembers."""
+        kind, size = self.booster.attr("head"), self.booster.attr("head_size")
+        return Head(cast(HeadKind, kind), int(size or 1))
+
+    def predict(self, x: Float32) -> Output:
+        """The arrays of its head; NaN features are missing. Raises ModelError MODEL_FEATURE_COUNT."""
         from xgboost import DMatrix
 
         require_features(x, self.booster.num_features())
         if len(x) == 0:
-            return np.empty((0, 2))
-        positive = self.booster.predict(DMatrix(x, nthread=1), validate_features=False).astype(np.float64)
-        return np.column_stack([1 - positive, positive])
+            return _output(np.empty(0), self.head)
+        raw = self.booster.predict(DMatrix(x, nthread=1), validate_features=False)
+        return _output(raw.astype(np.float64), self.head)
 
     def save(self, folder: Path) -> None:
         """Write ``model.ubj``."""
@@ -74,30 +81,31 @@ class Best:
     """The best round of a fit so far; kept inside the booster, so that early stopping outlives an interruption."""
 
     round: int = 0
-    logloss: float = float("inf")
+    loss: float = float("inf")
 
     @classmethod
     def of(cls, booster: Booster) -> Best:
         """The one that :meth:`keep` wrote, or a fresh one."""
-        saved, logloss = booster.attr("best_round"), booster.attr("best_logloss")
-        return cls() if saved is None or logloss is None else cls(int(saved), float.fromhex(logloss))
+        saved, loss = booster.attr("best_round"), booster.attr("best_loss")
+        return cls() if saved is None or loss is None else cls(int(saved), float.fromhex(loss))
 
     def keep(self, booster: Booster) -> None:
         """Write it into the booster."""
-        booster.set_attr(best_round=str(self.round), best_logloss=self.logloss.hex())
+        booster.set_attr(best_round=str(self.round), best_loss=self.loss.hex())
 
 
 class Xgb:
     """Family ``xgb``: trees by histogram, on one process or on several whose XGBoost collective the caller has set up."""
 
     name = "xgb"
-    input: InputKind = "table"
+    inputs: frozenset[InputKind] = frozenset({"table"})
+    heads: frozenset[HeadKind] = frozenset({"classes", "value"})
     parallelism: Parallelism = "xgboost"
     params: type[Spec] = XgbParams
     search_space: SearchSpace = SEARCH_SPACE
 
-    def fit(self, data: FitData, params: XgbParams, context: FitContext) -> XgbModel:
-        """Boost until ``rounds``, or until the logloss of the validation split has long ceased to improve.
+    def fit(self, data: FitData, task: Task, params: XgbParams, context: FitContext) -> XgbModel:
+        """Boost until ``rounds``, or until the task's loss on the validation split has long ceased to improve.
 
         After each report the booster goes on from its own bytes, as a resumed fit does from a checkpoint: XGBoost keeps
         the state of its samplers to itself, and so a resumed fit still grows the very trees of an unbroken one.
@@ -107,17 +115,19 @@ class Xgb:
         """
         if len(data.valid) == 0 and params.early_stopping_rounds:
             raise ModelError("MODEL_NO_VALIDATION", "early stopping needs validation samples", "early_stopping_rounds=0")
-        settings = _settings(data.train, params, context)
-        train, valid = _matrix(data.train, context.threads), _matrix(data.valid, context.threads)
+        head, loss = task.head, f"valid_{task.monitor.loss}"
+        settings, weights = _settings(data.train, head, params, context)
+        train, valid = _matrix(data.train, context.threads, weights), _matrix(data.valid, context.threads)
         booster = _booster(settings, [train, valid], context.checkpoint())
+        booster.set_attr(head=head.kind, head_size=str(head.size))
         best = Best.of(booster)
         for done in range(booster.num_boosted_rounds() + 1, params.rounds + 1):
             if params.early_stopping_rounds and done - 1 >= best.round + params.early_stopping_rounds:
                 break
             booster.update(train, done - 1)
-            scores = valid_scores(booster.predict(valid).astype(np.float64), data.valid.y)
-            if scores["valid_logloss"] < best.logloss or not params.early_stopping_rounds:
-                best = Best(done, scores["valid_logloss"])
+            scores = valid_scores(task, data.valid.y, _output(booster.predict(valid).astype(np.float64), head))
+            if scores[loss] < best.loss or not params.early_stopping_rounds:
+                best = Best(done, scores[loss])
             best.keep(booster)
             if done % params.report_every == 0 or done == params.rounds:
                 context.report(done, scores, XgbModel(booster).save)
@@ -135,28 +145,60 @@ class Xgb:
             raise BundleError("BUNDLE_MODEL", f"{FILE} is no XGBoost model") from error
 
 
-def _settings(train: Samples, params: XgbParams, context: FitContext) -> dict[str, Any]:
-    from xgboost.collective import Op, allreduce
-
-    counts = allreduce(np.bincount(train.y, minlength=2).astype(np.int64), Op.SUM)
-    require_both(counts)
+def _settings(train: Samples, head: Head, params: XgbParams, context: FitContext) -> tuple[dict[str, Any], Float64 | None]:
+    """The booster's parameters, and a weight for each sample where classes are balanced by weights."""
     ours = {"rounds", "balance", "early_stopping_rounds", "report_every"}
-    return {
+    settings = {
         **params.model_dump(exclude=ours),
-        "objective": "binary:logistic",
+        **_OBJECTIVES[head.kind],
         "tree_method": "hist",
         "device": context.device,
         "nthread": context.threads,
         "seed": context.seed,
         "seed_per_iteration": True,
-        "scale_pos_weight": counts[0] / counts[1] if params.balance else 1.0,
     }
+    if head.kind != "classes":
+        return settings, None
+    counts = _counts(train, head.size)
+    if head.size == 2:
+        return {**settings, "scale_pos_weight": counts[0] / counts[1] if params.balance else 1.0}, None
+    weights = (counts.sum() / (head.size * counts))[train.y] if params.balance else None
+    return {**settings, "objective": "multi:softprob", "num_class": head.size}, weights
 
 
-def _matrix(samples: Samples, threads: int) -> DMatrix:
+def _counts(train: Samples, classes: int) -> Int64:
+    """Samples of each class over all workers; raises ModelError MODEL_SINGLE_CLASS."""
+    from xgboost.collective import Op, allreduce
+
+    counts: Int64 = allreduce(class_counts(train, classes), Op.SUM)
+    require_all_classes(counts)
+    return counts
+
+
+_OBJECTIVES: dict[HeadKind, dict[str, Any]] = {
+    "classes": {"objective": "binary:logistic"},
+    "value": {"objective": "reg:squarederror"},
+}
+"""By the kind of head; more than two classes take ``multi:softprob``."""
+
+
+def _output(raw: Float64, head: Head) -> Output:
+    """What a booster predicts as the arrays of a head.
+
+    Args:
+        raw: (n,) probability of class 1 or value, or (n, classes).
+    """
+    if head.kind == "value":
+        return {"value": raw}
+    if head.size == 2:
+        return {"probability": np.column_stack([1 - raw, raw])}
+    return {"probability": raw.reshape(-1, head.size)}
+
+
+def _matrix(samples: Samples, threads: int, weights: Float64 | None = None) -> DMatrix:
     from xgboost import DMatrix
 
-    return DMatrix(samples.x, samples.y, feature_names=list(samples.columns) or None, nthread=threads)
+    return DMatrix(samples.x, samples.y, weight=weights, feature_names=list(samples.columns) or None, nthread=threads)
 
 
 def _booster(settings: dict[str, Any], matrices: list[DMatrix], start: Path | bytearray | None) -> Booster:

@@ -6,52 +6,52 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from medray.evaluation.binary import Metrics
-from medray.types import Float32, Float64, Int64
+from medray.tasks.page import Cell, Page
+from medray.types import Float32
 
 
 @dataclass(frozen=True)
-class ModelResult:
-    """One model on the held-out images.
-
-    Attributes:
-        name: shown in tables and legends.
-        y: int64 (n,), 0 or 1.
-        p: float64 (n,), probability of class 1.
-        metrics: of ``y`` and ``p`` at the model's threshold.
-    """
+class ModelRow:
+    """One model in the table of models: its figures in the order of the columns."""
 
     name: str
-    y: Int64
-    p: Float64
-    metrics: Metrics
+    cells: tuple[Cell, ...]
 
 
 @dataclass(frozen=True)
 class SampleImage:
-    """One image with what the model says about it.
+    """One image with the model's answer.
 
     Attributes:
-        pixels: float32 (rows, columns) in [0, 1].
-        probability: of the positive class.
+        pixels: float32 (rows, columns), or (3, rows, columns) in colour, in [0, 1].
+        answer: in a few words, for example ``"0.87"``.
         label: the truth, for example ``"benign"``; "" where unknown.
-        saliency: float32 (rows, columns) in [0, 1], for example Grad-CAM, or None.
+        overlay: float32 (rows, columns) in [0, 1], what to show in colour over the image (Grad-CAM, an outline), or None.
+        overlay_note: what the overlay shows, for those who cannot see it.
         caption: pseudonym or other note.
     """
 
     pixels: Float32
-    probability: float
+    answer: str
     label: str = ""
-    saliency: Float32 | None = None
+    overlay: Float32 | None = None
+    overlay_note: str = ""
     caption: str = ""
 
 
 @dataclass(frozen=True)
 class WorklistRow:
-    """One scored study, most urgent first."""
+    """One scored study, most urgent first.
+
+    Attributes:
+        answer: in a few words.
+        share: length of its bar, 0 to 1.
+        urgent: whether it wants attention by the model's decision.
+    """
 
     study: str
-    probability: float
+    answer: str
+    share: float
     n_images: int
     urgent: bool
 
@@ -81,9 +81,8 @@ class ReportData:
         title: heading of the page.
         date: as the caller wants it shown; the report itself reads no clock.
         facts: what was run, shown as a list of name and value (bundle, fingerprint, data, patients, …).
-        models: results on the same images, of the ``split`` named ("test", "validation"); ``selected`` names the chosen one.
-        positive: name of the positive class.
-        threshold_reason: why the operating point is where it is.
+        page: what the task shows of the results.
+        models: figures on the same images, of the ``split`` named ("test", "validation"); ``selected`` names the chosen one.
         samples, worklist: in the order to show them; ``worklist_total`` is the number of studies of the whole worklist.
         provenance: name → plain JSON data (specs, versions), shown folded.
     """
@@ -91,20 +90,12 @@ class ReportData:
     title: str
     date: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
-    models: tuple[ModelResult, ...] = ()
+    page: Page = field(default_factory=lambda: Page(""))
+    models: tuple[ModelRow, ...] = ()
     split: str = "test"
     selected: str = ""
-    positive: str = "positive"
-    threshold_reason: str = ""
     samples: tuple[SampleImage, ...] = ()
     worklist: tuple[WorklistRow, ...] = ()
     worklist_total: int | None = None
     reconciliation: Reconciliation | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def chosen(self) -> ModelResult | None:
-        """The selected model, or the only one."""
-        if len(self.models) == 1:
-            return self.models[0]
-        return next((model for model in self.models if model.name == self.selected), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,10 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from medray.evaluation.binary import Confusion, Metrics
-from medray.evaluation.curves import calibration_curve, roc_curve
-from medray.report.data import ModelResult
-from medray.types import Float32
+from medray.tasks.page import Curves, Histogram, Matrix, Plot, Scatter
+from medray.types import Float32, Float64
 
 INK, RULE, ACCENT, ALARM = "#010101", "#020202", "#030303", "#040404"
 SERIES = (ACCENT, "#050505", "#060606", "#070707", "#080808", "#090909")
@@ -57,95 +55,124 @@ _STYLE: Any = {
 _LONGEST_SIDE = 320
 
 
-def roc_figure(models: Sequence[ModelResult]) -> str:
-    """ROC curves of all models with their operating points; the legend gives each AUROC with its 95 % interval."""
-    drawn = [model for model in models if model.metrics.auroc.value is not None]
-    if not drawn:
-        return ""
-    with _figure(5.2, 4.6) as (figure, axes):
-        axes.plot([0, 1], [0, 1], color=RULE, linewidth=1, linestyle=(0, (4, 3)))
-        for model, colour in zip(drawn, _colours(len(drawn)), strict=True):
-            roc = roc_curve(model.y, model.p)
-            axes.plot(roc.fpr, roc.tpr, color=colour, linewidth=1.8, label=f"{model.name}: {interval_text(model.metrics)}")
-            at = model.metrics
-            if at.sensitivity is not None and at.specificity is not None:
-                axes.plot(1 - at.specificity, at.sensitivity, "o", color=colour, markersize=6)
-        axes.set(xlabel="1 − specificity", ylabel="sensitivity", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-        axes.legend(loc="lower right", fontsize=8.5, title="AUROC [95 % interval]", title_fontsize=8.5)
+def draw(plot: Plot) -> str:
+    """A plot of a task as an SVG element."""
+    return _DRAWN[type(plot)](plot)
+
+
+def _curves(plot: Curves) -> str:
+    """Curves over the diagonal, and histograms in axes below them."""
+    with _figure(5.2, 4.6, rows=(3.4, 1) if plot.below else (1,)) as (figure, found):
+        axes, below = found if plot.below else (found, None)
+        low, high = _limits(plot.limits, [(line.x, line.y) for line in plot.lines])
+        axes.plot([low, high], [low, high], color=RULE, linewidth=1, linestyle=(0, (4, 3)))
+        for line, colour in zip(plot.lines, _colours(len(plot.lines)), strict=True):
+            axes.plot(line.x, line.y, "o-" if line.points else "-", color=colour, linewidth=1.8, markersize=4, label=line.label)
+            if line.mark is not None:
+                axes.plot(*line.mark, "o", color=colour, markersize=6)
+        margin = 0.02 * (high - low)
+        bounds = (low - margin, high + margin)
+        axes.set(xlabel=plot.x_label, ylabel=plot.y_label, xlim=bounds, ylim=bounds, aspect="equal" if plot.square else "auto")
+        axes.legend(loc=plot.legend_at, fontsize=8.5, title=plot.legend or None, title_fontsize=8.5)
+        if below is not None:
+            axes.set_xlabel("")
+            axes.tick_params(labelbottom=False)
+            for sample, colour in zip(plot.below, _colours(len(plot.below)), strict=True):
+                below.hist(sample.values, bins=np.linspace(low, high, 21).tolist(), histtype="step", color=colour, linewidth=1.3)
+            below.set(xlabel=plot.below_x_label, ylabel="images", xlim=bounds)
         return _svg(figure)
 
 
-def confusion_figure(counts: Confusion, positive: str) -> str:
-    """The confusion matrix, shaded by the share of each row."""
-    table = np.array([[counts.tn, counts.fp], [counts.fn, counts.tp]])
-    totals = np.maximum(table.sum(axis=1, keepdims=True), 1)
-    names = (f"not {positive}", positive)
-    with _figure(4.4, 3.8) as (figure, axes):
-        for (row, column), count in np.ndenumerate(table):
+def _matrix(plot: Matrix) -> str:
+    """A confusion matrix, shaded by the share of each row."""
+    size, names = len(plot.names), plot.names
+    totals = np.maximum(plot.counts.sum(axis=1, keepdims=True), 1)
+    with _figure(1.6 + 1.4 * size, 1.2 + 1.3 * size) as (figure, axes):
+        for (row, column), count in np.ndenumerate(plot.counts):
             share = count / totals[row, 0]
             colour = ACCENT if row == column else ALARM
             axes.fill_between([column - 0.48, column + 0.48], row - 0.48, row + 0.48, color=colour, alpha=0.08 + 0.5 * share)
             axes.text(column, row - 0.04, f"{count}", ha="center", va="center", fontsize=17)
             axes.text(column, row + 0.22, f"{share:.0%} of {names[row]}", ha="center", va="center", fontsize=8)
-        axes.set(xlim=(-0.5, 1.5), ylim=(1.5, -0.5), xlabel="decision", ylabel="truth")
-        axes.set_xticks([0, 1], names)
-        axes.set_yticks([0, 1], names, rotation=90, va="center")
+        axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), xlabel="decision", ylabel="truth")
+        axes.set_xticks(range(size), names)
+        axes.set_yticks(range(size), names, rotation=90, va="center")
         axes.tick_params(length=0)
         axes.grid(False)
         axes.spines[:].set_visible(False)
         return _svg(figure)
 
 
-def calibration_figure(models: Sequence[ModelResult]) -> str:
-    """Reliability curves (10 bins of equal counts) above the histograms of the probabilities."""
-    if not models:
-        return ""
-    with _figure(5.2, 4.6, rows=(3.4, 1)) as (figure, (axes, below)):
-        axes.plot([0, 1], [0, 1], color=RULE, linewidth=1, linestyle=(0, (4, 3)))
-        for model, colour in zip(models, _colours(len(models)), strict=True):
-            curve = calibration_curve(model.y, model.p)
-            label = f"{model.name}: ECE {model.metrics.ece:.3f}"
-            axes.plot(curve.predicted, curve.observed, "o-", color=colour, linewidth=1.6, markersize=4, label=label)
-            below.hist(model.p, bins=np.linspace(0, 1, 21).tolist(), histtype="step", color=colour, linewidth=1.3)
-        axes.set(ylabel="observed share", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-        axes.tick_params(labelbottom=False)
-        axes.legend(loc="upper left", fontsize=8.5)
-        below.set(xlabel="predicted probability", ylabel="images", xlim=(-0.02, 1.02))
-        return _svg(figure)
-
-
-def score_figure(model: ModelResult, positive: str) -> str:
-    """Histograms of the probabilities of both classes, with the threshold."""
-    edges = np.linspace(0, 1, 26).tolist()
+def _histogram(plot: Histogram) -> str:
+    """Histograms of groups, with named positions."""
+    low, high = _limits(plot.limits, [(sample.values, sample.values) for sample in plot.samples])
+    edges = np.linspace(low, high, 26).tolist()
+    calm = iter(_colours(len(plot.samples)))
     with _figure(5.2, 3.8) as (figure, axes):
-        for value, colour, name in ((0, ACCENT, f"not {positive}"), (1, ALARM, positive)):
-            chosen = model.p[model.y == value]
-            axes.hist(chosen, bins=edges, color=colour, alpha=0.55, label=f"{name} ({len(chosen)})")
-        axes.axvline(model.metrics.threshold, color=INK, linewidth=1.2, label=f"threshold {model.metrics.threshold:.3f}")
-        axes.set(xlabel="probability", ylabel="images", xlim=(-0.02, 1.02))
+        for sample in plot.samples:
+            colour = ALARM if sample.alarm else next(calm)
+            axes.hist(sample.values, bins=edges, color=colour, alpha=0.55, label=f"{sample.label} ({len(sample.values)})")
+        for name, at in plot.marks.items():
+            axes.axvline(at, color=INK, linewidth=1.2, label=name)
+        margin = 0.02 * (high - low)
+        axes.set(xlabel=plot.x_label, ylabel="images", xlim=(low - margin, high + margin))
         axes.legend(fontsize=8.5)
         return _svg(figure)
 
 
-def interval_text(metrics: Metrics) -> str:
-    """``0.912 [0.871–0.948]``, or a dash where undefined."""
-    area = metrics.auroc
-    if area.value is None or area.low is None or area.high is None:
-        return "–"
-    return f"{area.value:.3f} [{area.low:.3f}–{area.high:.3f}]"
+def _scatter(plot: Scatter) -> str:
+    """Points over the diagonal."""
+    low, high = _limits(None, [(plot.x, plot.y)])
+    margin = 0.04 * (high - low)
+    with _figure(5.2, 4.6) as (figure, axes):
+        axes.plot([low, high], [low, high], color=RULE, linewidth=1, linestyle=(0, (4, 3)))
+        axes.plot(plot.x, plot.y, "o", color=ACCENT, markersize=4, alpha=0.6)
+        bounds = (low - margin, high + margin)
+        axes.set(xlabel=plot.x_label, ylabel=plot.y_label, xlim=bounds, ylim=bounds, aspect="equal")
+        return _svg(figure)
+
+
+_DRAWN: Mapping[type[Plot], Callable[[Any], str]] = {
+    Curves: _curves,
+    Matrix: _matrix,
+    Histogram: _histogram,
+    Scatter: _scatter,
+}
+
+
+def _limits(given: tuple[float, float] | None, data: Sequence[tuple[Float64, Float64]]) -> tuple[float, float]:
+    """The given limits, or those of the finite data; never of no width."""
+    if given is not None:
+        return given
+    found = np.concatenate([np.empty(0), *(part for pair in data for part in pair)])
+    found = found[np.isfinite(found)]
+    low, high = (float(found.min()), float(found.max())) if len(found) else (0.0, 1.0)
+    return (low, high) if high > low else (low, low + 1)
 
 
 def image_uri(pixels: Float32) -> str:
-    """A greyscale image as a JPEG data URI. ``pixels``: float32 (rows, columns) in [0, 1]."""
-    return _data_uri(_to_uint8(pixels))
+    """An image as a JPEG data URI. ``pixels``: float32 (rows, columns), or (3, rows, columns) in colour, in [0, 1]."""
+    return _data_uri(_bgr(pixels))
 
 
-def overlay_uri(pixels: Float32, saliency: Float32) -> str:
-    """The image under its saliency (turbo colours, opacity by saliency) as a JPEG data URI; both float32, [0, 1]."""
-    grey = cv2.cvtColor(_to_uint8(pixels), cv2.COLOR_GRAY2BGR)
-    heat = cv2.resize(_to_uint8(saliency), grey.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+def overlay_uri(pixels: Float32, overlay: Float32) -> str:
+    """The image under an overlay (turbo colours, opacity by its value) as a JPEG data URI.
+
+    Args:
+        pixels: as :func:`image_uri` takes them.
+        overlay: float32 (rows, columns) in [0, 1].
+    """
+    base = _bgr(pixels)
+    heat = cv2.resize(_to_uint8(overlay), base.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     opacity = 0.6 * heat[..., None].astype(np.float32) / 255
-    return _data_uri((grey * (1 - opacity) + cv2.applyColorMap(heat, cv2.COLORMAP_TURBO) * opacity).astype(np.uint8))
+    return _data_uri((base * (1 - opacity) + cv2.applyColorMap(heat, cv2.COLORMAP_TURBO) * opacity).astype(np.uint8))
+
+
+def _bgr(pixels: Float32) -> NDArray[np.uint8]:
+    """uint8 (rows, columns, 3), blue first."""
+    if pixels.ndim == 2:
+        return np.asarray(cv2.cvtColor(_to_uint8(pixels), cv2.COLOR_GRAY2BGR), np.uint8)
+    return np.ascontiguousarray(np.stack([_to_uint8(channel) for channel in pixels[::-1]], axis=-1))
 
 
 @contextmanager

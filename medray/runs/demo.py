@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -13,9 +13,9 @@ from medray.data import store
 from medray.data.synthetic import SyntheticSpec
 from medray.distributed import session
 from medray.progress import Progress
-from medray.runs.publish import as_json
+from medray.runs.publish import TrainResult, as_json
 from medray.runs.report import write_train_report
-from medray.runs.screen import ScreenConfig, screen
+from medray.runs.screen import ScreenConfig, ScreenResult, screen
 from medray.runs.synthesise import write_archive
 from medray.runs.train import OnStep, train
 from medray.runs.train_config import TrainConfig
@@ -26,12 +26,26 @@ UNSEEN = 1_000_003
 """Added to the seed for the night, whose patients are then none of the archive's."""
 
 
-def demo(folder: str, seed: int, progress: Progress | None = None, on_step: OnStep | None = None) -> dict[str, Any]:
-    """Make an archive and a night of unseen studies, train on one, screen the other, and write ``report.html``.
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo made.
 
-    Returns:
-        ``train`` (as ``medray train --json``), ``night`` (sums) and ``report`` (path).
+    Attributes:
+        report: path of ``report.html``.
     """
+
+    train: TrainResult
+    night: ScreenResult
+    report: str
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``medray demo --json`` prints it."""
+        night = {"studies": len(self.night.worklist), **asdict(self.night.summary)}
+        return {"train": as_json(self.train), "night": night, "report": self.report}
+
+
+def demo(folder: str, seed: int, progress: Progress | None = None, on_step: OnStep | None = None) -> DemoResult:
+    """Make an archive and a night of unseen studies, train on one, screen the other, and write ``report.html``."""
     root = store.normalise(folder)
     config = demo_config(root, seed)
     with session.session(config.cluster):
@@ -42,7 +56,7 @@ def demo(folder: str, seed: int, progress: Progress | None = None, on_step: OnSt
         night_config = ScreenConfig(output=config.output, source=store.join(root, "night", "images"), night=f"demo-{seed}")
         night = screen(night_config.model_copy(update={"bundle": result.bundles[result.best].uri}), progress)
     report = write_train_report(result, night, store.join(root, "report.html"))
-    return {"train": as_json(result), "night": {"studies": len(night.worklist), **asdict(night.summary)}, "report": report}
+    return DemoResult(result, night, report)
 
 
 def demo_config(root: str, seed: int) -> TrainConfig:

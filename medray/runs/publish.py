@@ -1,59 +1,122 @@
-"""Fitted models → judged and published bundles: scores of the held-out images, thresholds, metrics, registry."""
+"""Fitted models → judged and published bundles: answers for the held-out images, decisions, figures, registry."""
 
 from __future__ import annotations
 
 import json
 import platform
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from medray.bundles import registry
-from medray.bundles.bundle import Bundle, Manifest, open_bundle, read_manifest, write_bundle
-from medray.bundles.input_spec import InputSpec
+from medray.bundles.bundle import open_bundle
+from medray.bundles.manifest import Manifest, read_manifest, write_bundle
+from medray.bundles.scorer import Scorer
 from medray.data import store
 from medray.data.labels import SPLITS
 from medray.distributed.dataset import outcomes, process
-from medray.distributed.train import FitJob
 from medray.errors import RunError
-from medray.evaluation.binary import Metrics, evaluate
-from medray.evaluation.thresholds import Threshold, choose_threshold
-from medray.models.table import family_of
+from medray.evaluation.thresholds import ThresholdPolicy
 from medray.progress import Progress, counting
 from medray.runs.summary import Summary
-from medray.runs.train_config import TrainConfig
 from medray.spec import fingerprint
-from medray.types import Bool, Float64, Int64, State
+from medray.tasks.page import Cell
+from medray.tasks.task import Decision, Judged, Monitor, Task
+from medray.types import State
 from medray.work.score import ScoreJob
 
 _PACKAGES = (
     *("medray", "ray", "torch", "monai", "scikit-learn", "xgboost", "xgboost-cpu"),
     *("pydicom", "imagecodecs", "opencv-python-headless", "numpy"),
 )
+_KNOWN = ("uri", "patient_key", "target", "group", "split")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the models of a run are judged.
+
+    Attributes:
+        task, policy: what is learnt, and how to choose the threshold where there is one.
+        seed: of the intervals.
+        actors: see :class:`medray.runs.resources.Resources`.
+    """
+
+    task: Task
+    policy: ThresholdPolicy
+    seed: int
+    actors: int | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every bundle of a run shares.
+
+    Attributes:
+        output: root of everything that runs make.
+        uri: folder of the run.
+        samples: the images that every input could be made of, with target, group and split.
+        provenance: run, catalog, its version, package versions.
+    """
+
+    output: str
+    uri: str
+    settings: Settings
+    samples: pa.Table
+    provenance: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.uri.rsplit("/", 1)[-1]
+
+    def images(self) -> dict[str, int]:
+        """Number of images of each split."""
+        splits = self.samples["split"].to_pylist()
+        return {split: splits.count(split) for split in SPLITS}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A bundle but for its decision and figures.
+
+    Attributes:
+        content: name in the bundle → URI of the folder.
+    """
+
+    manifest: Manifest
+    content: Mapping[str, str]
+
+    def write(self, uri: str, decision: Decision, metrics: Mapping[str, Any]) -> str:
+        """Write the bundle; returns its URI."""
+        manifest = self.manifest.model_copy(update={"decision": decision, "metrics": dict(metrics)})
+        with ExitStack() as stack:
+            folders = {name: stack.enter_context(store.local_folder(place)) for name, place in self.content.items()}
+            write_bundle(manifest, folders, uri)
+        return uri
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Probabilities of the held-out images.
+    """Answers for the held-out images.
 
     Attributes:
-        rows: the samples (uri, y, group, split, …) that were scored, sorted by URI.
-        probability: model → float64 (n,).
+        rows: uri, patient_key, target, group, split, and the answer's columns of each model, each name after the model's and a
+            dot; sorted by URI.
     """
 
     rows: pa.Table
-    probability: Mapping[str, Float64]
 
-    def of(self, split: str) -> tuple[Int64, Bool, list[str]]:
-        """(y of the split, which rows are in it, their groups)."""
-        inside = np.asarray(pc.equal(self.rows["split"], split))
-        groups = [group for group, at in zip(self.rows["group"].to_pylist(), inside, strict=True) if at]
-        return self.rows["y"].to_numpy()[inside], inside, groups
+    def of(self, model: str, split: str) -> pa.Table:
+        """The images of a split with the answer's columns of one model."""
+        rows = self.rows.filter(pc.equal(self.rows["split"], split))
+        own = {name: name.removeprefix(f"{model}.") for name in rows.column_names if name.startswith(f"{model}.")}
+        return rows.select([*_KNOWN, *own]).rename_columns([*_KNOWN, *own.values()])
 
 
 @dataclass(frozen=True)
@@ -62,16 +125,18 @@ class TrainResult:
 
     Attributes:
         run_uri: folder of the run: samples, metrics, report.
+        task: what was learnt.
         best: name of the champion.
         bundles: model → opened bundle.
-        metrics: model → metrics on ``evaluated_on``.
+        judged: model → its answers and figures on ``evaluated_on``.
         evaluated_on: ``"test"`` where there is such a split, else ``"val"``.
     """
 
     run_uri: str
+    task: Task
     best: str
-    bundles: Mapping[str, Bundle]
-    metrics: Mapping[str, Metrics]
+    bundles: Mapping[str, Scorer]
+    judged: Mapping[str, Judged]
     evaluated_on: str
     scores: Scores
     summary: Summary
@@ -90,124 +155,82 @@ def _version(name: str) -> str:
         return ""
 
 
-@dataclass(frozen=True)
-class Run:
-    """What every bundle of a run shares.
-
-    Attributes:
-        samples: the images that every input could be made of, with y, group and split.
-        provenance: run, catalog, its version, package versions.
-    """
-
-    config: TrainConfig
-    uri: str
-    samples: pa.Table
-    provenance: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        """The run's name."""
-        return self.uri.rsplit("/", 1)[-1]
-
-    def images(self) -> dict[str, int]:
-        """Number of images of each split."""
-        splits = self.samples["split"].to_pylist()
-        return {split: splits.count(split) for split in SPLITS}
-
-
-def write_draft(run: Run, job: FitJob) -> str:
-    """Write the bundle of a fitted model whose threshold is not chosen yet; returns its URI."""
-    threshold = Threshold(value=0.5, reason="draft: not chosen yet")
-    return _write(run, job, store.join(run.uri, "drafts", job.model), threshold, {})
-
-
-def _write(run: Run, job: FitJob, uri: str, threshold: Threshold, metrics: dict[str, Any]) -> str:
-    config, name = run.config, job.model
-    model = config.models[name]
-    manifest = Manifest(
-        name=f"{config.name}-{name}",
-        family=model.family,
-        params=family_of(model.family).params.model_validate(model.params).model_dump(mode="json"),
-        input=config.inputs[model.input],
-        target=config.labels.target,
-        positive=config.labels.positive,
-        modalities=tuple(sorted(set(run.samples["modality"].to_pylist()) - {""})),
-        units=_units(run.samples, config.inputs[model.input]),
-        threshold=threshold,
-        metrics=metrics,
-        provenance={**run.provenance, "seed": config.seed, "images": run.images()},
-    )
-    with store.local_folder(job.model_uri) as folder:
-        write_bundle(manifest, folder, uri)
-    return uri
-
-
-def _units(samples: pa.Table, spec: InputSpec) -> tuple[str, ...]:
-    """The units of the samples' pixels; none where the preprocessing brings them, or an older catalog does not tell."""
-    if spec.preprocess.brings_units or "units" not in samples.column_names:
-        return ()
-    return tuple(sorted({units or "" for units in samples["units"].to_pylist()}))
-
-
-def score_held_out(run: Run, drafts: Mapping[str, str], progress: Progress | None) -> Scores:
-    """Probabilities of every validation and test image, through the bundles themselves; needs a running session.
+def score_held_out(run: Run, drafts: Mapping[str, Draft], progress: Progress | None) -> Scores:
+    """Answers for every validation and test image, through the bundles themselves; needs a running session.
 
     Raises:
         RunError: RUN_NOT_SCORED.
     """
-    held_out = run.samples.filter(pc.not_equal(run.samples["split"], "train"))
-    scored_by = fingerprint({name: read_manifest(uri).fingerprint() for name, uri in drafts.items()})
+    task = run.settings.task
+    written = {name: draft.write(store.join(run.uri, "drafts", name), Decision(), {}) for name, draft in drafts.items()}
+    held_out = run.samples.filter(pc.not_equal(run.samples["split"], "train")).sort_by("uri")
+    scored_by = fingerprint({name: read_manifest(uri).fingerprint() for name, uri in written.items()})
     scores_uri = store.join(run.uri, f"scores-{scored_by}")
-    process(held_out, ScoreJob(dict(drafts)), scores_uri, run.config.resources.actors, counting(progress, "evaluate"))
-    table = outcomes(held_out, scores_uri, ["uri", "etag", "state", *drafts])
-    known = held_out.select(["uri", "patient_key", "y", "group", "split"])
-    joined = known.join(table.drop_columns(["etag"]), keys="uri", join_type="inner").sort_by("uri")
-    if len(joined) != len(held_out) or set(joined["state"].to_pylist()) - {State.SCORED.value}:
+    job = ScoreJob({f"{name}.": uri for name, uri in written.items()}, task, task.masked)
+    process(held_out, job, scores_uri, run.settings.actors, counting(progress, "evaluate"))
+    answers = [field.name for field in job.fields()]
+    table = outcomes(held_out, scores_uri, ["uri", "state", *answers])
+    if table["uri"].to_pylist() != held_out["uri"].to_pylist() or set(table["state"].to_pylist()) - {State.SCORED.value}:
         raise RunError("RUN_NOT_SCORED", "some held-out images could not be scored", "run again with --debug")
-    return Scores(joined, {name: joined[name].to_numpy() for name in drafts})
+    rows = held_out.select(_KNOWN)
+    for name in answers:
+        rows = rows.append_column(name, table[name])
+    return Scores(rows)
 
 
-def publish(run: Run, jobs: Mapping[str, FitJob], scores: Scores, summary: Summary) -> TrainResult:
-    """Choose thresholds on validation, write the bundles, record them with the best one as champion."""
+def publish(run: Run, drafts: Mapping[str, Draft], scores: Scores, summary: Summary) -> TrainResult:
+    """Choose how to decide on validation, write the bundles, record them with the best one as champion."""
     evaluated_on = "test" if run.images()["test"] else "val"
-    metrics: dict[str, Metrics] = {}
-    bundles: dict[str, Bundle] = {}
+    judged: dict[str, Judged] = {}
+    bundles: dict[str, Scorer] = {}
     validation: dict[str, float] = {}
-    for name, job in jobs.items():
-        threshold, by_split = _judge(run.config, scores, name)
-        metrics[name] = by_split[evaluated_on]
-        validation[name] = by_split["val"].auroc.value or 0.0
-        recorded = {split: value.model_dump(mode="json") for split, value in by_split.items()}
-        uri = store.join(run.config.output, "bundles", run.name, name)
-        bundles[name] = open_bundle(_write(run, job, uri, threshold, recorded))
-    best = max(validation, key=lambda name: (validation[name], name))
-    registry.publish(run.config.output, [_record(run, name, bundles[name], validation[name], name == best) for name in jobs])
-    result = TrainResult(run.uri, best, bundles, metrics, evaluated_on, scores, summary)
+    for name, draft in drafts.items():
+        by_split = _judge(run, scores, name)
+        judged[name] = by_split[evaluated_on]
+        value = by_split["val"].figures.monitor.value
+        validation[name] = float("nan") if value is None else value
+        recorded = {split: found.figures.model_dump(mode="json") for split, found in by_split.items()}
+        uri = draft.write(store.join(run.output, "bundles", run.name, name), judged[name].decision, recorded)
+        bundles[name] = open_bundle(uri)
+    best = best_of(validation, run.settings.task.monitor)
+    registry.publish(run.output, [_record(run, name, bundles[name], validation[name], name == best) for name in drafts])
+    result = TrainResult(run.uri, run.settings.task, best, bundles, judged, evaluated_on, scores, summary)
     store.write(store.join(run.uri, "metrics.json"), (json.dumps(as_json(result), indent=2) + "\n").encode())
     return result
 
 
-def _judge(config: TrainConfig, scores: Scores, name: str) -> tuple[Threshold, dict[str, Metrics]]:
-    """The threshold chosen on validation, and the metrics of each held-out split."""
-    probability = scores.probability[name]
-    y, inside, _ = scores.of("val")
-    threshold = choose_threshold(y, probability[inside], config.threshold)
-    by_split: dict[str, Metrics] = {}
-    for split in ("val", "test"):
-        y, inside, groups = scores.of(split)
-        if len(y):
-            by_split[split] = evaluate(y, probability[inside], threshold.value, groups=np.array(groups), seed=config.seed)
-    return threshold, by_split
+def best_of(values: Mapping[str, float], monitor: Monitor) -> str:
+    """The name with the best value of the monitored figure; of equal ones the last by name."""
+    best = ""
+    for name in sorted(values):
+        if not best or not monitor.better(values[best], values[name]):
+            best = name
+    return best
 
 
-def _record(run: Run, name: str, bundle: Bundle, auroc: float, champion: bool) -> dict[str, Any]:
+def _judge(run: Run, scores: Scores, name: str) -> dict[str, Judged]:
+    """The model on each held-out split, with the decision that was chosen on validation."""
+    task, found = run.settings.task, {split: scores.of(name, split) for split in ("val", "test")}
+    decision = task.decision(found["val"], run.settings.policy)
+    return {
+        split: Judged(name, rows, task.evaluate(rows, decision, run.settings.seed), decision)
+        for split, rows in found.items()
+        if len(rows)
+    }
+
+
+def _record(run: Run, name: str, bundle: Scorer, value: float, champion: bool) -> dict[str, Any]:
+    manifest = bundle.manifest
     return {
         "run": run.name,
         "model": name,
-        "family": bundle.manifest.family,
+        "family": manifest.family,
+        "task": manifest.task.kind,
+        "target": manifest.task.target,
         "bundle": bundle.uri,
         "fingerprint": bundle.fingerprint,
-        "auroc": auroc,
+        "monitor": manifest.task.monitor.figure,
+        "value": value,
         "champion": champion,
     }
 
@@ -218,13 +241,14 @@ def as_json(result: TrainResult) -> dict[str, Any]:
         name: {
             "bundle": bundle.uri,
             "fingerprint": bundle.fingerprint,
-            "threshold": bundle.manifest.threshold.model_dump(mode="json"),
-            "metrics": result.metrics[name].model_dump(mode="json"),
+            **bundle.manifest.model_dump(mode="json", include={"task", "decision", "threshold"}),
+            "metrics": result.judged[name].figures.model_dump(mode="json"),
         }
         for name, bundle in result.bundles.items()
     }
     return {
         "run": result.run_uri,
+        "task": result.task.model_dump(mode="json"),
         "best": result.best,
         "bundle": result.bundles[result.best].uri,
         "evaluated_on": result.evaluated_on,
@@ -232,3 +256,8 @@ def as_json(result: TrainResult) -> dict[str, Any]:
         **result.summary.counts(),
         "reasons": result.summary.reasons,
     }
+
+
+def cells_of(result: TrainResult) -> dict[str, list[Cell]]:
+    """Model → its figures as a row of a table."""
+    return {name: result.task.cells(found.figures) for name, found in result.judged.items()}

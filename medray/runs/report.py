@@ -2,51 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from medray.bundles.bundle import Bundle, as_image
+from medray.bundles.bundle import Bundle
+from medray.bundles.inputs import as_image
+from medray.bundles.scorer import Scorer
 from medray.data import store
 from medray.data.labels import SPLITS
-from medray.report.data import ModelResult, Reconciliation, ReportData, SampleImage, WorklistRow
+from medray.models.family import SaliencyModel
+from medray.report.data import ModelRow, Reconciliation, ReportData, SampleImage, WorklistRow
 from medray.report.html import render_report
 from medray.runs.publish import TrainResult
 from medray.runs.screen import ScreenResult
 from medray.runs.summary import Summary
-from medray.types import Float32
+from medray.tasks.task import Task
+from medray.types import Float32, Float64
 
 SHOWN_SAMPLES = 8
 SHOWN_STUDIES = 50
+_SALIENCY_NOTE = "The same image with the regions that speak for the answer in colour"
+_OVERLAY_NOTE = "The same image with what the model outlines in colour"
 
 
 def write_train_report(result: TrainResult, night: ScreenResult | None = None, uri: str | None = None) -> str:
     """Write ``report.html`` into the run's folder (or to ``uri``), with the worklist of a night where there is one."""
-    y, inside, _ = result.scores.of(result.evaluated_on)
-    models = tuple(ModelResult(name, y, result.scores.probability[name][inside], result.metrics[name]) for name in result.bundles)
-    bundle = result.bundles[result.best]
-    manifest = bundle.manifest
-    page = ReportData(
-        title=f"{manifest.name.removesuffix('-' + result.best)}: {manifest.target}",
+    target = uri or store.join(result.run_uri, "report.html")
+    store.write(target, render_report(train_report(result, night)).encode())
+    return target
+
+
+def train_report(result: TrainResult, night: ScreenResult | None = None) -> ReportData:
+    """What the report of a training run shows."""
+    task, manifest = result.task, result.bundles[result.best].manifest
+    split = "test" if result.evaluated_on == "test" else "validation"
+    return ReportData(
+        title=f"{manifest.name.removesuffix('-' + result.best)}: {task.title}",
         date=_now(),
-        facts=_facts(result, bundle),
-        models=models,
-        split="test" if result.evaluated_on == "test" else "validation",
+        facts=_facts(result, result.bundles[result.best]),
+        page=task.page(list(result.judged.values()), result.best, split),
+        models=tuple(ModelRow(name, tuple(task.cells(found.figures))) for name, found in result.judged.items()),
+        split=split,
         selected=result.best,
-        positive=manifest.target if manifest.positive == "1" else manifest.positive,
-        threshold_reason=manifest.threshold.reason,
         samples=_samples(result),
         worklist=_worklist(night) if night else (),
         worklist_total=len(night.worklist) if night else None,
         reconciliation=_reconciliation(night.summary if night else result.summary),
         provenance=_provenance(result.bundles.values()),
     )
-    target = uri or store.join(result.run_uri, "report.html")
-    store.write(target, render_report(page).encode())
-    return target
 
 
 def write_screen_report(night: ScreenResult) -> str:
@@ -68,7 +74,7 @@ def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _facts(result: TrainResult, bundle: Bundle) -> dict[str, str]:
+def _facts(result: TrainResult, bundle: Scorer) -> dict[str, str]:
     counts = bundle.manifest.provenance["images"]
     return {
         "bundle": bundle.uri,
@@ -76,21 +82,28 @@ def _facts(result: TrainResult, bundle: Bundle) -> dict[str, str]:
         "catalog": f"{bundle.manifest.provenance['catalog']} (version {bundle.manifest.provenance['catalog_version']})",
         "images": ", ".join(f"{counts[split]} {split}" for split in SPLITS if counts[split]),
         "figures from": f"the {result.evaluated_on} split"
-        + ("" if result.evaluated_on == "test" else ", which also chose the threshold"),
+        + ("" if result.evaluated_on == "test" or not result.task.decides else ", which also chose the threshold"),
         "run": result.run_uri,
     }
 
 
-def _provenance(bundles: Any) -> dict[str, Any]:
+def _provenance(bundles: Iterable[Scorer]) -> dict[str, Any]:
     return {bundle.manifest.name: bundle.manifest.model_dump(mode="json", exclude={"metrics", "files"}) for bundle in bundles}
 
 
 def _worklist(night: ScreenResult) -> tuple[WorklistRow, ...]:
-    rows = night.worklist.slice(0, SHOWN_STUDIES).to_pylist()
-    return tuple(WorklistRow(_short(row), row["probability"], row["images"], row["positive"]) for row in rows)
+    urgency = night.task.urgency(night.worklist)
+    most = max(float(np.nanmax(urgency, initial=0.0)), 1.0) if len(urgency) else 1.0
+    shown = zip(night.worklist.slice(0, SHOWN_STUDIES).to_pylist(), urgency, strict=False)
+    return tuple(_worklist_row(night.task, row, float(value) / most) for row, value in shown)
 
 
-def _short(row: dict[str, Any]) -> str:
+def _worklist_row(task: Task, row: Mapping[str, Any], share: float) -> WorklistRow:
+    answer, _ = task.caption(row)
+    return WorklistRow(_short(row), answer, min(max(share, 0.0), 1.0), row["images"], task.urgent(row))
+
+
+def _short(row: Mapping[str, Any]) -> str:
     """A study by its pseudonym and the end of its UID."""
     return f"{row['patient_key'] or 'unknown'} · …{row['study_uid'][-8:]}"
 
@@ -100,29 +113,34 @@ def _reconciliation(summary: Summary) -> Reconciliation:
 
 
 def _samples(result: TrainResult) -> tuple[SampleImage, ...]:
-    """Images from the most to the least suspicious, with Grad-CAM where a model has one."""
-    explainer = next((bundle for bundle in result.bundles.values() if hasattr(bundle.model, "saliency")), None)
-    name = next((key for key, bundle in result.bundles.items() if bundle is explainer), result.best)
-    bundle = explainer or result.bundles[result.best]
-    _, inside, _ = result.scores.of(result.evaluated_on)
-    rows = result.scores.rows.filter(pa.array(inside))
-    probability = result.scores.probability[name][inside]
-    chosen = _spread(probability, SHOWN_SAMPLES)
-    return tuple(_sample(bundle, rows.slice(int(at), 1).to_pylist()[0], float(probability[at])) for at in chosen)
+    """Images from the most to the least urgent, with Grad-CAM where a model has one."""
+    name = next((key for key, bundle in result.bundles.items() if _explains(bundle)), result.best)
+    bundle, rows = result.bundles[name], result.judged[name].rows
+    chosen = _spread(result.task.urgency(rows), SHOWN_SAMPLES)
+    return tuple(_sample(bundle, rows.slice(at, 1).to_pylist()[0]) for at in chosen)
 
 
-def _spread(probability: Any, count: int) -> Sequence[int]:
-    """Positions of ``count`` cases spread evenly over the ranks, highest probability first."""
-    order = np.argsort(-probability, kind="stable")
+def _explains(bundle: Scorer) -> bool:
+    return isinstance(bundle, Bundle) and isinstance(bundle.model, SaliencyModel)
+
+
+def _spread(urgency: Float64, count: int) -> Sequence[int]:
+    """Positions of ``count`` cases spread evenly over the ranks, most urgent first."""
+    order = np.argsort(-urgency, kind="stable")
     return [int(order[at]) for at in np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))]
 
 
-def _sample(bundle: Bundle, row: dict[str, Any], probability: float) -> SampleImage:
-    image = as_image(row["uri"])
-    pixels = bundle.manifest.input.apply(image) if bundle.manifest.input.kind == "image" else _display(image.pixels)
-    saliency = bundle.model.saliency(pixels) if hasattr(bundle.model, "saliency") else None
-    label = bundle.manifest.target if row["y"] else f"not {bundle.manifest.target}"
-    return SampleImage(np.clip(pixels, 0, 1), probability, label, saliency, row["patient_key"])
+def _sample(bundle: Scorer, row: Mapping[str, Any]) -> SampleImage:
+    answer, label = bundle.manifest.task.caption(row)
+    pixels = _display(as_image(row["uri"]).pixels)
+    marked = bundle.manifest.task.overlay(row)
+    if marked is not None:
+        return SampleImage(pixels, answer, label, marked, _OVERLAY_NOTE, row["patient_key"])
+    if isinstance(bundle, Bundle) and isinstance(bundle.model, SaliencyModel):
+        seen = bundle.input.apply(as_image(row["uri"]))
+        saliency = bundle.model.saliency(seen)
+        return SampleImage(np.clip(seen, 0, 1), answer, label, saliency, _SALIENCY_NOTE, row["patient_key"])
+    return SampleImage(pixels, answer, label, caption=row["patient_key"])
 
 
 def _display(pixels: Float32) -> Float32:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any
@@ -13,16 +15,18 @@ import pyarrow.parquet as pq
 from pydantic import BeforeValidator, Field
 
 from medray.bundles import registry
-from medray.bundles.bundle import open_bundle, read_manifest
+from medray.bundles.bundle import open_bundle
+from medray.bundles.manifest import read_manifest
 from medray.data import archive, store, tables
 from medray.distributed import session
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError, RunError
 from medray.progress import Progress
 from medray.runs.resources import Resources
-from medray.runs.score import COLUMN, object_rows, score, table_bytes, with_decision
+from medray.runs.score import object_rows, score, table_bytes
 from medray.runs.summary import Summary
 from medray.spec import Spec
+from medray.tasks.task import Decision, Task
 from medray.types import State
 
 
@@ -51,12 +55,15 @@ class ScreenResult:
     Attributes:
         night_uri: folder of the night.
         bundle_uri: the bundle that scored.
-        worklist: one row a study, most urgent first: rank, study_uid, patient_key, probability, positive, images, sop_uid, uri.
+        task: of the bundle.
+        worklist: one row a study, most urgent first: rank, study_uid, patient_key, the columns of answer and decision, images,
+            sop_uid, uri.
         summary: the sums.
     """
 
     night_uri: str
     bundle_uri: str
+    task: Task
     worklist: pa.Table
     summary: Summary
 
@@ -80,31 +87,40 @@ def screen(config: ScreenConfig, progress: Progress | None = None) -> ScreenResu
     if summary.failed:
         message = f"{summary.failed} of {summary.inputs} objects could not be fetched ({summary.reasons})"
         raise RunError("RUN_INPUTS_FAILED", message, "run the same night again; done work is kept")
-    ranked = worklist(with_decision(table, open_bundle(bundle_uri).manifest.threshold.value))
+    manifest = read_manifest(bundle_uri)
+    ranked = worklist(table, manifest.task, manifest.decision)
     for name in ("worklist.parquet", "worklist.csv"):
         store.write(store.join(night_uri, name), table_bytes(ranked, name))
-    return ScreenResult(night_uri, bundle_uri, ranked, summary)
+    return ScreenResult(night_uri, bundle_uri, manifest.task, ranked, summary)
 
 
-def worklist(scored: pa.Table) -> pa.Table:
-    """One row a study by its most suspicious image, highest probability first; ties by study UID.
+def worklist(outcomes: pa.Table, task: Task, decision: Decision) -> pa.Table:
+    """One row a study by its most urgent image, the most urgent study first; ties by study UID.
 
     Args:
-        scored: outcome rows with ``probability`` and ``positive``.
+        outcomes: outcome rows with the answer's columns.
+        task, decision: of the bundle that scored.
     """
-    best: dict[str, dict[str, object]] = {}
-    for item in (
-        scored.filter(pc.equal(scored["state"], State.SCORED.value))
-        .sort_by([(COLUMN, "descending"), ("uri", "ascending")])
-        .to_pylist()
-    ):
-        study = best.setdefault(item["study_uid"], {**item, "images": 0})
-        study["images"] = int(str(study["images"])) + 1
-    ordered = sorted(best.values(), key=lambda item: (-float(str(item[COLUMN])), str(item["study_uid"])))
-    names = ("study_uid", "patient_key", COLUMN, "positive", "images", "sop_uid", "uri")
-    columns = {"rank": pa.array(range(1, len(ordered) + 1), pa.int64())}
-    kinds = {COLUMN: pa.float64(), "positive": pa.bool_(), "images": pa.int64()}
-    return pa.table(columns | {name: pa.array([item[name] for item in ordered], kinds.get(name, pa.string())) for name in names})
+    scored = outcomes.filter(pc.equal(outcomes["state"], State.SCORED.value))
+    scored = task.decided(scored, decision).append_column("urgency", pa.array(task.urgency(scored), pa.float64()))
+    order = [("urgency", "descending"), ("study_uid", "ascending"), ("uri", "ascending")]
+    scored = scored.sort_by(order)
+    first, images = _first_of_each(scored["study_uid"].to_pylist())
+    best = scored.take(pa.array(first, pa.int64()))
+    shown = [name for name in task.answer_columns if not pa.types.is_binary(best.schema.field(name).type)]
+    ranks = {"rank": pa.array(range(1, len(best) + 1), pa.int64())}
+    before = {name: best[name] for name in ("study_uid", "patient_key", *shown)}
+    counts = {"images": pa.array(images, pa.int64())}
+    return pa.table({**ranks, **before, **counts, **{name: best[name] for name in ("sop_uid", "uri")}})
+
+
+def _first_of_each(values: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Position of the first of each distinct value, and how often it occurs, in order of appearance."""
+    counts = Counter(values)
+    first: dict[str, int] = {}
+    for position, value in enumerate(values):
+        first.setdefault(value, position)
+    return list(first.values()), [counts[value] for value in first]
 
 
 def _fix_night(config: ScreenConfig, night_uri: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 
-from medray.bundles.bundle import read_manifest
+from medray.bundles.manifest import read_manifest
 from medray.data import store
 from medray.distributed import session
 from medray.distributed.session import ClusterSpec

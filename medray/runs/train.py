@@ -8,7 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from medray.bundles.bundle import MODEL
 from medray.bundles.input_spec import InputSpec
+from medray.bundles.manifest import Manifest
 from medray.data import store, tables
 from medray.data.catalog import Catalog
 from medray.data.labels import assign_splits, join_labels
@@ -16,21 +18,23 @@ from medray.distributed import session
 from medray.distributed.dataset import outcomes, process
 from medray.distributed.train import FitJob, fit_all
 from medray.errors import RunError
+from medray.models.table import family_of
 from medray.progress import Progress, counting
-from medray.runs.publish import Run, TrainResult, environment, publish, score_held_out, write_draft
+from medray.runs.publish import Draft, Run, Settings, TrainResult, environment, publish, score_held_out
 from medray.runs.summary import Summary, summarise
 from medray.runs.train_config import TrainConfig
 from medray.source import source_fingerprint
 from medray.spec import fingerprint
+from medray.tasks.task import Task
 from medray.types import State
-from medray.work.outcome import ONLY_MASKS, ONLY_VOLUMES
+from medray.work.outcome import KEYS, ONLY_MASKS, ONLY_VOLUMES
 from medray.work.prepare import PrepareJob
 
 OnStep = Callable[[str, int, dict[str, float]], None]
 
 
 def train(config: TrainConfig, progress: Progress | None = None, on_step: OnStep | None = None) -> TrainResult:
-    """Prepare the inputs, fit every model, choose thresholds on validation, evaluate, and publish the best.
+    """Prepare the inputs, fit every model, choose how to decide on validation, evaluate, and publish the best.
 
     A run is named by its configuration and data: the same command again resumes it, from the checkpoints where a fit was cut off.
 
@@ -39,42 +43,88 @@ def train(config: TrainConfig, progress: Progress | None = None, on_step: OnStep
     """
     samples, catalog_version = labelled_samples(config)
     name = run_name(config, samples)
-    run_uri = store.join(config.output, "runs", name)
+    uri = store.join(config.output, "runs", name)
     with session.session(config.cluster):
         kept, summary = prepare(config, samples, progress)
-        samples_uri = write_samples(kept, run_uri)
-        jobs = {model: fit_job(config, model, samples_uri, run_uri) for model in config.models}
+        samples_uri = write_samples(kept, uri)
+        jobs = {model: fit_job(config, model, samples_uri, uri) for model in config.models}
         fit_all([(job, config.models[model].scaling) for model, job in jobs.items()], on_step)
         provenance = {"run": name, "catalog": Catalog(config.catalog).uri, "catalog_version": catalog_version, **environment()}
-        run = Run(config, run_uri, kept, provenance)
-        scores = score_held_out(run, {model: write_draft(run, job) for model, job in jobs.items()}, progress)
-    return publish(run, jobs, scores, summary)
+        settings = Settings(config.task, config.threshold, config.seed, config.resources.actors)
+        run = Run(config.output, uri, settings, kept, provenance)
+        drafts = {model: draft(run, config, job) for model, job in jobs.items()}
+        scores = score_held_out(run, drafts, progress)
+    return publish(run, drafts, scores, summary)
+
+
+def draft(run: Run, config: TrainConfig, job: FitJob) -> Draft:
+    """The bundle of a fitted model but for its decision."""
+    model = config.models[job.model]
+    spec = config.inputs[model.input]
+    manifest = Manifest(
+        name=f"{config.name}-{job.model}",
+        task=config.task,
+        family=model.family,
+        params=family_of(model.family).params.model_validate(model.params).model_dump(mode="json"),
+        input=spec,
+        modalities=tuple(sorted(set(run.samples["modality"].to_pylist()) - {""})),
+        units=units_of(run.samples, spec),
+        provenance={**run.provenance, "seed": config.seed, "images": run.images()},
+    )
+    return Draft(manifest, {MODEL: job.model_uri})
+
+
+def units_of(samples: pa.Table, spec: InputSpec) -> tuple[str, ...]:
+    """The units of the samples' pixels; none where the preprocessing brings them, or an older catalog does not tell."""
+    if spec.preprocess.brings_units or "units" not in samples.column_names:
+        return ()
+    return tuple(sorted({units or "" for units in samples["units"].to_pylist()}))
 
 
 def labelled_samples(config: TrainConfig) -> tuple[pa.Table, int]:
-    """Labelled images of the catalog with their split, sorted by URI, and the catalog's version."""
-    catalog = Catalog(config.catalog)
+    """Images of the catalog that take part, with target and split, sorted by URI, and the catalog's version.
+
+    Raises:
+        LabelError: what the labels lack for the task.
+    """
+    catalog, task = Catalog(config.catalog), config.task
     catalog.require()
     snapshot = catalog.version()
-    rows = join_labels(catalog.images(snapshot), catalog.labels(), config.labels.target, config.labels.positive)
-    return assign_splits(rows, config.labels.split).sort_by("uri"), snapshot
+    labels = catalog.labels() if task.labelled or catalog.has_labels() else pa.table({"sop_uid": pa.array([], pa.string())})
+    rows = join_labels(catalog.images(snapshot), labels, task)
+    require(task, rows, labels)
+    rows = assign_splits(rows, config.labels.split, task.strata(rows["target"]))
+    for split in ("train", "val"):
+        task.require(rows.filter(pc.equal(rows["split"], split))["target"], split)
+    return rows.sort_by("uri"), snapshot
+
+
+def require(task: Task, rows: pa.Table, labels: pa.Table) -> None:
+    """Check that labelled images hold what the task needs; raises LabelError."""
+    texts = sorted({value for name in task.label_columns for value in labels[name].to_pylist()})
+    task.require(rows["target"], found=", ".join(texts[:5]))
 
 
 def run_name(config: TrainConfig, samples: pa.Table) -> str:
     """Name of the run that this configuration and these samples make; where it runs does not matter."""
     decides = config.model_dump(mode="json", exclude={"output", "catalog", "cluster", "resources", "tune"})
-    data = samples.select(["uri", "etag", "y", "group", "split"]).to_pydict()
+    data = samples.select(sample_columns(samples)).to_pydict()
     return f"{config.name}-{fingerprint([decides, data])}"
 
 
-def table_uri(output: str, spec: InputSpec) -> str:
+def sample_columns(samples: pa.Table) -> list[str]:
+    """The columns that make a sample: its object, its target, its side."""
+    return [name for name in (*KEYS, "target", "group", "split") if name in samples.column_names]
+
+
+def table_uri(output: str, spec: InputSpec, masked: bool = False) -> str:
     """The table of prepared inputs under an output root.
 
     Its path holds the fingerprint of what made it, specs and source, so that changed ops never meet stale data.
     """
-    unused = (*ONLY_VOLUMES, *ONLY_MASKS)
+    unused = ONLY_VOLUMES if masked else (*ONLY_VOLUMES, *ONLY_MASKS)
     code = source_fingerprint("medray.work.prepare", "medray.work.outcome", *spec.modules, apart=unused)
-    made_by = fingerprint([spec.model_dump(mode="json"), code])
+    made_by = fingerprint([spec.model_dump(mode="json"), masked, code])
     return store.join(output, "cache", f"{spec.kind}-{made_by}")
 
 
@@ -86,8 +136,10 @@ def prepare(config: TrainConfig, samples: pa.Table, progress: Progress | None) -
     """
     bad: dict[str, dict[str, Any]] = {}
     for name, spec in used_inputs(config).items():
-        uri = table_uri(config.output, spec)
-        process(samples, PrepareJob(spec), uri, config.resources.actors, counting(progress, f"prepare {name}"))
+        uri = table_uri(config.output, spec, config.task.masked)
+        process(
+            samples, PrepareJob(spec, config.task.masked), uri, config.resources.actors, counting(progress, f"prepare {name}")
+        )
         for item in outcomes(samples, uri).to_pylist():
             if item["state"] != State.SCORED:
                 bad.setdefault(item["uri"], item)
@@ -108,7 +160,7 @@ def used_inputs(config: TrainConfig) -> dict[str, InputSpec]:
 def write_samples(samples: pa.Table, run_uri: str) -> str:
     """Keep the samples of a run and their split with it; returns their URI."""
     uri = store.join(run_uri, "samples.parquet")
-    store.write(uri, tables.parquet_bytes(samples.select(["uri", "etag", "y", "group", "split"])))
+    store.write(uri, tables.parquet_bytes(samples.select(sample_columns(samples))))
     return uri
 
 
@@ -122,8 +174,9 @@ def fit_job(config: TrainConfig, name: str, samples_uri: str, run_uri: str) -> F
         model=name,
         family=model.family,
         params=model.params,
+        task=config.task,
         samples_uri=samples_uri,
-        values_uri=table_uri(config.output, spec),
+        values_uri=table_uri(config.output, spec, config.task.masked),
         shape=shape or (),
         columns=columns,
         fit_uri=store.join(run_uri, "fits", name),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
@@ -16,15 +17,13 @@ from medray.explain import explain
 from medray.models.table import FAMILIES
 from medray.runs.resources import Resources
 from medray.spec import Spec
+from medray.tasks.table import AnyTask
+from medray.tasks.task import Task
 
 
 class LabelSpec(Spec):
-    """What is learnt."""
+    """How labelled images are divided. ``target`` and ``positive`` beside it are short for a task of kind binary."""
 
-    target: str = Field(description="label column to learn")
-    positive: str = Field(
-        "1", coerce_numbers_to_str=True, description="value of the target that makes a positive; every other one is negative"
-    )
     split: SplitSpec = SplitSpec()
 
 
@@ -47,6 +46,18 @@ class ModelSpec(Spec):
             raise ValueError(explain(error, kind, "params.")) from error
         return self
 
+    def check(self, name: str, given: InputSpec, task: Task) -> None:
+        """Raise ValueError unless the family takes this input and learns this task."""
+        family, head = FAMILIES[self.family], task.head.kind
+        where = f"models.{name} ({self.family})"
+        if given.kind not in family.inputs:
+            raise ValueError(f"{where} takes a {' or '.join(sorted(family.inputs))}, inputs.{self.input} gives a {given.kind}")
+        if head not in family.heads:
+            fitting = ", ".join(key for key, other in FAMILIES.items() if head in other.heads)
+            raise ValueError(f"{where} does not learn the task {task.kind}; use one of {fitting}")
+        if given.kind == "image" and given.preprocess.output_shape is None:
+            raise ValueError(f"inputs.{self.input} must end in a fixed size (add a resize or pad step) for models.{name}")
+
 
 class TrainConfig(Spec):
     """``medray train`` and ``medray tune``."""
@@ -55,7 +66,8 @@ class TrainConfig(Spec):
     catalog: str = Field(description="where `medray ingest` wrote")
     name: str = Field("model", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
     seed: int = Field(0, ge=0, le=2**31 - 1)
-    labels: LabelSpec
+    task: AnyTask = Field(description="what is learnt")
+    labels: LabelSpec = LabelSpec()
     inputs: dict[str, InputSpec] = Field(min_length=1)
     models: dict[str, ModelSpec] = Field(min_length=1)
     threshold: ThresholdPolicy = ThresholdPolicy()
@@ -63,14 +75,24 @@ class TrainConfig(Spec):
     resources: Resources = Resources()
     tune: TuneSpec = TuneSpec()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, raw: Any) -> Any:
+        """``labels: {target: …, positive: …}`` is short for ``task: {kind: binary, target: …, positive: …}``."""
+        labels = raw.get("labels") if isinstance(raw, Mapping) else None
+        if not isinstance(labels, Mapping) or not (given := {"target", "positive"} & labels.keys()):
+            return raw
+        if "task" in raw:
+            raise ValueError(f"labels.{min(given)} belongs to the task: set task.{min(given)}")
+        task = {"kind": "binary", **{name: labels[name] for name in given}}
+        return {**raw, "task": task, "labels": {name: value for name, value in labels.items() if name not in given}}
+
     @model_validator(mode="after")
-    def _inputs_fit(self) -> TrainConfig:
+    def _fits(self) -> TrainConfig:
         for name, model in self.models.items():
             if model.input not in self.inputs:
                 raise ValueError(f"models.{name}.input is {model.input!r}, but inputs has {', '.join(self.inputs)}")
-            needed, given = FAMILIES[model.family].input, self.inputs[model.input]
-            if needed != given.kind:
-                raise ValueError(f"models.{name} ({model.family}) takes a {needed}, inputs.{model.input} gives a {given.kind}")
-            if given.kind == "image" and given.preprocess.output_shape is None:
-                raise ValueError(f"inputs.{model.input} must end in a fixed size (add a resize or pad step) for models.{name}")
+            model.check(name, self.inputs[model.input], self.task)
+        if not self.task.decides and "threshold" in self.model_fields_set:
+            raise ValueError(f"threshold: the task {self.task.kind} decides by none")
         return self

@@ -23,6 +23,7 @@ from medray.tasks.text import interval_text, number
 from medray.types import Float64, Image, Int64
 
 PROBABILITY, POSITIVE = "probability", "positive"
+_NOTE = "95 % bootstrap interval. Sensitivity, specificity, accuracy and F1 at each model’s own threshold."
 
 
 class BinaryFigures(Metrics, Figures):
@@ -74,7 +75,9 @@ class Binary(Task):
         if 0 < positives < len(targets):
             return
         if split:
-            raise LabelError("LABELS_TOO_FEW", f"the {split} split does not hold both classes", "label more patients of each class")
+            raise LabelError(
+                "LABELS_TOO_FEW", f"the {split} split does not hold both classes", "label more patients of each class"
+            )
         side = "positive" if positives else "negative"
         message = f"all {len(targets)} labelled images are {side} ({self.target} = {found}; positive is {self.positive!r})"
         raise LabelError("LABELS_SINGLE_CLASS", message, "give labels of both classes, or set the positive value")
@@ -145,14 +148,19 @@ class Binary(Task):
         best = next((model for model in models if model.name == chosen), None)
         plots = (roc_curves(models), calibration_curves(models))
         if best is None:
-            return Page(f"{len(models)} models were compared; none is chosen.", plots=tuple(filter(None, plots)))
+            return Page(f"{len(models)} models were compared; none is chosen.", _NOTE, plots=tuple(filter(None, plots)))
         drawn = (*plots, self._decisions(best), self._probabilities(best))
-        return Page(self._summary(best, split), self._tiles(best.figures), tuple(plot for plot in drawn if plot is not None))
+        shown = tuple(plot for plot in drawn if plot is not None)
+        return Page(self._summary(best, split), _NOTE, self._tiles(best.figures), shown)
 
     def caption(self, row: Mapping[str, Any]) -> tuple[str, str]:
         """The probability, and the class."""
         truth = "" if row.get("target") is None else self.positive_name if row["target"] else f"not {self.positive_name}"
         return f"{row[PROBABILITY]:.2f}", truth
+
+    def urgent(self, row: Mapping[str, Any]) -> bool:
+        """Whether it is positive."""
+        return bool(row[POSITIVE])
 
     def _summary(self, model: Judged, split: str) -> str:
         found: Any = model.figures

@@ -11,7 +11,9 @@ from medray.types import Bool, Float64, Int64
 
 def integers(column: pa.ChunkedArray | pa.Array) -> Int64:
     """int64 (n,) of a column without nulls."""
-    return np.asarray(column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy(), dtype=np.int64)
+    return np.asarray(
+        column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy(), dtype=np.int64
+    )
 
 
 def floats(column: pa.ChunkedArray | pa.Array) -> Float64:

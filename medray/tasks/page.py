@@ -114,8 +114,13 @@ Plot = Curves | Matrix | Histogram | Scatter
 
 @dataclass(frozen=True)
 class Page:
-    """The part of a report that belongs to a task: what came out in a sentence or two, key figures, figures."""
+    """The part of a report that belongs to a task: what came out in a sentence or two, key figures, plots.
+
+    Attributes:
+        note: what to know of the table of models.
+    """
 
     summary: str
+    note: str = ""
     tiles: tuple[Tile, ...] = ()
     plots: tuple[Plot, ...] = ()

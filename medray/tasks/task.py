@@ -19,7 +19,7 @@ from pydantic import Field
 from medray.evaluation.thresholds import Threshold, ThresholdPolicy
 from medray.spec import Spec
 from medray.tasks.page import Cell, Page
-from medray.types import Bool, Float64, Image, Int64
+from medray.types import Bool, Float32, Float64, Image, Int64
 
 HeadKind = Literal["classes", "labels", "value", "map", "novelty"]
 Output = Mapping[str, NDArray[Any]]
@@ -230,6 +230,11 @@ class Task(Spec, ABC):
         return rows
 
     @property
+    def answer_columns(self) -> tuple[str, ...]:
+        """Names of the columns of an answer and its decision, in order."""
+        return (*(field.name for field in self.fields()), *self.decision_columns)
+
+    @property
     def decision_columns(self) -> tuple[str, ...]:
         """Names of the columns that :meth:`decided` adds."""
         return ()
@@ -280,3 +285,10 @@ class Task(Spec, ABC):
         """(answer, truth) of one row in a few words; the truth is "" where it is not known."""
         ...
 
+    def urgent(self, row: Mapping[str, Any]) -> bool:
+        """Whether a decided row wants attention."""
+        return False
+
+    def overlay(self, row: Mapping[str, Any]) -> Float32 | None:
+        """What an answer marks on the decoded image, float32 (rows, columns) in [0, 1]; None where it marks nothing."""
+        return None

@@ -1,4 +1,4 @@
-"""The job of training: images → what a model takes."""
+"""The job of training: images → what a model takes, and the masks that it learns."""
 
 from __future__ import annotations
 
@@ -17,30 +17,45 @@ from medray.work.job import Done, Result, Work, each
 
 @dataclass(frozen=True)
 class PrepareJob:
-    """Image → what a model takes: the features, or the preprocessed pixels row by row, as ``values``."""
+    """Image → what a model takes: the features, or the preprocessed pixels row by row, as ``values``.
+
+    Attributes:
+        input: how.
+        masked: whether ``mask`` is kept as well: of each preprocessed pixel whether it is marked, packed into bits.
+        choice: what of the masks counts.
+    """
 
     input: InputSpec
+    masked: bool = False
+    choice: MaskChoice = ALL
     gpu: ClassVar[bool] = False
     volumes: ClassVar[None] = None
-    choice: ClassVar[MaskChoice] = ALL
     batch: ClassVar[int] = 1
 
     def fields(self) -> list[pa.Field]:
-        """Column ``values``."""
-        return [pa.field("values", pa.list_(pa.float32()))]
+        """Column ``values``, and ``mask``."""
+        values = pa.field("values", pa.list_(pa.float32()))
+        return [values, pa.field("target_mask", pa.binary())] if self.masked else [values]
 
     def open(self) -> Work:
         """Nothing to load."""
         return self
 
     def results(self, images: Sequence[Image]) -> list[Result]:
-        """The values of each image, float32 (n,)."""
-        return each(lambda image: Done(self.input.apply(image).ravel(), image.header.flags), images)
+        """The values of each image, float32 (n,), and its mask in bits."""
+        return each(self._one, images)
+
+    def _one(self, image: Image) -> Done:
+        prepared = self.input.prepared(image)
+        mask = np.zeros(prepared.pixels.shape[-2:], np.bool_) if prepared.mask is None else prepared.mask
+        bits = np.packbits(mask).tobytes() if self.masked else b""
+        return Done((self.input.values(prepared).ravel(), bits), image.header.flags)
 
     def columns(self, values: Sequence[Any]) -> Sequence[pa.Array]:
         """Lists without a Python object for each number."""
-        ends = np.cumsum([0 if value is None else len(value) for value in values], dtype=np.int64)
+        ends = np.cumsum([0 if value is None else len(value[0]) for value in values], dtype=np.int64)
         offsets = pa.array([0, *ends], pa.int32())
-        flat = np.concatenate([np.empty(0, np.float32), *(value for value in values if value is not None)])
+        flat = np.concatenate([np.empty(0, np.float32), *(value[0] for value in values if value is not None)])
         missing = pa.array([value is None for value in values], pa.bool_())
-        return [pa.ListArray.from_arrays(offsets, pa.array(flat, pa.float32()), mask=missing)]
+        lists = pa.ListArray.from_arrays(offsets, pa.array(flat, pa.float32()), mask=missing)
+        return [lists, pa.array([value and value[1] for value in values], pa.binary())] if self.masked else [lists]

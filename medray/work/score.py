@@ -8,44 +8,54 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from medray.bundles.bundle import Bundle, open_bundle
+from medray.bundles.bundle import open_bundle
+from medray.bundles.scorer import Scorer
 from medray.data.segmentation import ALL, MaskChoice
+from medray.tasks.task import Task
 from medray.types import Image
 from medray.work.job import Done, Result, Work, each
 
 
 @dataclass(frozen=True)
 class ScoreJob:
-    """Image → the probability of each bundle, in a column of its own.
+    """Image → the answer of each bundle.
 
     Attributes:
-        bundles: column → URI of a bundle.
+        bundles: what precedes the names of its columns → URI of a bundle; all are of one task.
+        task: that one.
+        judged: whether inputs come with their true mask, to compare answers with.
+        choice: what of the masks counts.
     """
 
     bundles: Mapping[str, str]
+    task: Task
+    judged: bool = False
+    choice: MaskChoice = ALL
     gpu: ClassVar[bool] = False
     volumes: ClassVar[None] = None
-    choice: ClassVar[MaskChoice] = ALL
 
     def fields(self) -> list[pa.Field]:
-        """A column for each bundle."""
-        return [pa.field(column, pa.float64()) for column in self.bundles]
+        """The columns of the task's answer, for each bundle."""
+        return [field.with_name(prefix + field.name) for prefix in self.bundles for field in self.task.fields(self.judged)]
 
     def open(self) -> Work:
         """Open the bundles."""
-        return _Scoring({column: open_bundle(uri) for column, uri in self.bundles.items()})
+        return _Scoring(self, [open_bundle(uri) for uri in self.bundles.values()])
 
 
 @dataclass(frozen=True)
 class _Scoring:
-    bundles: Mapping[str, Bundle]
+    job: ScoreJob
+    bundles: Sequence[Scorer]
     batch: ClassVar[int] = 1
 
     def results(self, images: Sequence[Image]) -> list[Result]:
         return each(self._one, images)
 
     def _one(self, image: Image) -> Done:
-        return Done({column: bundle.probability(image) for column, bundle in self.bundles.items()}, image.header.flags)
+        return Done([bundle.answer(image, self.job.judged) for bundle in self.bundles], image.header.flags)
 
     def columns(self, values: Sequence[Any]) -> Sequence[pa.Array]:
-        return [pa.array([value and value[column] for value in values], pa.float64()) for column in self.bundles]
+        answers = [[value and value[number] for value in values] for number in range(len(self.bundles))]
+        tables = [self.job.task.table(column, self.job.judged) for column in answers]
+        return [column.combine_chunks() for table in tables for column in table.columns]

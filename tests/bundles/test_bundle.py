@@ -16,8 +16,9 @@ from quantity_images import ct, pet
 
 import medray
 from medray.bundles import registry
-from medray.bundles.bundle import Bundle, Manifest, open_bundle, write_bundle
+from medray.bundles.bundle import Bundle, open_bundle
 from medray.bundles.input_spec import InputSpec
+from medray.bundles.manifest import Manifest, write_bundle
 from medray.data import store
 from medray.data.dicom import decode
 from medray.errors import BundleError, Excluded
@@ -28,7 +29,11 @@ from medray.imaging.op import is_constant
 from medray.imaging.preprocess import PreprocessSpec, preprocess
 from medray.models.family import FitData, LocalContext, Samples
 from medray.models.xgb import XGB, XgbParams
+from medray.tasks.binary import Binary
+from medray.tasks.task import Decision
 from medray.types import Image, State
+
+TWO_CLASSES = Binary(target="malignant")
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 MR = FILES / "MR_small.dcm"
@@ -47,20 +52,21 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images = [rng.random((32, 32)).astype(np.float32) ** (0.5 if positive else 3) for positive in y]
     samples = Samples(np.stack([INPUT.apply(Image(pixels)) for pixels in images]), y, np.arange(40), INPUT.columns())
     folder = tmp_path_factory.mktemp("model")
-    XGB.fit(FitData(samples, samples), PARAMS, LocalContext()).save(folder)
+    XGB.fit(FitData(samples, samples), TWO_CLASSES, PARAMS, LocalContext()).save(folder)
     return folder
 
 
 def manifest(**changes: object) -> Manifest:
-    fields = {"name": "tiny", "family": "xgb", "params": PARAMS.model_dump(), "input": INPUT, "target": "bright", "positive": "1"}
+    fields = {"name": "tiny", "family": "xgb", "params": PARAMS.model_dump(), "input": INPUT}
+    decision = Decision(thresholds={"positive": Threshold(value=0.5, reason="a test")})
     return Manifest.model_validate(
-        {**fields, "threshold": Threshold(value=0.5, reason="a test"), "modalities": ["MR"], **changes}
+        {**fields, "task": Binary(target="bright"), "decision": decision, "modalities": ["MR"], **changes}
     )
 
 
 @pytest.fixture
 def uri(model_folder: Path, tmp_path: Path) -> str:
-    write_bundle(manifest(), model_folder, str(tmp_path / "bundle"))
+    write_bundle(manifest(), {"model": model_folder}, str(tmp_path / "bundle"))
     return str(tmp_path / "bundle")
 
 
@@ -83,11 +89,11 @@ def test_a_bundle_comes_back_as_it_was_written(uri: str, model_folder: Path) -> 
     assert opened.manifest.model_copy(update={"files": {}}) == manifest()
     assert set(opened.manifest.files) == {"model/model.ubj"}
     x = np.random.default_rng(1).random((5, len(INPUT.columns()))).astype(np.float32)
-    np.testing.assert_array_equal(opened.model.predict_proba(x), XGB.load(model_folder).predict_proba(x))
+    np.testing.assert_array_equal(opened.model.predict(x)["probability"], XGB.load(model_folder).predict(x)["probability"])
 
 
 def test_the_fingerprint_names_the_content_wherever_it_lies(uri: str, model_folder: Path, s3: str) -> None:
-    write_bundle(manifest(), model_folder, f"{s3}/bundle")
+    write_bundle(manifest(), {"model": model_folder}, f"{s3}/bundle")
     assert open_bundle(f"{s3}/bundle").fingerprint == open_bundle(uri).fingerprint
     write_bundle(manifest(threshold=Threshold(value=0.6, reason="another")), model_folder, f"{s3}/other")
     assert open_bundle(f"{s3}/other").fingerprint != open_bundle(uri).fingerprint
@@ -139,7 +145,7 @@ def test_the_answer_is_that_of_the_parts(bundle: Bundle) -> None:
     prepared = preprocess(decode(MR), INPUT.preprocess)
     row = features.extract(prepared, INPUT.features).values.astype(np.float32)[None]
     (answer,) = bundle.predict([MR])
-    assert answer.probability == float(bundle.model.predict_proba(row)[0, 1])
+    assert answer.probability == float(bundle.model.predict(row)["probability"][0, 1])
 
 
 def test_dark_and_bright_images_differ(bundle: Bundle) -> None:
@@ -221,7 +227,7 @@ def test_a_neighbour_in_the_batch_changes_nothing(bundle: Bundle) -> None:
 def in_scope(model_folder: Path, tmp_path: Path, units: tuple[str, ...], data: bytes) -> str:
     """The code that a bundle of these units gives an image, "" where it scores it."""
     uri = str(tmp_path / f"scope{'-'.join(units).replace('/', '')}")
-    write_bundle(manifest(modalities=[], units=units), model_folder, uri)
+    write_bundle(manifest(modalities=[], units=units), {"model": model_folder}, uri)
     (answer,) = open_bundle(uri).predict([data])
     assert (answer.state is State.SCORED) == (answer.code == "")
     return answer.code
@@ -249,7 +255,7 @@ def test_a_bundle_refuses_other_units(model_folder: Path, tmp_path: Path, units:
 def test_a_bundle_that_brings_its_units_scores_all_that_it_can_bring_there(model_folder: Path, tmp_path: Path) -> None:
     steps = [{"op": "suv"}, {"op": "window", "centre": 3, "width": 6}, {"op": "resize", "rows": 32, "columns": 32}]
     spec = InputSpec(preprocess=PreprocessSpec.model_validate({"steps": steps}), features=INPUT.features)
-    write_bundle(manifest(modalities=["PT"], input=spec), model_folder, str(tmp_path / "suv"))
+    write_bundle(manifest(modalities=["PT"], input=spec), {"model": model_folder}, str(tmp_path / "suv"))
     opened = open_bundle(str(tmp_path / "suv"))
     factor = decode(pet()).suv
     assert factor is not None
@@ -262,7 +268,7 @@ def test_a_bundle_that_brings_its_units_scores_all_that_it_can_bring_there(model
 
 
 def test_arrays_are_taken_to_be_in_the_units_of_the_bundle(model_folder: Path, tmp_path: Path) -> None:
-    write_bundle(manifest(units=["HU"]), model_folder, str(tmp_path / "hu"))
+    write_bundle(manifest(units=["HU"]), {"model": model_folder}, str(tmp_path / "hu"))
     assert open_bundle(str(tmp_path / "hu")).predict([decode(MR).pixels])[0].state is State.SCORED
 
 
@@ -363,7 +369,7 @@ def test_the_champion_is_the_one_published_last(uri: str, model_folder: Path, tm
     registry.publish(output, [record(uri, "one", True)])
     assert len(registry.history(output)) == 1
     assert registry.champion(output) == uri
-    write_bundle(manifest(name="second"), model_folder, second)
+    write_bundle(manifest(name="second"), {"model": model_folder}, second)
     registry.publish(output, [record(second, "two", True)])
     assert registry.champion(output) == second
     store.delete(second)

@@ -18,9 +18,10 @@ from monai.networks.nets import densenet, efficientnet, resnet
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
-from medray.bundles.bundle import Manifest, open_bundle, write_bundle
+from medray.bundles.bundle import open_bundle
 from medray.bundles.embedding import EmbeddingSpec, WeightsSpec, open_embedding
 from medray.bundles.input_spec import InputSpec
+from medray.bundles.manifest import Manifest, write_bundle
 from medray.errors import BundleError, ConfigError
 from medray.evaluation.thresholds import Threshold
 from medray.features.family import Extracted, Reason
@@ -32,7 +33,10 @@ from medray.models.cnn.model import CnnModel
 from medray.models.cnn.params import CnnParams
 from medray.models.family import FitData, LocalContext, Samples
 from medray.models.xgb import XGB, XgbParams
+from medray.tasks.binary import Binary
 from medray.types import Header, Image
+
+TWO_CLASSES = Binary(target="malignant")
 
 STEPS = PreprocessSpec.model_validate({"steps": [{"op": "minmax"}, {"op": "resize", "rows": 32, "columns": 32}]})
 PARAMS = CnnParams(width=4, members=2, epochs=1, batch_size=8)
@@ -65,7 +69,7 @@ def write(folder: Path, family: str, params: Any, model: Any, inputs: InputSpec)
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
     x = np.stack([preprocess(image, STEPS).pixels for image in images(16)])
     samples = Samples(x, np.arange(16) % 2, np.arange(16))
-    model = CNN.fit(FitData(samples, samples), PARAMS, LocalContext())
+    model = CNN.fit(FitData(samples, samples), TWO_CLASSES, PARAMS, LocalContext())
     return write(tmp_path_factory.mktemp("cnn"), "cnn", PARAMS, model, InputSpec(preprocess=STEPS))
 
 
@@ -131,16 +135,16 @@ def test_embedding_and_predicting_do_not_disturb_each_other(bundle: str) -> None
     model = open_bundle(bundle).model
     assert isinstance(model, CnnModel)
     x = np.stack([preprocess(image, STEPS).pixels for image in images(3)])
-    before = model.predict_proba(x)
+    before = model.predict(x)["probability"]
     model.embed(x)
-    np.testing.assert_array_equal(model.predict_proba(x), before)
+    np.testing.assert_array_equal(model.predict(x)["probability"], before)
 
 
 def test_a_bundle_of_a_table_model_has_no_network(tmp_path: Path) -> None:
     x, params = np.random.default_rng(0).random((8, 50)).astype(np.float32), XgbParams(rounds=2)
     inputs = InputSpec.model_validate({"preprocess": STEPS, "features": {"families": [{"family": "intensity"}]}})
     samples = Samples(x, np.arange(8) % 2, np.arange(8), inputs.columns())
-    uri = write(tmp_path, "xgb", params, XGB.fit(FitData(samples, samples), params, LocalContext()), inputs)
+    uri = write(tmp_path, "xgb", params, XGB.fit(FitData(samples, samples), TWO_CLASSES, params, LocalContext()), inputs)
     with pytest.raises(BundleError) as refused:
         open_embedding(EmbeddingSpec(bundle=uri))
     assert refused.value.code == "BUNDLE_NO_NETWORK"

@@ -53,7 +53,7 @@ def test_two_workers_train_xgboost_with_checkpoints(job: FitJob, ray_session: No
     fit_all([(job, Scaling(workers=2))], lambda model, step, metrics: steps.append(step))
     model = family_of("xgb").load(Path(job.model_uri))
     data = load_data(job)
-    assert model.predict_proba(data.valid.x).shape == (len(data.valid), 2)
+    assert model.predict(data.valid.x)["probability"].shape == (len(data.valid), 2)
     assert max(steps) == 20
     assert list(Path(job.fit_uri).glob("train/xgb/checkpoint_*"))
 

@@ -20,7 +20,9 @@ from medray.models.cnn.model import CnnModel
 from medray.models.cnn.network import ARCHITECTURES
 from medray.models.cnn.params import CnnParams
 from medray.models.family import FitData, LocalContext, Samples
+from medray.tasks.binary import Binary
 
+TWO_CLASSES = Binary(target="malignant")
 GENTLE = AugmentSpec(rotate_degrees=5, scale=0.05, translate=0.02, gain=0.05, bias=0.02, erase=0)
 TINY = CnnParams(width=4, members=2, epochs=3, batch_size=8, dropout=0.2, augment=GENTLE)
 
@@ -42,7 +44,7 @@ def data() -> FitData:
 
 @pytest.fixture(scope="module")
 def model(data: FitData) -> CnnModel:
-    return CNN.fit(data, TINY, LocalContext())
+    return CNN.fit(data, TWO_CLASSES, TINY, LocalContext())
 
 
 def weights(model: CnnModel, folder: Path) -> bytes:
@@ -70,47 +72,47 @@ class Log:
 def test_learns_an_easy_task_and_reports_every_epoch(data: FitData) -> None:
     log = Log()
     params = TINY.model_copy(update={"epochs": 6, "learning_rate": 5e-3})
-    fitted = CNN.fit(data, params, LocalContext(on_report=log))
+    fitted = CNN.fit(data, TWO_CLASSES, params, LocalContext(on_report=log))
     assert [row["epoch"] for row in log.rows] == [1, 2, 3, 4, 5, 6]
-    assert set(log.rows[0]) == {"epoch", "train_loss", "valid_loss", "valid_auroc"}
+    assert set(log.rows[0]) == {"epoch", "train_loss", "valid_logloss", "valid_auroc"}
     assert log.rows[-1]["valid_auroc"] == 1
     assert log.rows[-1]["train_loss"] < log.rows[0]["train_loss"]
     unseen = discs(30, 3)
-    assert ((fitted.predict_proba(unseen.x)[:, 1] > 0.5) == unseen.y).all()
+    assert ((fitted.predict(unseen.x)["probability"][:, 1] > 0.5) == unseen.y).all()
 
 
 def test_reported_validation_is_the_models_own(data: FitData) -> None:
     log = Log()
-    fitted = CNN.fit(data, TINY, LocalContext(on_report=log))
-    probability = fitted.predict_proba(data.valid.x)[np.arange(len(data.valid)), data.valid.y]
-    assert log.rows[-1]["valid_loss"] == pytest.approx(-np.log(probability).mean(), rel=1e-12)
+    fitted = CNN.fit(data, TWO_CLASSES, TINY, LocalContext(on_report=log))
+    probability = fitted.predict(data.valid.x)["probability"][np.arange(len(data.valid)), data.valid.y]
+    assert log.rows[-1]["valid_logloss"] == pytest.approx(-np.log(probability).mean(), rel=1e-12)
 
 
 def test_same_seed_same_bytes_and_another_seed_others(data: FitData, model: CnnModel, tmp_path: Path) -> None:
     first = weights(model, tmp_path / "first")
-    assert weights(CNN.fit(data, TINY, LocalContext()), tmp_path / "again") == first
-    assert weights(CNN.fit(data, TINY, LocalContext(seed=1)), tmp_path / "other") != first
+    assert weights(CNN.fit(data, TWO_CLASSES, TINY, LocalContext()), tmp_path / "again") == first
+    assert weights(CNN.fit(data, TWO_CLASSES, TINY, LocalContext(seed=1)), tmp_path / "other") != first
 
 
 @pytest.mark.parametrize("changes", [{}, {"keep": "best", "patience": 2, "average_decay": 0.5}])
 def test_interrupted_fit_goes_on_to_the_same_weights(data: FitData, tmp_path: Path, changes: dict[str, Any]) -> None:
     params = TINY.model_copy(update={"epochs": 4, **changes})
-    whole = CNN.fit(data, params, LocalContext())
+    whole = CNN.fit(data, TWO_CLASSES, params, LocalContext())
     with pytest.raises(Interrupted):
-        CNN.fit(data, params, LocalContext(folder=tmp_path / "run", on_report=Log(stop_at=2)))
+        CNN.fit(data, TWO_CLASSES, params, LocalContext(folder=tmp_path / "run", on_report=Log(stop_at=2)))
     torch.manual_seed(99)
     log = Log()
-    resumed = CNN.fit(data, params, LocalContext(folder=tmp_path / "run", on_report=log))
+    resumed = CNN.fit(data, TWO_CLASSES, params, LocalContext(folder=tmp_path / "run", on_report=log))
     assert log.rows[0]["epoch"] == 3
     assert weights(resumed, tmp_path / "resumed") == weights(whole, tmp_path / "whole")
-    finished = CNN.fit(data, params, LocalContext(folder=tmp_path / "run"))
+    finished = CNN.fit(data, TWO_CLASSES, params, LocalContext(folder=tmp_path / "run"))
     assert weights(finished, tmp_path / "finished") == weights(whole, tmp_path / "whole again")
 
 
 def test_checkpoint_of_another_fit_is_refused(data: FitData, tmp_path: Path) -> None:
-    CNN.fit(data, TINY.model_copy(update={"epochs": 1}), LocalContext(folder=tmp_path))
+    CNN.fit(data, TWO_CLASSES, TINY.model_copy(update={"epochs": 1}), LocalContext(folder=tmp_path))
     with pytest.raises(ModelError, match="other parameters") as refused:
-        CNN.fit(data, TINY, LocalContext(folder=tmp_path))
+        CNN.fit(data, TWO_CLASSES, TINY, LocalContext(folder=tmp_path))
     assert refused.value.code == "MODEL_CHECKPOINT"
 
 
@@ -119,30 +121,30 @@ def test_patience_stops_the_fit_and_the_best_epoch_is_kept(data: FitData) -> Non
     shuffled = FitData(data.train, replace(data.valid, y=rng.permutation(data.valid.y)))
     log = Log()
     params = TINY.model_copy(update={"epochs": 30, "patience": 2, "keep": "best"})
-    fitted = CNN.fit(shuffled, params, LocalContext(on_report=log))
+    fitted = CNN.fit(shuffled, TWO_CLASSES, params, LocalContext(on_report=log))
     aurocs = [row["valid_auroc"] for row in log.rows]
     best = log.rows[int(np.argmax(aurocs))]
     assert len(log.rows) == best["epoch"] + 2 < 30
-    probability = fitted.predict_proba(shuffled.valid.x)[np.arange(len(shuffled.valid)), shuffled.valid.y]
-    assert best["valid_loss"] == pytest.approx(-np.log(probability).mean(), rel=1e-12)
+    probability = fitted.predict(shuffled.valid.x)["probability"][np.arange(len(shuffled.valid)), shuffled.valid.y]
+    assert best["valid_logloss"] == pytest.approx(-np.log(probability).mean(), rel=1e-12)
 
 
 def test_rows_do_not_depend_on_their_batch(data: FitData, model: CnnModel) -> None:
-    whole = model.predict_proba(data.valid.x)
-    alone = np.concatenate([model.predict_proba(image[None]) for image in data.valid.x])
+    whole = model.predict(data.valid.x)["probability"]
+    alone = np.concatenate([model.predict(image[None])["probability"] for image in data.valid.x])
     np.testing.assert_array_equal(whole, alone)
     order = np.random.default_rng(0).permutation(20)
-    np.testing.assert_array_equal(model.predict_proba(data.valid.x[order]), whole[order])
+    np.testing.assert_array_equal(model.predict(data.valid.x[order])["probability"], whole[order])
     assert (whole.shape, whole.dtype) == ((20, 2), np.float64)
     np.testing.assert_allclose(whole.sum(axis=1), 1, rtol=1e-12)
-    assert model.predict_proba(data.valid.x[:0]).shape == (0, 2)
+    assert model.predict(data.valid.x[:0])["probability"].shape == (0, 2)
 
 
 def test_saved_model_predicts_the_same(data: FitData, model: CnnModel, tmp_path: Path) -> None:
     model.save(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"cnn.safetensors", "cnn.json"}
     loaded = CNN.load(tmp_path)
-    np.testing.assert_array_equal(loaded.predict_proba(data.valid.x), model.predict_proba(data.valid.x))
+    np.testing.assert_array_equal(loaded.predict(data.valid.x)["probability"], model.predict(data.valid.x)["probability"])
     np.testing.assert_array_equal(loaded.saliency(data.valid.x[1]), model.saliency(data.valid.x[1]))
 
 
@@ -174,7 +176,7 @@ def test_damaged_files_are_refused(model: CnnModel, tmp_path: Path, damage: Any)
 
 def test_saliency_points_at_the_disc(data: FitData) -> None:
     params = TINY.model_copy(update={"epochs": 6, "learning_rate": 5e-3, "members": 1, "width": 8})
-    fitted = CNN.fit(data, params, LocalContext())
+    fitted = CNN.fit(data, TWO_CLASSES, params, LocalContext())
     maps = np.stack([fitted.saliency(image) for image in data.valid.x[data.valid.y == 1]])
     assert (maps.shape[1:], maps.dtype) == ((32, 32), np.float32)
     assert maps.min() >= 0
@@ -185,7 +187,7 @@ def test_saliency_points_at_the_disc(data: FitData) -> None:
 
 def test_image_of_another_size_is_refused(model: CnnModel) -> None:
     for call in (
-        lambda: model.predict_proba(np.zeros((1, 30, 32), np.float32)),
+        lambda: model.predict(np.zeros((1, 30, 32), np.float32))["probability"],
         lambda: model.saliency(np.zeros((30, 32), np.float32)),
     ):
         with pytest.raises(ModelError) as refused:
@@ -196,17 +198,17 @@ def test_image_of_another_size_is_refused(model: CnnModel) -> None:
 def test_single_class_is_refused(data: FitData) -> None:
     single = FitData(replace(data.train, y=np.zeros_like(data.train.y)), data.valid)
     with pytest.raises(ModelError) as refused:
-        CNN.fit(single, TINY, LocalContext())
+        CNN.fit(single, TWO_CLASSES, TINY, LocalContext())
     assert refused.value.code == "MODEL_SINGLE_CLASS"
     no_choice = FitData(data.train, replace(data.valid, y=np.ones_like(data.valid.y)))
     with pytest.raises(ModelError, match="choose the epoch"):
-        CNN.fit(no_choice, TINY.model_copy(update={"keep": "best"}), LocalContext())
+        CNN.fit(no_choice, TWO_CLASSES, TINY.model_copy(update={"keep": "best"}), LocalContext())
 
 
 def test_divergence_is_an_error(data: FitData) -> None:
     broken = FitData(replace(data.train, x=data.train.x * np.float32(np.nan)), data.valid)
     with pytest.raises(ModelError) as refused:
-        CNN.fit(broken, TINY, LocalContext())
+        CNN.fit(broken, TWO_CLASSES, TINY, LocalContext())
     assert refused.value.code == "MODEL_DIVERGED"
 
 
@@ -215,7 +217,7 @@ def test_fit_leaves_torch_as_it_was(data: FitData) -> None:
     torch.set_num_threads(threads + 1)
     torch.manual_seed(7)
     state = torch.get_rng_state()
-    CNN.fit(data, TINY.model_copy(update={"epochs": 1}), LocalContext(threads=1))
+    CNN.fit(data, TWO_CLASSES, TINY.model_copy(update={"epochs": 1}), LocalContext(threads=1))
     after = torch.get_num_threads()
     torch.set_num_threads(threads)
     assert after == threads + 1
@@ -226,8 +228,8 @@ def test_fit_leaves_torch_as_it_was(data: FitData) -> None:
 def test_every_network_runs_on_any_size(network: str) -> None:
     x = np.random.default_rng(0).random((4, 40, 50), dtype=np.float32)
     data = FitData(Samples(x, np.array([0, 1, 0, 1]), np.arange(4)), Samples(x, np.array([0, 1, 0, 1]), np.arange(4)))
-    fitted = CNN.fit(data, TINY.model_copy(update={"network": network, "epochs": 1, "members": 1}), LocalContext())
-    assert np.isfinite(fitted.predict_proba(x)).all()
+    fitted = CNN.fit(data, TWO_CLASSES, TINY.model_copy(update={"network": network, "epochs": 1, "members": 1}), LocalContext())
+    assert np.isfinite(fitted.predict(x)["probability"]).all()
     assert fitted.saliency(x[0]).shape == (40, 50)
 
 
@@ -247,7 +249,7 @@ def train_rank(rank: int, port: int, folder: Path) -> None:
     train = Samples(whole.x[shard], whole.y[shard], whole.groups[shard])
     log = Log()
     params = TINY.model_copy(update={"epochs": 4, "learning_rate": 5e-3})
-    fitted = CNN.fit(FitData(train, discs(20, 2)), params, Rank(on_report=log, rank=rank, world_size=2))
+    fitted = CNN.fit(FitData(train, discs(20, 2)), TWO_CLASSES, params, Rank(on_report=log, rank=rank, world_size=2))
     fitted.save(folder / str(rank))
     (folder / str(rank) / "log.json").write_text(json.dumps(log.rows))
     distributed.destroy_process_group()

@@ -10,7 +10,9 @@ import pytest
 from medray.errors import BundleError, ModelError
 from medray.models.family import FitData, LocalContext, Samples
 from medray.models.svm import SVM, SvmParams
+from medray.tasks.binary import Binary
 
+TWO_CLASSES = Binary(target="malignant")
 PARAMS = SvmParams()
 
 
@@ -29,7 +31,7 @@ DATA = FitData(samples(300, 0), samples(120, 1))
 def test_rbf_learns_what_a_line_cannot() -> None:
     shares = {}
     for kernel in ("rbf", "linear"):
-        p = SVM.fit(DATA, SvmParams(kernel=kernel), LocalContext()).predict_proba(DATA.valid.x)
+        p = SVM.fit(DATA, TWO_CLASSES, SvmParams(kernel=kernel), LocalContext()).predict(DATA.valid.x)["probability"]
         assert p.dtype == np.float64
         assert p.shape == (120, 2)
         np.testing.assert_allclose(p.sum(1), 1)
@@ -39,34 +41,34 @@ def test_rbf_learns_what_a_line_cannot() -> None:
 
 
 def test_rows_do_not_depend_on_their_batch() -> None:
-    model = SVM.fit(DATA, PARAMS, LocalContext())
-    single = np.concatenate([model.predict_proba(row[None]) for row in DATA.valid.x[:10]])
-    np.testing.assert_array_equal(single, model.predict_proba(DATA.valid.x)[:10])
-    assert model.predict_proba(DATA.valid.x[:0]).shape == (0, 2)
+    model = SVM.fit(DATA, TWO_CLASSES, PARAMS, LocalContext())
+    single = np.concatenate([model.predict(row[None])["probability"] for row in DATA.valid.x[:10]])
+    np.testing.assert_array_equal(single, model.predict(DATA.valid.x)["probability"][:10])
+    assert model.predict(DATA.valid.x[:0])["probability"].shape == (0, 2)
 
 
 def test_round_trips_exactly_and_again(tmp_path: Path) -> None:
-    model = SVM.fit(DATA, PARAMS, LocalContext(seed=1))
-    again = SVM.fit(DATA, PARAMS, LocalContext(seed=1))
+    model = SVM.fit(DATA, TWO_CLASSES, PARAMS, LocalContext(seed=1))
+    again = SVM.fit(DATA, TWO_CLASSES, PARAMS, LocalContext(seed=1))
     model.save(tmp_path)
-    expected = model.predict_proba(DATA.valid.x)
-    np.testing.assert_array_equal(SVM.load(tmp_path).predict_proba(DATA.valid.x), expected)
-    np.testing.assert_array_equal(again.predict_proba(DATA.valid.x), expected)
+    expected = model.predict(DATA.valid.x)["probability"]
+    np.testing.assert_array_equal(SVM.load(tmp_path).predict(DATA.valid.x)["probability"], expected)
+    np.testing.assert_array_equal(again.predict(DATA.valid.x)["probability"], expected)
 
 
 def test_a_feature_that_is_never_there_does_no_harm() -> None:
     x = DATA.train.x.copy()
     x[:, 4] = np.nan
-    model = SVM.fit(FitData(Samples(x, DATA.train.y, DATA.train.groups), DATA.valid), PARAMS, LocalContext())
-    assert np.isfinite(model.predict_proba(DATA.valid.x)).all()
+    model = SVM.fit(FitData(Samples(x, DATA.train.y, DATA.train.groups), DATA.valid), TWO_CLASSES, PARAMS, LocalContext())
+    assert np.isfinite(model.predict(DATA.valid.x)["probability"]).all()
 
 
 def test_reports_once_with_the_scores_of_the_model() -> None:
     from sklearn.metrics import log_loss, roc_auc_score
 
     reports: list[dict[str, float]] = []
-    model = SVM.fit(DATA, PARAMS, LocalContext(on_report=lambda _, metrics: reports.append(dict(metrics))))
-    p = model.predict_proba(DATA.valid.x)[:, 1]
+    model = SVM.fit(DATA, TWO_CLASSES, PARAMS, LocalContext(on_report=lambda _, metrics: reports.append(dict(metrics))))
+    p = model.predict(DATA.valid.x)["probability"][:, 1]
     expected = {"valid_auroc": roc_auc_score(DATA.valid.y, p), "valid_logloss": log_loss(DATA.valid.y, p)}
     assert reports == [pytest.approx(expected)]
 
@@ -77,7 +79,9 @@ def test_calibration_keeps_patients_together() -> None:
     x = np.repeat(rng.normal(size=(60, 5)).astype(np.float32), 6, axis=0)
     y, groups = np.repeat(rng.permutation(60) % 2, 6), np.repeat(np.arange(60), 6)
     by_patient, by_sample = (
-        SVM.fit(FitData(Samples(x, y, numbers), DATA.valid), SvmParams(C=100), LocalContext()).predict_proba(x)
+        SVM.fit(FitData(Samples(x, y, numbers), DATA.valid), TWO_CLASSES, SvmParams(C=100), LocalContext()).predict(x)[
+            "probability"
+        ]
         for numbers in (groups, np.arange(360))
     )
     assert np.ptp(by_patient[:, 1]) < np.ptp(by_sample[:, 1])
@@ -93,13 +97,13 @@ def test_calibration_keeps_patients_together() -> None:
 def test_refuses_what_cannot_be_trained_on(y: np.ndarray, groups: np.ndarray, code: str) -> None:
     data = FitData(Samples(DATA.train.x, y.astype(np.int64), groups), DATA.valid)
     with pytest.raises(ModelError, match=code):
-        SVM.fit(data, PARAMS, LocalContext())
+        SVM.fit(data, TWO_CLASSES, PARAMS, LocalContext())
 
 
 def test_refuses_another_number_of_features() -> None:
-    model = SVM.fit(DATA, PARAMS, LocalContext())
+    model = SVM.fit(DATA, TWO_CLASSES, PARAMS, LocalContext())
     with pytest.raises(ModelError, match="MODEL_FEATURE_COUNT"):
-        model.predict_proba(DATA.valid.x[:, :4])
+        model.predict(DATA.valid.x[:, :4])["probability"]
 
 
 def test_refuses_other_types_in_the_file(tmp_path: Path) -> None:

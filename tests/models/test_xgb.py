@@ -12,7 +12,9 @@ import pytest
 from medray.errors import BundleError, ModelError
 from medray.models.family import FitData, LocalContext, Samples
 from medray.models.xgb import XGB, XgbParams
+from medray.tasks.binary import Binary
 
+TWO_CLASSES = Binary(target="malignant")
 PARAMS = XgbParams(rounds=40, learning_rate=0.2, early_stopping_rounds=0, min_child_weight=1, colsample_bytree=1)
 COLUMNS = tuple(f"feature_{n}" for n in range(6))
 
@@ -46,8 +48,8 @@ class Breaking(LocalContext):
 
 
 def test_learns_and_gives_probabilities() -> None:
-    model = XGB.fit(DATA, PARAMS, LocalContext())
-    p = model.predict_proba(DATA.valid.x)
+    model = XGB.fit(DATA, TWO_CLASSES, PARAMS, LocalContext())
+    p = model.predict(DATA.valid.x)["probability"]
     assert p.dtype == np.float64
     assert p.shape == (100, 2)
     np.testing.assert_allclose(p.sum(1), 1)
@@ -55,51 +57,53 @@ def test_learns_and_gives_probabilities() -> None:
 
 
 def test_rows_do_not_depend_on_their_batch() -> None:
-    model = XGB.fit(DATA, PARAMS, LocalContext())
-    single = np.concatenate([model.predict_proba(row[None]) for row in DATA.valid.x[:10]])
-    np.testing.assert_array_equal(single, model.predict_proba(DATA.valid.x)[:10])
-    assert model.predict_proba(DATA.valid.x[:0]).shape == (0, 2)
+    model = XGB.fit(DATA, TWO_CLASSES, PARAMS, LocalContext())
+    single = np.concatenate([model.predict(row[None])["probability"] for row in DATA.valid.x[:10]])
+    np.testing.assert_array_equal(single, model.predict(DATA.valid.x)["probability"][:10])
+    assert model.predict(DATA.valid.x[:0])["probability"].shape == (0, 2)
 
 
 def test_same_seed_same_bytes(tmp_path: Path) -> None:
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         (tmp_path / name).mkdir()
-        XGB.fit(DATA, PARAMS, LocalContext(seed=seed)).save(tmp_path / name)
+        XGB.fit(DATA, TWO_CLASSES, PARAMS, LocalContext(seed=seed)).save(tmp_path / name)
     a, b, c = ((tmp_path / name / "model.ubj").read_bytes() for name in "abc")
     assert a == b
     assert a != c
 
 
 def test_saved_model_predicts_the_same(tmp_path: Path) -> None:
-    model = XGB.fit(DATA, PARAMS, LocalContext())
+    model = XGB.fit(DATA, TWO_CLASSES, PARAMS, LocalContext())
     model.save(tmp_path)
-    np.testing.assert_array_equal(XGB.load(tmp_path).predict_proba(DATA.valid.x), model.predict_proba(DATA.valid.x))
+    np.testing.assert_array_equal(
+        XGB.load(tmp_path).predict(DATA.valid.x)["probability"], model.predict(DATA.valid.x)["probability"]
+    )
 
 
 @pytest.mark.parametrize("stopping", [0, 7])
 def test_interrupted_fit_resumes_to_the_same_trees(tmp_path: Path, stopping: int) -> None:
     changes = {"early_stopping_rounds": stopping, "learning_rate": 0.1, "report_every": 5, "colsample_bytree": 0.5}
     params = PARAMS.model_copy(update=changes)
-    whole = XGB.fit(DATA, params, LocalContext(folder=tmp_path / "whole"))
+    whole = XGB.fit(DATA, TWO_CLASSES, params, LocalContext(folder=tmp_path / "whole"))
     with pytest.raises(Interrupted):
-        XGB.fit(DATA, params, Breaking(folder=tmp_path / "broken", at=10))
+        XGB.fit(DATA, TWO_CLASSES, params, Breaking(folder=tmp_path / "broken", at=10))
     seen: list[int] = []
     context = LocalContext(folder=tmp_path / "broken", on_report=lambda step, _: seen.append(step))
-    resumed = XGB.fit(DATA, params, context)
+    resumed = XGB.fit(DATA, TWO_CLASSES, params, context)
     assert seen[0] == 15
     assert resumed.booster.num_boosted_rounds() == whole.booster.num_boosted_rounds()
-    np.testing.assert_array_equal(resumed.predict_proba(DATA.valid.x), whole.predict_proba(DATA.valid.x))
+    np.testing.assert_array_equal(resumed.predict(DATA.valid.x)["probability"], whole.predict(DATA.valid.x)["probability"])
 
 
 def test_early_stopping_keeps_the_best_round(tmp_path: Path) -> None:
     params = XgbParams(rounds=400, learning_rate=0.5, early_stopping_rounds=10, report_every=1)
     losses: list[float] = []
     context = LocalContext(on_report=lambda _, metrics: losses.append(metrics["valid_logloss"]))
-    model = XGB.fit(DATA, params, context)
+    model = XGB.fit(DATA, TWO_CLASSES, params, context)
     best = int(np.argmin(losses)) + 1
     assert len(losses) == best + 10 < 400
     assert model.booster.num_boosted_rounds() == best
-    p = model.predict_proba(DATA.valid.x)[np.arange(100), DATA.valid.y]
+    p = model.predict(DATA.valid.x)["probability"][np.arange(100), DATA.valid.y]
     assert -np.log(p).mean() == pytest.approx(min(losses), rel=1e-5)
 
 
@@ -108,8 +112,8 @@ def test_reported_auroc_is_that_of_scikit_learn() -> None:
 
     reported: dict[str, float] = {}
     context = LocalContext(on_report=lambda _, metrics: reported.update(metrics))
-    model = XGB.fit(DATA, PARAMS, context)
-    expected = roc_auc_score(DATA.valid.y, model.predict_proba(DATA.valid.x)[:, 1])
+    model = XGB.fit(DATA, TWO_CLASSES, PARAMS, context)
+    expected = roc_auc_score(DATA.valid.y, model.predict(DATA.valid.x)["probability"][:, 1])
     assert reported["valid_auroc"] == pytest.approx(expected)
 
 
@@ -117,24 +121,25 @@ def test_balance_raises_the_probability_of_the_rare_class() -> None:
     keep = (DATA.train.y == 0) | (np.arange(200) % 5 == 0)
     rare = Samples(DATA.train.x[keep], DATA.train.y[keep], DATA.train.groups[keep], COLUMNS)
     plain, balanced = (
-        XGB.fit(FitData(rare, DATA.valid), PARAMS.model_copy(update={"balance": on}), LocalContext()) for on in (False, True)
+        XGB.fit(FitData(rare, DATA.valid), TWO_CLASSES, PARAMS.model_copy(update={"balance": on}), LocalContext())
+        for on in (False, True)
     )
     x = DATA.valid.x
-    assert balanced.predict_proba(x)[:, 1].mean() > plain.predict_proba(x)[:, 1].mean() + 0.02
+    assert balanced.predict(x)["probability"][:, 1].mean() > plain.predict(x)["probability"][:, 1].mean() + 0.02
 
 
 def test_refuses_one_class_and_no_validation() -> None:
     one = Samples(DATA.train.x, np.ones(200, np.int64), DATA.train.groups, COLUMNS)
     with pytest.raises(ModelError, match="MODEL_SINGLE_CLASS"):
-        XGB.fit(FitData(one, DATA.valid), PARAMS, LocalContext())
+        XGB.fit(FitData(one, DATA.valid), TWO_CLASSES, PARAMS, LocalContext())
     with pytest.raises(ModelError, match="MODEL_NO_VALIDATION"):
-        XGB.fit(FitData(DATA.train, samples(0, 0)), XgbParams(early_stopping_rounds=5), LocalContext())
+        XGB.fit(FitData(DATA.train, samples(0, 0)), TWO_CLASSES, XgbParams(early_stopping_rounds=5), LocalContext())
 
 
 def test_refuses_another_number_of_features() -> None:
-    model = XGB.fit(DATA, PARAMS, LocalContext())
+    model = XGB.fit(DATA, TWO_CLASSES, PARAMS, LocalContext())
     with pytest.raises(ModelError, match="MODEL_FEATURE_COUNT"):
-        model.predict_proba(DATA.valid.x[:, :5])
+        model.predict(DATA.valid.x[:, :5])["probability"]
 
 
 def test_refuses_a_broken_file(tmp_path: Path) -> None:

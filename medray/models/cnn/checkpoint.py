@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,7 @@ class Training:
         average: its running mean, which is validated and kept.
         optimizer: over the parameters of ``network``.
         epoch: epochs done.
-        best_epoch, best_auroc, best: epoch, validation AUROC and weights of the best running mean so far.
+        best_epoch, best_value, best: epoch, monitored figure (NaN before the first) and weights of the best running mean so far.
     """
 
     network: CnnNetwork
@@ -37,7 +38,7 @@ class Training:
     optimizer: torch.optim.Optimizer
     epoch: int = 0
     best_epoch: int = 0
-    best_auroc: float = -1.0
+    best_value: float = math.nan
     best: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -49,7 +50,7 @@ def save_training(folder: Path, training: Training, identity: str) -> None:
         "identity": identity,
         "epoch": training.epoch,
         "best_epoch": training.best_epoch,
-        "best_auroc": training.best_auroc,
+        "best_value": training.best_value.hex(),
     }
     (folder / _NUMBERS).write_text(canonical_json(numbers), encoding="utf-8")
 
@@ -68,7 +69,7 @@ def load_training(folder: Path, training: Training, identity: str) -> None:
     training.best = _part(tensors, "best.")
     _load_optimizer(training.optimizer, _part(tensors, "optimizer."))
     training.epoch, training.best_epoch = int(numbers["epoch"]), int(numbers["best_epoch"])
-    training.best_auroc = float(numbers["best_auroc"])
+    training.best_value = float.fromhex(numbers["best_value"])
 
 
 def _tensors(training: Training) -> Iterator[tuple[str, Tensor]]:

@@ -1,4 +1,4 @@
-"""Model family ``cnn``: a convolutional network (MONAI), trained from scratch on greyscale images of one size.
+"""Model family ``cnn``: a convolutional network (MONAI), trained from scratch on images of one size.
 
 This file imports no torch; the network, its training and its inference are in ``network``, ``train`` and ``model``.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from medray.models.cnn.params import CnnParams
 from medray.models.family import FitContext, FitData, InputKind, Parallelism, SearchSpace
 from medray.spec import Spec
+from medray.tasks.task import HeadKind, Task
 
 if TYPE_CHECKING:
     from medray.models.cnn.model import CnnModel
@@ -28,16 +29,17 @@ class CnnFamily:
     """See :class:`medray.models.family.ModelFamily`."""
 
     name = "cnn"
-    input: InputKind = "image"
+    inputs: frozenset[InputKind] = frozenset({"image"})
+    heads: frozenset[HeadKind] = frozenset({"classes", "labels", "value"})
     parallelism: Parallelism = "torch"
     params: type[Spec] = CnnParams
     search_space: SearchSpace = _SEARCH_SPACE
 
-    def fit(self, data: FitData, params: Any, context: FitContext) -> CnnModel:
+    def fit(self, data: FitData, task: Task, params: Any, context: FitContext) -> CnnModel:
         """Train on ``data.train``; raises ModelError when a split lacks a class or a checkpoint is of another fit."""
         from medray.models.cnn.train import fit
 
-        return fit(data, CnnParams.model_validate(params), context)
+        return fit(data, task, CnnParams.model_validate(params), context)
 
     def load(self, folder: Path) -> CnnModel:
         """Read a saved model; raises BundleError when its files are missing or contradict each other."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ from torch import Tensor, nn
 
 from medray.errors import BundleError, ModelError
 from medray.models.activations import BATCH, activations, last_layers, padded_batches
-from medray.models.cnn.network import CnnNetwork, as_batch, build_network, torch_threads
+from medray.models.cnn.heads import Scale, output_of
+from medray.models.cnn.network import CnnNetwork, as_batch, build_network, channels_of, torch_threads
 from medray.models.cnn.params import CnnParams
 from medray.spec import canonical_json
+from medray.tasks.task import Head, Output
 from medray.types import Float32, Float64
 
 _WEIGHTS = "cnn.safetensors"
@@ -28,32 +31,38 @@ _CONFIG = "cnn.json"
 class CnnModel:
     """A fitted network; it predicts on the CPU, on images of the size that it was trained on."""
 
-    def __init__(self, params: CnnParams, shape: tuple[int, int], weights: dict[str, Tensor]) -> None:
+    def __init__(
+        self, params: CnnParams, shape: tuple[int, ...], head: Head, weights: dict[str, Tensor], scale: Scale | None = None
+    ) -> None:
         self.params = params
         self.shape = shape
-        self._network = build_network(params)
+        self.head = head
+        self.scale = scale or Scale()
+        self._network = build_network(params, channels_of(shape), head.size)
         self._network.load_state_dict(weights)
         self._network.eval()
         self.embedding_size = sum(layer.in_features for layer in last_layers(self._network).values())
 
-    def predict_proba(self, x: Float32) -> Float64:
-        """Probability of each class, float64 (n, 2), for float32 (n, rows, columns) images.
+    def predict(self, x: Float32) -> Output:
+        """The arrays of its head for float32 (n, rows, columns) or (n, channels, rows, columns) images.
 
         A row is bitwise the same in every batch. Raises ModelError MODEL_INPUT_SHAPE for images of another size.
         """
         self._check(x.shape[1:])
-        return probabilities(self._network.to("cpu"), x)
+        return outputs(self._network.to("cpu"), x, self.head, self.scale)
 
     def embed(self, x: Float32, device: str = "cpu") -> Float64:
         """The activations before the last layer, float64 (n, members · features), member by member.
 
-        Takes what :meth:`predict_proba` takes. A row is bitwise the same in every batch on one device.
+        Takes what :meth:`predict` takes. A row is bitwise the same in every batch on one device.
         """
         self._check(x.shape[1:])
         return activations(self._network.to(device), x)
 
     def saliency(self, x: Float32) -> Float32:
-        """Where the network sees the positive class: float32 (rows, columns) in [0, 1], mean over the members.
+        """Where the network sees what speaks for its answer: float32 (rows, columns) in [0, 1], mean over the members.
+
+        Of two classes that is the positive one, of more the likeliest one.
 
         Grad-CAM (Selvaraju et al. 2017, ICCV), scaled to a maximum of 1; all zeros where nothing speaks for the class.
         Raises ModelError MODEL_INPUT_SHAPE for an image of another size.
@@ -61,14 +70,20 @@ class CnnModel:
         self._check(x.shape)
         with torch_threads(1):
             prepared = self._network.to("cpu").prepare(as_batch(x[None], torch.device("cpu")))
-            maps = [_grad_cam(member, self._network.cam_layer, prepared) for member in self._network.members]
+            wanted = self._shown(x)
+            maps = [_grad_cam(member, self._network.cam_layer, prepared, wanted) for member in self._network.members]
         mean = np.mean(maps, axis=0, dtype=np.float64)
         return np.asarray(mean / max(mean.max(), 1e-12), dtype=np.float32).clip(0, 1)
 
     def save(self, folder: Path) -> None:
         """Write ``cnn.safetensors`` (weights) and ``cnn.json`` (parameters, image size)."""
         save_file({name: tensor.contiguous() for name, tensor in self._network.state_dict().items()}, folder / _WEIGHTS)
-        config = {"params": self.params.model_dump(mode="json"), "shape": list(self.shape)}
+        config = {
+            "params": self.params.model_dump(mode="json"),
+            "shape": list(self.shape),
+            "head": asdict(self.head),
+            "scale": asdict(self.scale),
+        }
         (folder / _CONFIG).write_text(canonical_json(config), encoding="utf-8")
 
     @classmethod
@@ -77,18 +92,24 @@ class CnnModel:
         try:
             config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
             params = CnnParams.model_validate(config["params"])
-            rows, columns = (int(side) for side in config["shape"])
-            return cls(params, (rows, columns), load_file(folder / _WEIGHTS))
+            shape = tuple(int(side) for side in config["shape"])
+            return cls(params, shape, Head(**config["head"]), load_file(folder / _WEIGHTS), Scale(**config["scale"]))
         except (OSError, KeyError, TypeError, ValueError, ValidationError, SafetensorError, RuntimeError) as error:
             raise BundleError("BUNDLE_MODEL", f"not a saved cnn model: {_first_line(error)}") from error
+
+    def _shown(self, x: Float32) -> int:
+        """Which output a saliency map is of."""
+        if self.head.kind == "value" or self.head.size < 3:
+            return self.head.size - 1
+        return int(np.argmax(self.predict(x[None])["probability"][0]))
 
     def _check(self, shape: tuple[int, ...]) -> None:
         if tuple(shape) != self.shape:
             raise ModelError("MODEL_INPUT_SHAPE", f"image of {tuple(shape)} pixels, the network takes {self.shape}")
 
 
-def probabilities(network: CnnNetwork, x: Float32) -> Float64:
-    """Mean class probabilities of the members, float64 (n, 2); the network is left in evaluation mode.
+def outputs(network: CnnNetwork, x: Float32, head: Head, scale: Scale) -> Output:
+    """The arrays of a head, averaged over the members; the network is left in evaluation mode.
 
     Images pass in padded batches of one size and on one thread, because kernels are chosen by the batch size and by the
     number of threads, and differ in the last bits.
@@ -96,19 +117,21 @@ def probabilities(network: CnnNetwork, x: Float32) -> Float64:
     size = BATCH[next(network.parameters()).device.type]
     network.eval()
     with torch_threads(1):
-        batches = [_batch_probabilities(network, batch)[:count] for batch, count in padded_batches(x, size)]
-    return np.concatenate(batches) if batches else np.empty((0, 2), dtype=np.float64)
+        batches = [_batch_output(network, batch, count, head, scale) for batch, count in padded_batches(x, size)]
+    if not batches:
+        return output_of(torch.empty((0, len(network.members), head.size)), head, scale)
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
 @torch.inference_mode()
-def _batch_probabilities(network: CnnNetwork, x: Float32) -> Float64:
+def _batch_output(network: CnnNetwork, x: Float32, count: int, head: Head, scale: Scale) -> Output:
     logits = network(as_batch(x, next(network.parameters()).device))
-    return np.asarray(logits.double().softmax(dim=2).mean(dim=1).cpu().numpy(), dtype=np.float64)
+    return {name: values[:count] for name, values in output_of(logits, head, scale).items()}
 
 
-def _grad_cam(member: nn.Module, layer: str, prepared: Tensor) -> Float64:
+def _grad_cam(member: nn.Module, layer: str, prepared: Tensor, index: int) -> Float64:
     hooked = GradCAM(nn_module=copy.deepcopy(member), target_layers=layer, postprocessing=lambda cam: cam)
-    cam = hooked(prepared, class_idx=1)
+    cam = hooked(prepared, class_idx=index)
     return np.asarray(cam[0, 0].detach().numpy(), dtype=np.float64)
 
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from medray.models.cnn.params import CnnParams
 
-Build = Callable[[CnnParams], nn.Module]
+Build = Callable[[CnnParams, int, int], nn.Module]
+"""(parameters, channels, outputs) → network."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +28,22 @@ class Architecture:
 
 
 def _resnet(blocks: list[int]) -> Architecture:
-    def build(params: CnnParams) -> nn.Module:
+    def build(params: CnnParams, channels: int, outputs: int) -> nn.Module:
         planes = [params.width * factor for factor in (1, 2, 4, 8)]
-        network = ResNet("basic", blocks, planes, spatial_dims=2, n_input_channels=1, conv1_t_stride=2, num_classes=2)
-        network.add_module("fc", nn.Sequential(nn.Dropout(params.dropout), nn.Linear(planes[-1], 2)))
+        network = ResNet(
+            "basic", blocks, planes, spatial_dims=2, n_input_channels=channels, conv1_t_stride=2, num_classes=outputs
+        )
+        network.add_module("fc", nn.Sequential(nn.Dropout(params.dropout), nn.Linear(planes[-1], outputs)))
         return network
 
     return Architecture(build, "layer2")
 
 
-def _densenet_small(params: CnnParams) -> nn.Module:
+def _densenet_small(params: CnnParams, channels: int, outputs: int) -> nn.Module:
     return DenseNet(
         spatial_dims=2,
-        in_channels=1,
-        out_channels=2,
+        in_channels=channels,
+        out_channels=outputs,
         init_features=2 * params.width,
         growth_rate=params.width,
         block_config=(4, 6, 8, 6),
@@ -48,12 +51,12 @@ def _densenet_small(params: CnnParams) -> nn.Module:
     )
 
 
-def _densenet121(params: CnnParams) -> nn.Module:
-    return DenseNet121(spatial_dims=2, in_channels=1, out_channels=2, dropout_prob=params.dropout)
+def _densenet121(params: CnnParams, channels: int, outputs: int) -> nn.Module:
+    return DenseNet121(spatial_dims=2, in_channels=channels, out_channels=outputs, dropout_prob=params.dropout)
 
 
-def _efficientnet(params: CnnParams) -> nn.Module:
-    return EfficientNetBN("efficientnet-b0", pretrained=False, spatial_dims=2, in_channels=1, num_classes=2)
+def _efficientnet(params: CnnParams, channels: int, outputs: int) -> nn.Module:
+    return EfficientNetBN("efficientnet-b0", pretrained=False, spatial_dims=2, in_channels=channels, num_classes=outputs)
 
 
 _FEWEST_CHANNELS_LAST = 8
@@ -69,15 +72,15 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 class CnnNetwork(nn.Module):
-    """Members of one architecture side by side: float32 (n, 1, rows, columns) in, logits float32 (n, members, 2) out.
+    """Members of one architecture side by side: float32 (n, channels, rows, columns) → logits float32 (n, members, outputs).
 
     An average over separately initialised members is a deep ensemble (Lakshminarayanan et al. 2017, NeurIPS).
     """
 
-    def __init__(self, params: CnnParams) -> None:
+    def __init__(self, params: CnnParams, channels: int, outputs: int) -> None:
         super().__init__()
         architecture = ARCHITECTURES[params.network]
-        self.members = nn.ModuleList(architecture.build(params) for _ in range(params.members))
+        self.members = nn.ModuleList(architecture.build(params, channels, outputs) for _ in range(params.members))
         self.cam_layer = architecture.cam_layer
         self.standardise = params.standardise
 
@@ -94,21 +97,31 @@ class CnnNetwork(nn.Module):
         return (x - mean) / (deviation + 1e-3)
 
 
-def build_network(params: CnnParams) -> CnnNetwork:
+def build_network(params: CnnParams, channels: int, outputs: int) -> CnnNetwork:
     """A network with fresh weights from torch's generator, on the CPU; channels last (faster convolutions) from 8 channels on.
 
     oneDNN 3.12 writes past its buffer in the gradient of a strided 1 × 1 convolution of fewer channels in that layout, on
     processors without AVX-512.
     """
-    network = CnnNetwork(params)
+    network = CnnNetwork(params, channels, outputs)
     if params.width >= _FEWEST_CHANNELS_LAST:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 
 
 def as_batch(images: Any, device: torch.device) -> Tensor:
-    """float32 (n, rows, columns) array as a tensor (n, 1, rows, columns) on ``device``; the weights decide about the layout."""
-    return torch.from_numpy(images).unsqueeze(1).to(device)
+    """Images as a tensor (n, channels, rows, columns) on ``device``; the weights decide about the layout.
+
+    Args:
+        images: float32 (n, rows, columns), or (n, channels, rows, columns).
+    """
+    batch = torch.from_numpy(images)
+    return (batch.unsqueeze(1) if batch.ndim == 3 else batch).to(device)
+
+
+def channels_of(shape: tuple[int, ...]) -> int:
+    """Channels of an image of this shape: (rows, columns), or (channels, rows, columns)."""
+    return 1 if len(shape) == 2 else shape[0]
 
 
 @contextmanager

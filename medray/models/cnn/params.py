@@ -29,9 +29,9 @@ class CnnParams(Spec):
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     class_balance: float = Field(default=0.5, ge=0, le=1, description="0: classes count as often as they occur, 1: all alike")
     average_decay: float = Field(default=0.99, ge=0, lt=1, description="decay of the running mean of the weights; 0: none")
-    patience: int = Field(default=0, ge=0, description="epochs without a better validation AUROC before the fit stops; 0: never")
+    patience: int = Field(default=0, ge=0, description="epochs without a better monitored figure before the fit stops; 0: never")
     keep: Literal["last", "best"] = Field(
-        default="last", description="weights of the last epoch, or of the best validation AUROC"
+        default="last", description="weights of the last epoch, or of the best monitored figure on validation"
     )
     validate_every: int = Field(default=1, ge=1, description="epochs between validations (and checkpoints)")
     augment: AugmentSpec = AugmentSpec()

@@ -14,35 +14,34 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, distributed, nn
-from torch.nn import functional
 
 from medray.errors import ModelError
 from medray.imaging.augment import augment
-from medray.models.checks import require_both, valid_scores
+from medray.models.checks import valid_scores
 from medray.models.cnn.checkpoint import Training, load_training, save_training
-from medray.models.cnn.model import CnnModel, probabilities
-from medray.models.cnn.network import CnnNetwork, as_batch, build_network, torch_threads
+from medray.models.cnn.heads import Loss, Scale, loss_of, output_of, targets, total
+from medray.models.cnn.model import CnnModel, outputs
+from medray.models.cnn.network import CnnNetwork, as_batch, build_network, channels_of, torch_threads
 from medray.models.cnn.params import CnnParams
-from medray.models.family import FitContext, FitData, Samples
+from medray.models.family import FitContext, FitData
 from medray.spec import fingerprint
+from medray.tasks.task import Task
 from medray.types import Int64
 
 
-def fit(data: FitData, params: CnnParams, context: FitContext) -> CnnModel:
+def fit(data: FitData, task: Task, params: CnnParams, context: FitContext) -> CnnModel:
     """Train a network; see :meth:`medray.models.cnn.family.CnnFamily.fit`."""
-    if (params.patience or params.keep == "best") and len(np.unique(data.valid.y)) < 2:
-        raise ModelError("MODEL_SINGLE_CLASS", "the validation labels do not hold both classes", "they choose the epoch")
     if _largest(-len(data.train), context) == 0:
         raise ModelError("MODEL_EMPTY_SHARD", "a worker has no training image", "use fewer workers")
-    counts = _class_counts(data.train, context)
+    loss, scale = loss_of(task.head, data.train, params, context)
     with torch_threads(context.threads), torch.random.fork_rng():
         torch.manual_seed(context.seed)
-        training, wrapped = _start(params, context)
-        loop = _Loop(data, params, context, counts)
+        loop = _Loop(data, task, params, context, loss, scale)
+        training, wrapped = loop.start()
         while training.epoch < params.epochs and not _out_of_patience(training, params):
             loop.epoch(training, wrapped)
         weights = training.best if params.keep == "best" else training.average.state_dict()
-        return CnnModel(params, (data.train.x.shape[1], data.train.x.shape[2]), weights)
+        return CnnModel(params, data.train.x.shape[1:], task.head, weights, scale)
 
 
 def learning_rate(params: CnnParams, progress: float) -> float:
@@ -51,17 +50,6 @@ def learning_rate(params: CnnParams, progress: float) -> float:
         return params.learning_rate * progress / params.warmup
     fall = (progress - params.warmup) / (1 - params.warmup)
     return params.learning_rate * (1 + math.cos(math.pi * fall)) / 2
-
-
-def _start(params: CnnParams, context: FitContext) -> tuple[Training, Any]:
-    network = build_network(params)
-    average = copy.deepcopy(network).to(context.device)
-    wrapped = context.wrap(network)
-    training = Training(network, average, _optimizer(network, params))
-    folder = context.checkpoint()
-    if folder is not None:
-        load_training(folder, training, _identity(params, context))
-    return training, wrapped
 
 
 def _optimizer(network: nn.Module, params: CnnParams) -> torch.optim.Optimizer:
@@ -82,14 +70,23 @@ def _out_of_patience(training: Training, params: CnnParams) -> bool:
 class _Loop:
     """What stays the same from epoch to epoch."""
 
-    def __init__(self, data: FitData, params: CnnParams, context: FitContext, counts: Int64) -> None:
-        self.data, self.params, self.context = data, params, context
+    def __init__(self, data: FitData, task: Task, params: CnnParams, context: FitContext, loss: Loss, scale: Scale) -> None:
+        self.data, self.task, self.params, self.context = data, task, params, context
+        self.loss, self.scale = loss, scale
         self.device = torch.device(context.device)
         self.batch = max(2, params.batch_size // context.world_size)
         self.steps = _largest(math.ceil(len(data.train) / self.batch), context)
-        frequency = counts / counts.sum()
-        balance = (0.5 / frequency) ** params.class_balance
-        self.class_weights = torch.from_numpy(balance / (balance @ frequency)).to(self.device, torch.float32)
+
+    def start(self) -> tuple[Training, Any]:
+        """A fresh network, or one that goes on from the newest checkpoint; and the network as it is trained."""
+        network = build_network(self.params, channels_of(self.data.train.x.shape[1:]), self.task.head.size)
+        average = copy.deepcopy(network).to(self.context.device)
+        wrapped = self.context.wrap(network)
+        training = Training(network, average, _optimizer(network, self.params))
+        folder = self.context.checkpoint()
+        if folder is not None:
+            load_training(folder, training, _identity(self.params, self.context))
+        return training, wrapped
 
     def epoch(self, training: Training, wrapped: Any) -> None:
         """One pass over the shard (a short one is cycled: ranks take equal steps), then validation and report."""
@@ -97,12 +94,22 @@ class _Loop:
         training.epoch += 1
         if training.epoch % self.params.validate_every and training.epoch < self.params.epochs:
             return
-        metrics = {"train_loss": loss} | self._validate(training)
-        if metrics["valid_auroc"] > training.best_auroc:
-            training.best_epoch, training.best_auroc = training.epoch, metrics["valid_auroc"]
-            training.best = _copy(training.average) if self.params.keep == "best" else {}
+        scores = self._validate(training)
+        self._keep_best(training, scores[f"valid_{self.task.monitor.figure}"])
         identity = _identity(self.params, self.context)
-        self.context.report(training.epoch, metrics, lambda folder: save_training(folder, training, identity))
+        self.context.report(
+            training.epoch, {"train_loss": loss} | scores, lambda folder: save_training(folder, training, identity)
+        )
+
+    def _keep_best(self, training: Training, value: float) -> None:
+        if np.isnan(value) and (self.params.patience or self.params.keep == "best"):
+            message = f"{self.task.monitor.figure} is not defined on the validation images"
+            raise ModelError(
+                "MODEL_SINGLE_CLASS", message, "it chooses the epoch: label more of each kind, or keep the last epoch"
+            )
+        if self.task.monitor.better(value, training.best_value):
+            training.best_epoch, training.best_value = training.epoch, value
+            training.best = _copy(training.average) if self.params.keep == "best" else {}
 
     def _train(self, training: Training, wrapped: Any) -> float:
         seeds = [self.context.seed, training.epoch, self.context.rank]
@@ -120,8 +127,7 @@ class _Loop:
 
     def _step(self, training: Training, wrapped: Any, chosen: Int64, rng: np.random.Generator, done: int) -> Tensor:
         images = augment(self.data.train.x[chosen], self.params.augment, rng)
-        labels = torch.from_numpy(self.data.train.y[chosen]).to(self.device)
-        loss = self._loss(wrapped(as_batch(images, self.device)), labels)
+        loss = self._loss(wrapped(as_batch(images, self.device)), targets(self.data.train.y[chosen], self.device))
         training.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(training.network.parameters(), self.params.clip_norm)
@@ -131,35 +137,22 @@ class _Loop:
         _follow(training.average, training.network, min(self.params.average_decay, (done + 1) / (done + 10)))
         return loss.detach()
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        members = logits.shape[1]
-        losses = functional.cross_entropy(
-            logits.flatten(0, 1),
-            labels.repeat_interleave(members),
-            reduction="none",
-            label_smoothing=self.params.label_smoothing,
-        )
-        weights = self.class_weights[labels].repeat_interleave(members)
-        return (losses * weights).mean()
+    def _loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Mean over the samples and the members, which are fitted side by side."""
+        return self.loss(logits.flatten(0, 1), y.repeat_interleave(logits.shape[1], dim=0)).mean()
 
     def _validate(self, training: Training) -> dict[str, float]:
-        """Loss (natural logarithm) and AUROC of the running mean: measured on rank 0, then told to every rank."""
-        metrics = torch.zeros(2, dtype=torch.float64)
+        """The task's scores of the running mean: measured on rank 0, then told to every rank."""
+        head, valid = self.task.head, self.data.valid
+        nothing = output_of(torch.empty((0, 1, head.size)), head, self.scale)
+        scores = valid_scores(self.task, valid.y[:0], nothing)
         if self.context.rank == 0:
-            probability = probabilities(training.average, self.data.valid.x)[:, 1]
-            scores = valid_scores(probability, self.data.valid.y)
-            metrics = torch.tensor([scores["valid_logloss"], scores["valid_auroc"]], dtype=torch.float64)
+            scores = valid_scores(self.task, valid.y, outputs(training.average, valid.x, head, self.scale))
+        values = torch.tensor(list(scores.values()), dtype=torch.float64)
         if self.context.world_size > 1:
-            metrics = metrics.to(self.device)
-            distributed.broadcast(metrics, src=0)
-        return {"valid_loss": float(metrics[0]), "valid_auroc": float(metrics[1])}
-
-
-def _class_counts(train: Samples, context: FitContext) -> Int64:
-    """Images of each class over the shards of all ranks, int64 (2,); raises ModelError when a class is missing."""
-    counts = _sum(torch.from_numpy(np.bincount(train.y, minlength=2)), context).cpu().numpy()
-    require_both(counts)
-    return np.asarray(counts, dtype=np.int64)
+            values = values.to(self.device)
+            distributed.broadcast(values, src=0)
+        return dict(zip(scores, values.tolist(), strict=True))
 
 
 def _follow(average: CnnNetwork, network: CnnNetwork, decay: float) -> None:
@@ -186,15 +179,8 @@ def _share_buffers(network: CnnNetwork) -> None:
         distributed.broadcast(buffer, src=0)
 
 
-def _sum(tensor: Tensor, context: FitContext) -> Tensor:
-    tensor = tensor.to(context.device)
-    if context.world_size > 1:
-        distributed.all_reduce(tensor)
-    return tensor
-
-
 def _mean(value: Tensor, context: FitContext) -> float:
-    return float(_sum(value, context)) / context.world_size
+    return float(total(value, context)) / context.world_size
 
 
 def _largest(value: int, context: FitContext) -> int:

@@ -1,0 +1,30 @@
+"""Score an archive with a bundle: ``medray predict``."""
+
+from __future__ import annotations
+
+from medray.bundles.manifest import read_manifest
+from medray.data import archive, store
+from medray.distributed import session
+from medray.distributed.session import ClusterSpec
+from medray.errors import ConfigError
+from medray.progress import Progress
+from medray.runs.score import object_rows, score, table_bytes, working_folder
+from medray.runs.summary import Summary
+
+
+def predict_source(
+    bundle_uri: str, source: str, out: str, cluster: ClusterSpec, work: str | None = None, progress: Progress | None = None
+) -> Summary:
+    """Score every object under ``source`` and write one row each to ``out`` (.parquet or .csv).
+
+    Raises:
+        ConfigError: PREDICT_OUT; StoreError; BundleError.
+    """
+    if not out.endswith((".parquet", ".csv")):
+        raise ConfigError("PREDICT_OUT", f"--out {out} is neither .parquet nor .csv", "name one of them")
+    manifest = read_manifest(bundle_uri)
+    rows = object_rows(archive.list_objects(source))
+    with working_folder(work, cluster) as place, session.session(cluster):
+        table, summary = score(bundle_uri, rows, store.join(place, manifest.fingerprint()), None, progress, "predict")
+    store.write(out, table_bytes(manifest.task.decided(table, manifest.decision), out))
+    return summary
