@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from seaweed import free_ports, s3_environment, s3_running
+from task_cases import BINARY, CASES
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -88,40 +90,39 @@ def medray() -> Callable[..., subprocess.CompletedProcess[str]]:
     return run_medray
 
 
-TINY = """
-name: tiny
-labels: {target: malignant}
-inputs:
-  table:
-    preprocess: {steps: [{op: percentile}, {op: resize, rows: 64, columns: 64}]}
-    features: {families: [{family: intensity}, {family: shape}]}
-  image:
-    preprocess: {steps: [{op: percentile}, {op: resize, rows: 32, columns: 32}]}
-models:
-  xgb: {family: xgb, input: table, params: {rounds: 30}}
-  svm: {family: svm, input: table}
-  cnn: {family: cnn, input: image, params: {epochs: 3, width: 8}, scaling: {threads: 1}}
-"""
-
-
 @pytest.fixture
 def tiny_config(tmp_path: Path) -> Path:
     """A training configuration that fits in seconds; output and catalog are given with --set."""
     path = tmp_path / "tiny.yaml"
-    path.write_text(TINY)
+    path.write_text(BINARY)
     return path
 
 
 @pytest.fixture(scope="session")
-def trained(archive: Path, tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Any:
-    """A finished training run on the synthetic archive (see :class:`medray.runs.train.TrainResult`)."""
-    import yaml
-
+def catalogued(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A catalog of the synthetic archive with its labels."""
     from medray.cataloguing.ingest import ingest
+
+    catalog = str(tmp_path_factory.mktemp("catalogued") / "catalog")
+    ingest(str(archive / "images"), catalog, str(archive / "labels.csv"))
+    return catalog
+
+
+@pytest.fixture(scope="session")
+def train_case(catalogued: str, tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Callable[[str], Any]:
+    """``train_case(name)`` gives the finished training run of a case (see :mod:`task_cases`), made once in a session."""
     from medray.runs.train import train
     from medray.runs.train_config import TrainConfig
 
-    root = tmp_path_factory.mktemp("trained")
-    ingest(str(archive / "images"), str(root / "catalog"), str(archive / "labels.csv"))
-    raw = yaml.safe_load(TINY)
-    return train(TrainConfig.model_validate({**raw, "output": str(root / "out"), "catalog": str(root / "catalog")}))
+    @cache
+    def trained_case(name: str) -> Any:
+        output = str(tmp_path_factory.mktemp(name) / "out")
+        return train(TrainConfig.model_validate({**CASES[name], "output": output, "catalog": catalogued}))
+
+    return trained_case
+
+
+@pytest.fixture(scope="session")
+def trained(train_case: Callable[[str], Any]) -> Any:
+    """The finished training run of two classes (see :class:`medray.runs.publish.TrainResult`)."""
+    return train_case("binary")

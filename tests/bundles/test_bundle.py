@@ -58,10 +58,12 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def manifest(**changes: object) -> Manifest:
     fields = {"name": "tiny", "family": "xgb", "params": PARAMS.model_dump(), "input": INPUT}
-    decision = Decision(thresholds={"positive": Threshold(value=0.5, reason="a test")})
-    return Manifest.model_validate(
-        {**fields, "task": Binary(target="bright"), "decision": decision, "modalities": ["MR"], **changes}
-    )
+    of_two = {"task": Binary(target="bright"), "decision": deciding(0.5, "a test")}
+    return Manifest.model_validate({**fields, **of_two, "modalities": ["MR"], **changes})
+
+
+def deciding(value: float, reason: str) -> Decision:
+    return Decision(thresholds={"positive": Threshold(value=value, reason=reason)})
 
 
 @pytest.fixture
@@ -95,7 +97,7 @@ def test_a_bundle_comes_back_as_it_was_written(uri: str, model_folder: Path) -> 
 def test_the_fingerprint_names_the_content_wherever_it_lies(uri: str, model_folder: Path, s3: str) -> None:
     write_bundle(manifest(), {"model": model_folder}, f"{s3}/bundle")
     assert open_bundle(f"{s3}/bundle").fingerprint == open_bundle(uri).fingerprint
-    write_bundle(manifest(threshold=Threshold(value=0.6, reason="another")), model_folder, f"{s3}/other")
+    write_bundle(manifest(decision=deciding(0.6, "another")), {"model": model_folder}, f"{s3}/other")
     assert open_bundle(f"{s3}/other").fingerprint != open_bundle(uri).fingerprint
 
 
@@ -157,7 +159,7 @@ def test_dark_and_bright_images_differ(bundle: Bundle) -> None:
 def test_the_threshold_is_inclusive(uri: str, model_folder: Path, bundle: Bundle) -> None:
     (before,) = bundle.predict([MR])
     assert before.probability is not None
-    write_bundle(manifest(threshold=Threshold(value=before.probability, reason="equal")), model_folder, uri)
+    write_bundle(manifest(decision=deciding(before.probability, "equal")), {"model": model_folder}, uri)
     assert open_bundle(uri).predict([MR])[0].positive is True
 
 
@@ -330,7 +332,8 @@ def test_so_is_one_of_which_preprocessing_leaves_one_value(steps: list[dict[str,
 
 
 def test_a_spec_may_allow_them(model_folder: Path, tmp_path: Path) -> None:
-    write_bundle(manifest(input=INPUT.model_copy(update={"allow_constant": True})), model_folder, str(tmp_path / "allows"))
+    allowing = manifest(input=INPUT.model_copy(update={"allow_constant": True}))
+    write_bundle(allowing, {"model": model_folder}, str(tmp_path / "allows"))
     answers = open_bundle(str(tmp_path / "allows")).predict([FLAT, flat_dicom()])
     assert {answer.state for answer in answers} == {State.SCORED}
 

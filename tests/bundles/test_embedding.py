@@ -34,6 +34,7 @@ from medray.models.cnn.params import CnnParams
 from medray.models.family import FitData, LocalContext, Samples
 from medray.models.xgb import XGB, XgbParams
 from medray.tasks.binary import Binary
+from medray.tasks.task import Decision
 from medray.types import Header, Image
 
 TWO_CLASSES = Binary(target="malignant")
@@ -58,10 +59,10 @@ def values(found: list[Any]) -> np.ndarray:
 def write(folder: Path, family: str, params: Any, model: Any, inputs: InputSpec) -> str:
     (folder / "model").mkdir()
     model.save(folder / "model")
-    fields = {"name": "tiny", "family": family, "params": params.model_dump(), "input": inputs, "target": "bright"}
-    threshold = Threshold(value=0.5, reason="a test")
-    manifest = Manifest.model_validate({**fields, "positive": "1", "threshold": threshold, "modalities": ["MR"]})
-    write_bundle(manifest, folder / "model", str(folder / "bundle"))
+    fields = {"name": "tiny", "family": family, "params": params.model_dump(), "input": inputs, "modalities": ["MR"]}
+    decision = Decision(thresholds={"positive": Threshold(value=0.5, reason="a test")})
+    manifest = Manifest.model_validate({**fields, "task": TWO_CLASSES, "decision": decision})
+    write_bundle(manifest, {"model": folder / "model"}, str(folder / "bundle"))
     return str(folder / "bundle")
 
 

@@ -31,6 +31,7 @@ from medray.data.phantom import SyntheticSpec, phantom
 from medray.data.volume import build_volume
 from medray.data.volume_masks import decode_volume_mask
 from medray.errors import ConfigError, LabelError, Quarantined
+from medray.tasks.binary import Binary
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 US = ImportSpec(modality="US", spacing_mm=(None, 0.1, 0.1))
@@ -88,14 +89,14 @@ def test_images_labels_and_masks_are_read_by_ingest_and_extract(root: str) -> No
     catalogued = Catalog(f"{root}/catalog").images()
     assert set(catalogued["modality"].to_pylist()) == {"US"}
     assert len(set(catalogued["patient_key"].to_pylist())) == 3
-    joined = join_labels(catalogued, read_labels(f"{root}/out/labels.csv"), "malignant", "1")
+    joined = join_labels(catalogued, read_labels(f"{root}/out/labels.csv"), Binary(target="malignant"))
     masks = dict(zip(*(read_masks(f"{root}/out/masks.csv")[name].to_pylist() for name in ("sop_uid", "mask")), strict=True))
     by_uid = {row["SOPInstanceUID"]: row for row in table(f"{root}/out/labels.csv")}
     for row in joined.to_pylist():
         image = decode(store.read(row["uri"]))
         number = int(by_uid[row["sop_uid"]]["image"][1])
         assert np.array_equal(image.pixels, pixels(number))
-        assert (row["y"], by_uid[row["sop_uid"]]["note"], image.spacing_mm) == (number % 2, "ä, b", (0.1, 0.1))
+        assert (row["target"], by_uid[row["sop_uid"]]["note"], image.spacing_mm) == (number % 2, "ä, b", (0.1, 0.1))
         if number < 5:
             assert np.array_equal(decode_mask(store.read(masks[row["sop_uid"]]), image), pixels(number) > 99)
         else:

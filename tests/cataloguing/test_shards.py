@@ -23,6 +23,7 @@ from medray.distributed.actor import BlockActor
 from medray.errors import Quarantined
 from medray.imaging.preprocess import PreprocessSpec
 from medray.runs.score import object_rows
+from medray.tasks.binary import Binary
 from medray.work.prepare import PrepareJob
 
 SPEC = InputSpec(
@@ -98,9 +99,9 @@ def test_labels_find_members_by_their_name(archive: Path, tmp_path: Path) -> Non
     uris = [info.uri for info in archives.list_objects(str(tmp_path))]
     instances = pa.table({"uri": uris, "patient_key": uris, "study_uid": uris})
     labels = pa.table({"uri": [f"deep/{files[1].name}", files[2].name, f"zipped/{files[5].name}"], "finding": ["1", "0", "1"]})
-    joined = join_labels(instances, labels, "finding", "1")
+    joined = join_labels(instances, labels, Binary(target="finding"))
     assert [uri.split("/")[-1] for uri in joined["uri"].to_pylist()] == [files[1].name, files[2].name, files[5].name]
-    assert joined["y"].to_pylist() == [1, 0, 1]
+    assert joined["target"].to_pylist() == [1, 0, 1]
 
 
 def test_an_unreliable_store_gives_the_same_catalog_and_failures_add_up(

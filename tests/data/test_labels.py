@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 from medray.data.labels import SplitSpec, assign_splits, join_keys, join_labels, read_labels
 from medray.data.pseudonym import patient_key
 from medray.errors import LabelError
+from medray.tasks.binary import Binary
 
 
 def labels_file(folder: Path, text: str, name: str = "labels.csv") -> str:
@@ -30,6 +32,7 @@ def instance(number: int, **other: str) -> dict[str, str]:
     return {"uri": f"s3://b/images/p{number // 4}/{number}.dcm", **keys, "patient_key": f"p{number // 4}", **other}
 
 
+TASK = Binary(target="y")
 INSTANCES = pa.Table.from_pylist([instance(number) for number in range(8)])
 
 
@@ -110,8 +113,10 @@ def test_errors_quote_no_row(tmp_path: Path, content: str) -> None:
 
 
 def joined(labels: dict[str, list[str]], positive: str = "1") -> dict[str, int]:
-    rows = join_labels(INSTANCES, pa.table(labels), "y", positive)
-    return {item["sop_uid"]: item["y"] for item in rows.to_pylist()}
+    task = Binary(target="y", positive=positive)
+    rows = join_labels(INSTANCES, pa.table(labels), task)
+    task.require(rows["target"])
+    return {item["sop_uid"]: item["target"] for item in rows.to_pylist()}
 
 
 def test_labels_join_by_instance_series_or_study() -> None:
@@ -145,7 +150,7 @@ def test_an_empty_label_is_none_and_case_does_not_matter() -> None:
 def test_the_patient_is_that_of_the_labels_then_of_the_catalog_then_the_study() -> None:
     instances = pa.Table.from_pylist([instance(0), instance(4), instance(6, patient_key="")])
     labels = pa.table({"sop_uid": ["1.0", "1.4", "1.6"], "y": ["1", "0", "0"], "patient_key": ["given", "", ""]})
-    assert join_labels(instances, labels, "y", "1")["group"].to_pylist() == ["given", "p1", "3.1"]
+    assert join_labels(instances, labels, TASK)["group"].to_pylist() == ["given", "p1", "3.1"]
 
 
 def test_join_keys_counts_instances_with_a_label() -> None:
@@ -178,11 +183,14 @@ def test_the_same_label_twice_is_no_conflict() -> None:
 
 
 def rows(groups: list[str], y: list[int], split: list[str] | None = None) -> pa.Table:
-    return pa.table({"group": groups, "y": y, "split": split or [""] * len(y)})
+    return pa.table({"group": groups, "target": y, "split": split or [""] * len(y)})
 
 
 def splits(table: pa.Table, **spec: Any) -> list[str]:
-    found: list[str] = assign_splits(table, SplitSpec(**spec))["split"].to_pylist()
+    divided = assign_splits(table, SplitSpec(**spec), TASK.strata(table["target"]))
+    for split in ("train", "val"):
+        TASK.require(divided.filter(pc.equal(divided["split"], split))["target"], split)
+    found: list[str] = divided["split"].to_pylist()
     return found
 
 
@@ -213,7 +221,7 @@ def test_the_draw_is_stratified_and_has_the_shares() -> None:
     table = rows(groups, [int(number % 4 == 0) for number in range(400)])
     found = splits(table, train=0.7, val=0.15, seed=3)
     assert Counter(found) == {"train": 280, "val": 60, "test": 60}
-    positives = Counter(split for split, y in zip(found, table["y"].to_pylist(), strict=True) if y)
+    positives = Counter(split for split, y in zip(found, table["target"].to_pylist(), strict=True) if y)
     assert positives == {"train": 70, "val": 15, "test": 15}
     assert found != splits(table, train=0.7, val=0.15, seed=4)
 
@@ -230,7 +238,7 @@ def test_a_given_split_wins_and_goes_by_other_names() -> None:
         "y": ["1", "0", "1", "0"],
         "split": ["Training", "train", "validation", "VAL "],
     }
-    table = join_labels(INSTANCES, pa.table(labels), "y", "1")
+    table = join_labels(INSTANCES, pa.table(labels), TASK)
     assert splits(table) == ["train", "train", "val", "val"]
 
 

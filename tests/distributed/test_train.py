@@ -28,6 +28,7 @@ def job(trained: Any, tmp_path: Path) -> FitJob:
         model="xgb",
         family="xgb",
         params={"rounds": 20, "report_every": 5},
+        task=manifest.task,
         samples_uri=store.join(trained.run_uri, "samples.parquet"),
         values_uri=table_uri(output, spec),
         shape=(len(spec.columns()),),
@@ -60,7 +61,7 @@ def test_two_workers_train_xgboost_with_checkpoints(job: FitJob, ray_session: No
 
 def test_an_error_in_a_worker_comes_back_typed(job: FitJob, tmp_path: Path, ray_session: None) -> None:
     samples = pq.read_table(job.samples_uri)
-    one_class = samples.set_column(samples.column_names.index("y"), "y", pa.array([0] * len(samples), pa.int64()))
+    one_class = samples.set_column(samples.column_names.index("target"), "target", pa.array([0] * len(samples), pa.int64()))
     pq.write_table(one_class, tmp_path / "samples.parquet")
     hopeless = replace(job, samples_uri=str(tmp_path / "samples.parquet"))
     with pytest.raises(ModelError) as caught:

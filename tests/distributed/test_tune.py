@@ -35,7 +35,7 @@ def test_a_sweep_ranks_its_trials_and_writes_the_best(config: TrainConfig, ray_s
     found = tune(config, ["xgb"])
     trials = found["xgb"]
     assert len(trials) == 2
-    assert trials[0].auroc >= trials[1].auroc > 0.4
+    assert trials[0].value >= trials[1].value > 0.4
     assert trials[0].params != trials[1].params
     (written,) = Path(config.output).glob("tune/*/best.yaml")
     best = yaml.safe_load(written.read_text())["models"]["xgb"]["params"]

@@ -10,17 +10,21 @@ from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib as mpl
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from medray.evaluation.binary import evaluate
-from medray.evaluation.thresholds import choose_threshold
-from medray.report.data import ModelResult, Reconciliation, ReportData, SampleImage, WorklistRow
-from medray.report.figures import confusion_figure, image_uri, overlay_uri, roc_figure
-from medray.report.html import render_report, summary
+from medray.evaluation.thresholds import Threshold, choose_threshold
+from medray.report.data import ModelRow, Reconciliation, ReportData, SampleImage, WorklistRow
+from medray.report.figures import draw, image_uri, overlay_uri
+from medray.report.html import render_report
+from medray.tasks.binary import Binary, roc_curves
+from medray.tasks.page import Matrix, Plot
+from medray.tasks.task import Decision, Judged
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 
@@ -55,30 +59,44 @@ class Page(HTMLParser):
         return [value for _, attributes in self.tags if (value := attributes.get(attribute)) is not None]
 
 
-def _model(name: str, strength: float, n: int = 120) -> ModelResult:
+def _task(positive: str = "malignant") -> Binary:
+    return Binary(target="finding", positive=positive)
+
+
+def _judged(name: str, y: np.ndarray, p: np.ndarray, reason: str = "maximises J", threshold: float | None = None) -> Judged:
+    rows = pa.table({"target": y, "probability": p, "group": [f"p{number}" for number in range(len(y))]})
+    value = choose_threshold(y, p).value if threshold is None else threshold
+    decision = Decision(thresholds={"positive": Threshold(value=value, reason=reason)})
+    return Judged(name, rows, _task().evaluate(rows, decision), decision)
+
+
+def _model(name: str, strength: float, n: int = 120, reason: str = "maximises J") -> Judged:
     rng = np.random.default_rng(7)
     y = np.arange(n) % 3 // 2
-    p = 1 / (1 + np.exp(-(rng.normal(size=n) + strength * (y - 0.4))))
-    return ModelResult(name, y, p, evaluate(y, p, choose_threshold(y, p).value))
+    return _judged(name, y, 1 / (1 + np.exp(-(rng.normal(size=n) + strength * (y - 0.4)))), reason)
+
+
+def _report(title: str, *models: Judged, selected: str = "", split: str = "test", positive: str = "malignant") -> ReportData:
+    task = _task(positive)
+    rows = tuple(ModelRow(model.name, tuple(task.cells(model.figures))) for model in models)
+    chosen = models[0].name if len(models) == 1 else selected
+    return ReportData(title=title, page=task.page(models, chosen, split), models=rows, split=split, selected=selected)
 
 
 def _sample(label: str = "benign", saliency: bool = True) -> SampleImage:
     pixels = np.linspace(0, 1, 64 * 80, dtype=np.float32).reshape(64, 80)
-    return SampleImage(pixels, 0.25, label, pixels if saliency else None, "SYN-1")
+    return SampleImage(pixels, "0.25", label, pixels if saliency else None, "where it looks", "SYN-1")
 
 
 def _full(text: str = "") -> ReportData:
-    models = (_model(f"XGBoost{text}", 1.0), _model(f"CNN{text}", 2.5))
-    return ReportData(
-        title=f"Screening{text}",
+    reason = f"maximises J{text}"
+    models = (_model(f"XGBoost{text}", 1.0, reason=reason), _model(f"CNN{text}", 2.5, reason=reason))
+    return replace(
+        _report(f"Screening{text}", *models, selected=f"CNN{text}", positive=f"malignant{text}"),
         date=f"today{text}",
         facts={f"Bundle{text}": f"b-1{text}"},
-        models=models,
-        selected=f"CNN{text}",
-        positive=f"malignant{text}",
-        threshold_reason=f"maximises J{text}",
         samples=(_sample(f"benign{text}"), _sample(saliency=False)),
-        worklist=(WorklistRow(f"st-1{text}", 0.9, 3, True), WorklistRow("st-2", 0.1, 1, False)),
+        worklist=(WorklistRow(f"st-1{text}", f"0.90{text}", 0.9, 3, True), WorklistRow("st-2", "0.10", 0.1, 1, False)),
         worklist_total=50,
         reconciliation=Reconciliation(10, 6, 1, 2, 1, {f"PIXELS_SHORT{text}": 2}),
         provenance={f"Specs{text}": {"steps": [f"window{text}"]}},
@@ -100,7 +118,7 @@ def test_page_is_self_contained_and_small() -> None:
 
 def test_page_says_what_the_numbers_say() -> None:
     report = _full()
-    chosen = report.models[1].metrics
+    chosen: Any = _model("CNN", 2.5).figures
     page = Page(render_report(report))
     assert f"CNN reaches an AUROC of {chosen.auroc.value:.3f}" in page.text
     assert f"it finds {chosen.confusion.tp} of {chosen.positives} malignant images" in page.text
@@ -143,6 +161,11 @@ def test_hostile_strings_stay_text(hostile: str) -> None:
         assert expected in page.text
 
 
+def drawn(plot: Plot | None) -> str:
+    assert plot is not None
+    return draw(plot)
+
+
 @cache
 def _clean_tags() -> list[str]:
     return [tag for tag, _ in Page(render_report(_full())).tags]
@@ -151,7 +174,7 @@ def _clean_tags() -> list[str]:
 def test_everything_is_optional() -> None:
     bare = Page(render_report(ReportData(title="Empty")))
     assert {"table", "img", "svg", "details"}.isdisjoint(tag for tag, _ in bare.tags)
-    single = Page(render_report(ReportData(title="One", models=(_model("SVM", 1.0),), samples=(_sample(saliency=False),))))
+    single = Page(render_report(replace(_report("One", _model("SVM", 1.0)), samples=(_sample(saliency=False),))))
     assert "SVM reaches an AUROC" in single.text
     assert "chosen" not in single.text
     assert len([tag for tag, _ in single.tags if tag == "img"]) == 1
@@ -159,13 +182,13 @@ def test_everything_is_optional() -> None:
 
 def test_undefined_figures_are_dashes_not_numbers() -> None:
     y, p = np.zeros(20, np.int64), np.linspace(0, 0.6, 20)
-    model = ModelResult("XGBoost", y, p, evaluate(y, p, 0.5))
-    report = ReportData(title="Healthy only", models=(model, _model("SVM", 1.0)), selected="XGBoost")
-    assert summary(report).startswith("The AUROC of XGBoost is undefined on 20 test images of one class.")
+    model = _judged("XGBoost", y, p, threshold=0.5)
+    report = _report("Healthy only", model, _model("SVM", 1.0), selected="XGBoost")
+    assert report.page.summary.startswith("The AUROC of XGBoost is undefined on 20 test images of one class.")
     page = Page(render_report(report))
     assert "nan" not in page.text.lower()
     assert "None" not in page.text
-    assert roc_figure([model]) == ""
+    assert roc_curves([model]) is None
 
 
 def test_missing_inputs_are_called_out() -> None:
@@ -181,19 +204,20 @@ def test_same_report_same_bytes_and_no_state_left() -> None:
 
 
 def test_figures_take_their_colours_from_the_page() -> None:
-    svg = roc_figure([_model("SVM", 1.0), _model("CNN", 2.0)])
+    svg = drawn(roc_curves([_model("SVM", 1.0), _model("CNN", 2.0)]))
     assert "var(--series-0)" in svg
     assert "var(--series-1)" in svg
     assert "var(--ink)" in svg
     assert not re.search(r"#0[1-9]0[1-9]0[1-9]", svg)
-    assert ">98<" in confusion_figure(_model("SVM", 1.0).metrics.confusion.model_copy(update={"tn": 98}), "positive")
+    counts = np.array([[98, 3], [4, 15]])
+    assert ">98<" in draw(Matrix("Decisions", "", ("no", "yes"), counts))
 
 
 def test_many_cases_keep_the_figure_small() -> None:
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 30_000)
     p = np.clip(rng.normal(0.3 + 0.3 * y, 0.2), 0, 1)
-    assert len(roc_figure([ModelResult("SVM", y, p, _model("SVM", 1.0).metrics)])) < 300_000
+    assert len(drawn(roc_curves([_judged("SVM", y, p, threshold=0.5)]))) < 300_000
 
 
 def test_image_and_overlay_show_their_pixels() -> None:
@@ -213,7 +237,7 @@ def _decoded(uri: str) -> np.ndarray:
 
 
 def test_the_page_says_which_images_the_figures_are_of() -> None:
-    page = render_report(replace(_full(), split="validation"))
+    page = render_report(_report("Run", _model("SVM", 1.0), split="validation"))
     assert "Models on the validation images" in page
     assert "test images" not in page
 

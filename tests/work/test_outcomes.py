@@ -10,10 +10,13 @@ from pydicom.data import get_testdata_file
 
 from medray.data import tables
 from medray.distributed.dataset import outcomes
-from medray.runs.score import with_decision
+from medray.evaluation.thresholds import Threshold
 from medray.runs.summary import summarise
+from medray.tasks.binary import Binary
+from medray.tasks.task import Decision
 from medray.work.outcome import OUTCOME, OUTCOME_COLUMNS
 
+AT_A_HALF = Decision(thresholds={"positive": Threshold(value=0.5, reason="a test")})
 INSTANCES = {  # name: SOP Instance UID, content, state
     "a": ("1.1", "x", "SCORED"),
     "b": ("1.1", "x", "SCORED"),
@@ -37,7 +40,7 @@ def test_an_instance_is_scored_once_and_contradicting_ones_not_at_all(tmp_path: 
 
     def seen(names: str) -> dict[str, tuple[str, str, object]]:
         rows = pa.table({"uri": list(names), "etag": ["1"] * len(names)})
-        found = with_decision(outcomes(rows, uri, [*OUTCOME_COLUMNS, "probability"]), 0.5)
+        found = Binary(target="y").decided(outcomes(rows, uri, [*OUTCOME_COLUMNS, "probability"]), AT_A_HALF)
         assert sum(summarise(found, len(rows)).counts().values()) == 2 * len(rows)
         return {item["uri"]: (item["state"], item["code"], item["positive"]) for item in found.to_pylist()}
 

@@ -1,0 +1,30 @@
+"""Training configurations of every task on the synthetic archive of the tests: small, and fitted in seconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+BINARY = """
+name: tiny
+labels: {target: malignant}
+inputs:
+  table:
+    preprocess: {steps: [{op: percentile}, {op: resize, rows: 64, columns: 64}]}
+    features: {families: [{family: intensity}, {family: shape}]}
+  image:
+    preprocess: {steps: [{op: percentile}, {op: resize, rows: 32, columns: 32}]}
+models:
+  xgb: {family: xgb, input: table, params: {rounds: 30}}
+  svm: {family: svm, input: table}
+  cnn: {family: cnn, input: image, params: {epochs: 3, width: 8}, scaling: {threads: 1}}
+"""
+
+CASES: dict[str, dict[str, Any]] = {
+    "binary": yaml.safe_load(BINARY),
+}
+"""Case → configuration but for ``output`` and ``catalog``."""
+
+MODELS = [(case, model) for case, config in CASES.items() for model in config["models"]]
+"""(case, model) of all of them."""
