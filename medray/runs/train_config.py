@@ -22,8 +22,12 @@ from medray.tasks.task import Task
 
 
 class LabelSpec(Spec):
-    """How labelled images are divided. ``target`` and ``positive`` beside it are short for a task of kind binary."""
+    """How labelled images are divided; and, in short, a task of two classes."""
 
+    target: str | None = Field(None, description="short for `task: {kind: binary, target: …}`: the label column to learn")
+    positive: str | None = Field(
+        None, coerce_numbers_to_str=True, description="short for the task's `positive`: the value that makes a positive"
+    )
     split: SplitSpec = SplitSpec()
 
 
@@ -80,12 +84,12 @@ class TrainConfig(Spec):
     def _short_form(cls, raw: Any) -> Any:
         """``labels: {target: …, positive: …}`` is short for ``task: {kind: binary, target: …, positive: …}``."""
         labels = raw.get("labels") if isinstance(raw, Mapping) else None
-        if not isinstance(labels, Mapping) or not (given := {"target", "positive"} & labels.keys()):
+        given = {name: labels[name] for name in ("target", "positive") if labels.get(name)} if isinstance(labels, Mapping) else {}
+        if not given:
             return raw
         if "task" in raw:
-            raise ValueError(f"labels.{min(given)} belongs to the task: set task.{min(given)}")
-        task = {"kind": "binary", **{name: labels[name] for name in given}}
-        return {**raw, "task": task, "labels": {name: value for name, value in labels.items() if name not in given}}
+            raise ValueError(f"labels.{min(given)}: what is learnt is said by task: set task.{min(given)}")
+        return {**raw, "task": {"kind": "binary", **given}}
 
     @model_validator(mode="after")
     def _fits(self) -> TrainConfig:

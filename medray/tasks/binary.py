@@ -80,7 +80,7 @@ class Binary(Task):
             )
         side = "positive" if positives else "negative"
         message = f"all {len(targets)} labelled images are {side} ({self.target} = {found}; positive is {self.positive!r})"
-        raise LabelError("LABELS_SINGLE_CLASS", message, "give labels of both classes, or set the positive value")
+        raise LabelError("LABELS_SINGLE_CLASS", message, "give labels of both classes, or set labels.positive (task.positive)")
 
     def truth(self, targets: pa.ChunkedArray) -> NDArray[Any]:
         """int64 (n,), 0 or 1."""

@@ -12,6 +12,7 @@ from medray.data import store
 from medray.errors import ConfigError
 from medray.runs.screen import ScreenConfig
 from medray.runs.train_config import TrainConfig
+from medray.tasks.binary import Binary
 
 TRAIN = """
 output: out
@@ -44,7 +45,7 @@ def test_a_file_becomes_a_configuration(path: str) -> None:
     config = load_config(path, TrainConfig)
     assert config.models["xgb"].params == {"rounds": 30}
     assert config.inputs["image"].preprocess.output_shape == (32, 48)
-    assert config.labels.positive == "1"
+    assert config.task == Binary(target="malignant", positive="1")
 
 
 def test_a_file_is_read_from_any_store(path: str, s3: str) -> None:
