@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint bench against clean
+.PHONY: install demo test lint bench against clean
 
 $(VENV)/made-base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -15,6 +15,8 @@ $(VENV)/made-dev: $(VENV)/made-base
 	$(PIP) -e '.[dev]'
 	touch $@
 
+install: $(VENV)/made-dev
+
 demo: $(VENV)/made-base
 	$(BIN)/medray demo
 
@@ -24,7 +26,7 @@ test: $(VENV)/made-dev
 lint: $(VENV)/made-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p medray
+	$(BIN)/mypy
 
 bench: $(VENV)/made-dev
 	$(BIN)/python benchmarks/ingest.py

@@ -6,8 +6,11 @@ import os
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,17 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", "medray-tests-0123456789abcdef0123456789abcdef")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how long the tests of each folder took."""
+    spent: dict[str, float] = defaultdict(float)
+    for report in chain.from_iterable(terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport):
+            spent[str(Path(report.nodeid.partition("::")[0]).parent)] += report.duration
+    terminalreporter.section("seconds by folder")
+    for folder, seconds in sorted(spent.items(), key=itemgetter(1), reverse=True):
+        terminalreporter.write_line(f"{seconds:7.1f} s  {folder}")
 
 
 @pytest.fixture(name="free_ports")

@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     EnhancedCTImageStorage,
     EnhancedMRImageStorage,
@@ -69,7 +70,8 @@ class SeriesSpec:
         """Stored values (slices, rows, columns), no two slices alike."""
         low, high = (-900, 2000) if self.signed else (0, 4000)
         shape = (self.slices, self.rows, self.columns)
-        return np.random.default_rng(self.seed).integers(low, high, shape).astype(np.int16 if self.signed else np.uint16)
+        values = np.random.default_rng(self.seed).integers(low, high, shape)
+        return values.astype(np.int16) if self.signed else values.astype(np.uint16)
 
 
 def datasets(spec: SeriesSpec) -> list[FileDataset]:
@@ -97,7 +99,7 @@ def _slice(spec: SeriesSpec, k: int, stored: NDArray[Any], position: NDArray[np.
 
 def _empty(sop_class: str, uid: str, spec: SeriesSpec) -> FileDataset:
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = sop_class, uid
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = UID(sop_class), UID(uid)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     found = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
     found.SOPClassUID, found.SOPInstanceUID = sop_class, uid

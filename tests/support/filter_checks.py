@@ -23,7 +23,7 @@ def apply(image: Image, spec: Any) -> Image:
 
 def ct() -> Image:
     """A CT slice of 128 x 128 in Hounsfield units, with a window of its own."""
-    dataset = dcmread(get_testdata_file("CT_small.dcm"))
+    dataset = dcmread(str(get_testdata_file("CT_small.dcm")))
     pixels = dataset.pixel_array * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept)
     return Image(pixels.astype(np.float32), header=Header(modality="CT", spacing_mm=(0.5, 0.25), voi_window=(40.0, 400.0)))
 
@@ -35,7 +35,8 @@ def masked(pixels: Any, valid: Any) -> Image:
 def noisy(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     """float32: two halves that differ by 100, with noise of deviation 10."""
     rng = np.random.default_rng(seed)
-    return (rng.normal(0, 10, shape) + 100 * (np.indices(shape)[-1] >= shape[-1] // 2)).astype(np.float32)
+    values = rng.normal(0, 10, shape) + 100 * (np.indices(shape)[-1] >= shape[-1] // 2)
+    return np.asarray(values, dtype=np.float32)
 
 
 def keeps_constants(spec: Any, rtol: float = 1e-6) -> None:

@@ -63,7 +63,7 @@ def tiff(pixels: Array, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def npz(**arrays: Array) -> bytes:
+def npz(**arrays: Any) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from dicom_series import ROOT, SeriesSpec, decimal
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 NUCLEAR = "1.2.840.10008.5.1.4.1.1.20"
 ULTRASOUND_VOLUME = "1.2.840.10008.5.1.4.1.1.6.2"
@@ -24,7 +24,7 @@ def item(**values: Any) -> Dataset:
 
 def _empty(spec: SeriesSpec, sop_class: str, modality: str, frames: int) -> FileDataset:
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = sop_class, f"{spec.series_uid}.5"
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = UID(sop_class), UID(f"{spec.series_uid}.5")
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     found = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
     found.SOPClassUID, found.SOPInstanceUID = sop_class, f"{spec.series_uid}.5"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence as Items
-from pydicom.uid import CTImageStorage, ExplicitVRBigEndian, ExplicitVRLittleEndian, UltrasoundImageStorage
+from pydicom.uid import UID, CTImageStorage, ExplicitVRBigEndian, ExplicitVRLittleEndian, UltrasoundImageStorage
 
 ROOT = "1.2.826.0.1.3680043.8.498"
 PIXELS = np.random.default_rng(1).integers(0, 255, (40, 60), dtype=np.uint8)
@@ -38,7 +38,7 @@ def dataset(modality: str, pixels: np.ndarray = PIXELS, **attributes: Any) -> Fi
 
 def encoded(found: FileDataset, syntax: str = ExplicitVRLittleEndian) -> bytes:
     """The bytes of a file."""
-    found.file_meta.TransferSyntaxUID = syntax
+    found.file_meta.TransferSyntaxUID = UID(syntax)
     found.set_original_encoding(False, syntax != ExplicitVRBigEndian)
     buffer = io.BytesIO()
     found.save_as(buffer, enforce_file_format=True)

@@ -82,7 +82,7 @@ def values_of(kind: Kind) -> Pixels:
 def unsigned(values: Pixels, kind: Kind) -> Pixels:
     """The same bits as unsigned numbers: what codecs without a sign are given."""
     plain = values.view(f"u{values.itemsize}")
-    return plain & plain.dtype.type((1 << kind.bits) - 1)
+    return np.asarray(plain & plain.dtype.type((1 << kind.bits) - 1))
 
 
 def raw(values: Pixels, kind: Kind) -> bytes:
@@ -98,7 +98,7 @@ def raw(values: Pixels, kind: Kind) -> bytes:
     return data + b"\0" * (len(data) % 2)
 
 
-def jpeg(values: Pixels, kind: Kind) -> bytes | None:
+def jpeg(values: Pixels, kind: Kind) -> bytes:
     if kind.samples == 1:
         return bytes(imagecodecs.jpeg8_encode(values, 98, bitspersample=kind.bits))
     subsampling = "422" if kind.photometric == "YBR_FULL_422" else "444"
@@ -109,7 +109,7 @@ def jpeg(values: Pixels, kind: Kind) -> bytes | None:
 def lossless_jpeg(predictor: int) -> Callable[[Pixels, Kind], bytes]:
     def encode(values: Pixels, kind: Kind) -> bytes:
         plain = unsigned(values, kind)
-        colour = {} if kind.samples == 1 else {"colorspace": RGB, "outcolorspace": RGB}
+        colour: dict[str, Any] = {} if kind.samples == 1 else {"colorspace": RGB, "outcolorspace": RGB}
         return bytes(imagecodecs.jpeg8_encode(plain, lossless=True, predictor=predictor, bitspersample=kind.bits, **colour))
 
     return encode
@@ -264,7 +264,7 @@ NAMES = {
 
 def dataset(syntax: Syntax, kind: Kind, values: Pixels, **changes: Any) -> pydicom.FileDataset:
     """A data set of one frame."""
-    found = pydicom.dcmread(get_testdata_file("MR_small.dcm", download=False))
+    found = pydicom.dcmread(str(get_testdata_file("MR_small.dcm", download=False)))
     found.Rows, found.Columns, found.SamplesPerPixel = ROWS, COLUMNS, kind.samples
     found.PhotometricInterpretation, found.PixelRepresentation = kind.photometric, int(kind.signed)
     found.BitsAllocated, found.BitsStored, found.HighBit = kind.allocated, kind.bits, kind.bits - 1
@@ -301,7 +301,7 @@ def set_pixels(found: pydicom.FileDataset, syntax: Syntax, kind: Kind, values: P
             found.compress(uid.RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
         if syntax.uid == uid.ExplicitVRBigEndian and kind.allocated == 16:
             found.PixelData = np.frombuffer(found.PixelData, "<u2").byteswap().tobytes()
-    found.file_meta.TransferSyntaxUID = syntax.uid
+    found.file_meta.TransferSyntaxUID = uid.UID(syntax.uid)
     found["PixelData"].VR = "OW" if kind.allocated == 16 and found["PixelData"].VR != "OB" else "OB"
 
 
