@@ -213,19 +213,21 @@ class PixelGrid:
 
 @dataclass(frozen=True)
 class Image:
-    """One greyscale image: a plane, or a volume of slices along its first axis.
+    """One image: a plane, grey or in colour, or a grey volume of slices along its first axis.
 
     Attributes:
-        pixels: float32 (rows, columns) or (slices, rows, columns), in the units of the modality LUT; larger is brighter.
-        valid: bool, as the pixels; False on pixel padding; None where every pixel counts.
+        pixels: float32 (rows, columns) or (slices, rows, columns), in the units of the modality LUT; larger is brighter. In
+            colour (channels, rows, columns), in the units of the stored colours, 0 to 2**bits - 1.
+        valid: bool of the ``shape``; False on pixel padding; None where every pixel counts.
         header: where the image comes from; of a volume, that of its first slice.
         voi_lut: the image's first VOI LUT, or None.
-        mask: bool, as the pixels; True in the region of interest; None where that is the whole image.
+        mask: bool of the ``shape``; True in the region of interest; None where that is the whole image.
         slice_spacing_mm: distance of the slices of a volume along their normal; None where unknown, and of a plane.
         frame: which frame of its file a plane is, counted from 0.
         real_world: the image's real-world value mappings; none where the pixels are no linear function of the stored values.
         suv: of PET, what makes SUV of the pixels; None of other images, and once the pixels are in other units.
         grid: where the pixels lie among those that were decoded; None while they are where they were.
+        channels: 1 of a grey image, 3 of one in colour: red, green, blue.
     """
 
     pixels: Float32
@@ -238,13 +240,24 @@ class Image:
     real_world: tuple[RealWorldMap, ...] = ()
     suv: SuvFactor | None = None
     grid: PixelGrid | None = None
+    channels: int = 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, columns), or (slices, rows, columns) of a volume."""
+        return self.pixels.shape if self.channels == 1 else self.pixels.shape[1:]
+
+    @property
+    def dimensions(self) -> int:
+        """2 of a plane, 3 of a volume; channels are none."""
+        return len(self.shape)
 
     @property
     def spacing_mm(self) -> tuple[float, ...] | None:
         """Distance of pixel centres along each axis, or None where one is unknown."""
         if self.header.spacing_mm is None:
             return None
-        if self.pixels.ndim == 2:
+        if self.dimensions == 2:
             return self.header.spacing_mm
         return None if self.slice_spacing_mm is None else (self.slice_spacing_mm, *self.header.spacing_mm)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,7 +23,7 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         print_json(found)
         return
-    rows = (dict(zip(_BRIEF, (op["name"], _kinds(op["dimensions"]), op["summary"]), strict=True)) for op in found)
+    rows = (dict(zip(_BRIEF, (op["name"], _kinds(op), op["summary"]), strict=True)) for op in found)
     show_rows(rows, _BRIEF, "Preprocessing ops")
 
 
@@ -40,14 +40,14 @@ def describe(
         print_json(found)
         return
     parameters = [{**one, "default": _default(one)} for one in found.pop("parameters")]
-    answer = {"what it does": found["summary"], "details": found["details"], "images": _kinds(found["dimensions"])}
+    answer = {"what it does": found["summary"], "details": found["details"], "images": _kinds(found)}
     show({**answer, "source": found["source"]}, False, name)
     if parameters:
         show_rows(parameters, _PARAMETERS, "Parameters")
 
 
-def _kinds(dimensions: list[int]) -> str:
-    return " ".join(f"{one}-D" for one in dimensions)
+def _kinds(op: dict[str, Any]) -> str:
+    return " ".join([*(f"{one}-D" for one in op["dimensions"]), *(["colour"] if op["colour"] else [])])
 
 
 def _default(parameter: dict[str, object]) -> str:

@@ -43,8 +43,8 @@ def decode_mask(data: bytes, image: Image, segment: int | None = None, level: fl
         if data.startswith(_PNG):
             return _png(data, image, segment)
         found = open_segmentation(data)
-        check_size(found.pixel.rows, found.pixel.columns, image.pixels.shape)
-        mask = np.zeros(image.pixels.shape, bool)
+        check_size(found.pixel.rows, found.pixel.columns, image.shape)
+        mask = np.zeros(image.shape, bool)
         for frame, _ in counted_frames(found, _target(image), segment):
             mask |= found.marked(frame, MaskChoice(segment, level))
         return mask
@@ -54,7 +54,7 @@ def _target(image: Image) -> Target:
     header = image.header
     known = axes(header.orientation) is not None and header.position_mm is not None and header.spacing_mm is not None
     return Target(
-        shape=(image.pixels.shape[0], image.pixels.shape[1]),
+        shape=(image.shape[0], image.shape[1]),
         sources=((header.sop_uid, image.frame),),
         frames=header.frames,
         series_uid=header.series_uid,
@@ -87,7 +87,7 @@ def check_size(rows: int, columns: int, shape: tuple[int, ...]) -> None:
 
 def _png(data: bytes, image: Image, segment: int | None) -> Bool:
     columns, rows = struct.unpack_from(">II", data.ljust(24, b"\0"), 16)
-    check_size(rows, columns, image.pixels.shape)
+    check_size(rows, columns, image.shape)
     try:
         values = _indices(data) if data[25:26] == _INDEXED else np.asarray(imagecodecs.png_decode(data))
     except (OSError, RuntimeError, SyntaxError, ValueError) as error:

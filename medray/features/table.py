@@ -65,9 +65,11 @@ def extract(image: Image, spec: FeatureSpec) -> Extracted:
     A feature that is undefined on this image is NaN, with the reason.
 
     Raises:
-        Excluded: IMAGE_TOO_LARGE, IMAGE_NOT_FINITE.
+        Excluded: FEATURES_COLOUR, IMAGE_TOO_LARGE, IMAGE_NOT_FINITE.
         Quarantined: MASK_SIZE.
     """
+    if image.channels > 1:
+        raise Excluded("FEATURES_COLOUR", "features are of grey levels, the image is in colour")
     for mask in (image.mask, image.valid):
         if mask is not None and mask.shape != image.pixels.shape:
             raise Quarantined("MASK_SIZE", f"a mask of {mask.shape} for an image of {image.pixels.shape}")

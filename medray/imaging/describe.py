@@ -18,7 +18,8 @@ def op_names() -> list[str]:
 
 
 def describe_op(name: str) -> dict[str, Any]:
-    """One op: ``name``, ``summary`` (one sentence), ``details`` (paragraphs), ``dimensions``, ``source`` and ``parameters``.
+    """One op: ``name``, ``summary`` (one sentence), ``details`` (paragraphs), ``dimensions``, ``colour`` (whether it takes it),
+    ``source`` and ``parameters``.
 
     Raises:
         ConfigError: OP_UNKNOWN.
@@ -36,6 +37,7 @@ def describe_op(name: str) -> dict[str, Any]:
         "summary": paragraphs[0],
         "details": paragraphs[1:],
         "dimensions": list(kind.dimensions),
+        "colour": kind.takes_colour,
         "source": kind.source,
         "parameters": fields_of(kind),
     }

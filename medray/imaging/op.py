@@ -51,6 +51,8 @@ class OpSpec(Spec):
     """Where the formula comes from: a section of the standard, or a paper."""
     dimensions: ClassVar[tuple[int, ...]] = (2,)
     """Planes (2), volumes (3) or both."""
+    takes_colour: ClassVar[bool] = False
+    """Whether the op takes images of several channels as well."""
     takes_unit_range: ClassVar[bool] = False
     """Whether the op takes pixels in [0, 1] and clips others."""
     brings_units: ClassVar[bool] = False
@@ -121,13 +123,33 @@ def flagged(image: Image, flag: str) -> Image:
     return replace(image, header=replace(image.header, flags=flags))
 
 
+def luminance(image: Image) -> Image:
+    """A colour image in grey: luma Y' = (299 R + 587 G + 114 B) / 1000 (ITU-R BT.601-7, 2.5.1); a grey image as it is.
+
+    Of an image as decoded it is that image decoded in grey, bit for bit.
+    """
+    if image.channels == 1:
+        return image
+    red, green, blue = image.pixels
+    luma = (np.float64(299) * red + np.float64(587) * green + np.float64(114) * blue) / 1000
+    return replace(image, pixels=float32(luma), channels=1)
+
+
+def by_channel(image: Image, smooth: Callable[[Float32], Float32], pixels: Float32) -> Float32:
+    """What a filter of a plane or volume makes of pixels of the image, channel by channel."""
+    return smooth(pixels) if image.channels == 1 else np.stack([smooth(channel) for channel in pixels])
+
+
 def valid_pixels(image: Image) -> Float32:
-    """The valid pixels, float32 (n,).
+    """The valid pixels, float32 (n,); of colour those of all channels.
 
     Raises:
         Quarantined: IMAGE_NO_VALID_PIXELS.
     """
-    values = image.pixels.ravel() if image.valid is None else image.pixels[image.valid]
+    if image.valid is None:
+        values = image.pixels.ravel()
+    else:
+        values = image.pixels[image.valid] if image.channels == 1 else image.pixels[:, image.valid].ravel()
     if values.size == 0:
         raise Quarantined("IMAGE_NO_VALID_PIXELS", "every pixel is padding")
     return values
@@ -135,6 +157,8 @@ def valid_pixels(image: Image) -> Float32:
 
 def is_constant(image: Image) -> bool:
     """Whether all valid pixels are equal, or none is valid; read up to the first that differs."""
+    if image.channels > 1:
+        return all(is_constant(replace(image, pixels=channel, channels=1)) for channel in image.pixels)
     pixels = image.pixels.ravel()
     valid = None if image.valid is None else image.valid.ravel()
     first = None
@@ -194,16 +218,18 @@ def extended(image: Image) -> Float32:
     from scipy.ndimage import distance_transform_edt
 
     nearest = distance_transform_edt(~image.valid, return_distances=False, return_indices=True)
-    return float32(image.pixels[tuple(nearest)])
+    return float32(image.pixels[(..., *nearest)])
 
 
 def over_valid(image: Image, smooth: Callable[[Float32], Float32]) -> Image:
     """The image filtered: invalid pixels keep their values, and the nearest valid one stands for each of them in the filter.
 
+    Channels are filtered one by one.
+
     Raises:
         Quarantined: IMAGE_NO_VALID_PIXELS.
     """
-    pixels = smooth(extended(image))
+    pixels = by_channel(image, smooth, extended(image))
     return image.with_pixels(pixels if image.valid is None else float32(np.where(image.valid, pixels, image.pixels)))
 
 
@@ -215,14 +241,15 @@ def bordered(pixels: Float32, width: int) -> Float32:
 def valid_mean(image: Image, smooth: Callable[[Float32], Float32]) -> tuple[Float32, Float32 | None]:
     """A linear filter over the valid pixels alone, and their weight (normalised convolution: Knutsson, CVPR 1993).
 
-    Where no valid pixel reaches, the plain filter stands.
+    Where no valid pixel reaches, the plain filter stands. Channels are filtered one by one and have one weight.
     """
     if image.pixels.max() > LARGEST / 1024 or image.pixels.min() < -LARGEST / 1024:
         pixels, weight = valid_mean(image.with_pixels(float32(image.pixels / 1024)), smooth)
         return finite(pixels * np.float64(1024)), weight
     if image.valid is None:
-        return smooth(image.pixels), None
+        return by_channel(image, smooth, image.pixels), None
     weight = smooth(image.valid.astype(np.float32))
-    total = smooth(np.where(image.valid, image.pixels, np.float32(0)))
+    total = by_channel(image, smooth, np.where(image.valid, image.pixels, np.float32(0)))
     reached: Bool = weight > 1e-6
-    return np.where(reached, total / np.where(reached, weight, 1), smooth(image.pixels)).astype(np.float32), weight
+    plain = by_channel(image, smooth, image.pixels)
+    return np.where(reached, total / np.where(reached, weight, 1), plain).astype(np.float32), weight

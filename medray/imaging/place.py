@@ -47,13 +47,13 @@ def moved(image: Image, offset: Sequence[float]) -> Header:
 
 def cut(image: Image, *slices: slice) -> Image:
     """The part of an image inside one slice (first and end index) for each axis, copied."""
-    first = [one.start or 0 for one in slices]
+    first, inside = [one.start or 0 for one in slices], _of_every_channel(slices)
     header = moved(image, first)
-    result = _each(replace(image, header=header, grid=_shifted(image, first)), lambda array: array[slices].copy())
+    result = _each(replace(image, header=header, grid=_shifted(image, first)), lambda array: array[inside].copy())
     if not header.ultrasound_regions:
         return result
     regions = ultrasound.moved(header.ultrasound_regions, (first[-2], first[-1]))
-    rows, columns = result.pixels.shape[-2:]
+    rows, columns = result.shape[-2:]
     return replace(result, header=_measured(header, ultrasound.within(regions, rows, columns)))
 
 
@@ -74,14 +74,14 @@ def _measured(header: Header, regions: ultrasound.Regions) -> Header:
 
 def padded(image: Image, before: Sequence[int], shape: Sequence[int], value: float) -> Image:
     """The image laid into a larger one of this shape, ``before`` pixels after its first along each axis; the rest is invalid."""
-    inside = tuple(slice(first, first + size) for first, size in zip(before, image.pixels.shape, strict=True))
+    inside = _of_every_channel([slice(first, first + size) for first, size in zip(before, image.shape, strict=True)])
 
     def laid(array: Array, rest: float) -> Array:
-        result = np.full(shape, rest, array.dtype)
+        result = np.full((*array.shape[: -len(shape)], *shape), rest, array.dtype)
         result[inside] = array
         return result
 
-    valid = np.ones(image.pixels.shape, np.bool_) if image.valid is None else image.valid
+    valid = np.ones(image.shape, np.bool_) if image.valid is None else image.valid
     mask = None if image.mask is None else laid(image.mask, 0)
     first = [-one for one in before]
     header, grid = moved(image, first), _shifted(image, first)
@@ -101,30 +101,36 @@ def turned(image: Image, order: Sequence[int], flips: Sequence[bool]) -> Image:
     """
     first = [0] * len(order)
     for axis, flip in zip(order, flips, strict=True):
-        first[axis] = image.pixels.shape[axis] - 1 if flip else 0
+        first[axis] = image.shape[axis] - 1 if flip else 0
     header, spacing = moved(image, first), _spacings(image)
     *through, row_mm, column_mm = (spacing[axis] for axis in order)
     known = None if row_mm is None or column_mm is None else (row_mm, column_mm)
     header = replace(_turned_pixels(image, header, order, flips), spacing_mm=known, orientation=_orientation(image, order, flips))
-    turn = tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)
     grid = _shifted(image, first)
     steps = [-grid.step[axis] if flip else grid.step[axis] for axis, flip in zip(order, flips, strict=True)]
     grid = PixelGrid(tuple(grid.axes[axis] for axis in order), tuple(grid.first[axis] for axis in order), tuple(steps))
     result = replace(image, header=header, slice_spacing_mm=through[0] if through else image.slice_spacing_mm, grid=grid)
-    return _each(result, lambda array: np.ascontiguousarray(array.transpose(order)[turn]))
+    return _each(result, lambda array: _turned_array(array, order, flips))
+
+
+def _turned_array(array: Array, order: Sequence[int], flips: Sequence[bool]) -> Array:
+    channels = array.ndim - len(order)
+    places = (*range(channels), *(channels + axis for axis in order))
+    turn = _of_every_channel([slice(None, None, -1) if flip else slice(None) for flip in flips])
+    return np.ascontiguousarray(array.transpose(places)[turn])
 
 
 def _turned_pixels(image: Image, header: Header, order: Sequence[int], flips: Sequence[bool]) -> Header:
     """The header with the pixel aspect and the ultrasound regions of the turned image; of none whose slices become rows."""
     if header.pixel_aspect is None and not header.ultrasound_regions:
         return header
-    rows, columns = image.pixels.ndim - 2, image.pixels.ndim - 1
+    rows, columns = image.dimensions - 2, image.dimensions - 1
     if {*order[-2:]} != {rows, columns}:
         return replace(header, pixel_aspect=None, ultrasound_regions=())
     aspect, regions = header.pixel_aspect, header.ultrasound_regions
     if order[-1] == rows:
         aspect, regions = None if aspect is None else 1 / aspect, ultrasound.transposed(regions)
-    shape = image.pixels.shape[order[-2]], image.pixels.shape[order[-1]]
+    shape = image.shape[order[-2]], image.shape[order[-1]]
     return replace(header, pixel_aspect=aspect, ultrasound_regions=ultrasound.flipped(regions, shape, (flips[-2], flips[-1])))
 
 
@@ -136,7 +142,7 @@ def scaled(image: Image, shape: Sequence[int], scale: Sequence[float]) -> Image:
         shape: number of the new pixels along each axis.
         scale: size of a new pixel in old ones along each axis.
     """
-    ends = zip(image.pixels.shape, shape, scale, strict=True)
+    ends = zip(image.shape, shape, scale, strict=True)
     first = [((old - 1) - (new - 1) * one) / 2 for old, new, one in ends]
     header, (down, across) = moved(image, first), scale[-2:]
     if header.spacing_mm is not None:
@@ -171,10 +177,10 @@ def restored(values: Float32, prepared: Image, shape: tuple[int, int]) -> Float3
     Raises:
         Excluded: MODEL_INPUT_SHAPE, a volume.
     """
-    if prepared.pixels.ndim != 2:
+    if prepared.dimensions != 2:
         raise Excluded("MODEL_INPUT_SHAPE", "what is found in a volume is not brought back to the grid of its slices")
-    if values.shape != prepared.pixels.shape:
-        raise ValueError(f"values of {values.shape} for a plane of {prepared.pixels.shape}")
+    if values.shape != prepared.shape:
+        raise ValueError(f"values of {values.shape} for a plane of {prepared.shape}")
     if prepared.grid is None:
         if values.shape != shape:
             raise ValueError(f"a plane of {values.shape} that was not moved, but {shape} when it was decoded")
@@ -191,7 +197,7 @@ def restored(values: Float32, prepared: Image, shape: tuple[int, int]) -> Float3
 
 def _shifted(image: Image, offset: Sequence[float]) -> PixelGrid:
     """The grid for a first pixel that lies at this index of the image."""
-    axes = image.pixels.ndim
+    axes = image.dimensions
     grid = image.grid or PixelGrid(tuple(range(axes)), (0.0,) * axes, (1.0,) * axes)
     ends = zip(grid.first, grid.step, offset, strict=True)
     return replace(grid, first=tuple(first + step * number for first, step, number in ends))
@@ -200,7 +206,7 @@ def _shifted(image: Image, offset: Sequence[float]) -> PixelGrid:
 def directions(image: Image) -> Float64 | None:
     """Unit vectors along rising slices (of a volume), rows and columns, in LPS; None where the orientation is unknown."""
     found = axes(image.header.orientation)
-    return None if found is None else found[::-1][-image.pixels.ndim :]
+    return None if found is None else found[::-1][-image.dimensions :]
 
 
 def _orientation(
@@ -217,17 +223,22 @@ def _orientation(
 def _spacings(image: Image) -> list[float | None]:
     """The spacing along each axis."""
     rows, columns = image.header.spacing_mm or (None, None)
-    return [image.slice_spacing_mm, rows, columns][-image.pixels.ndim :]
+    return [image.slice_spacing_mm, rows, columns][-image.dimensions :]
 
 
 def _steps(image: Image) -> list[Float64 | None]:
     """From a pixel to the next along each axis, in mm; None where it is unknown."""
     found, spacing = directions(image), _spacings(image)
-    if image.pixels.ndim == 3 and UNEVEN & {*image.header.flags}:
+    if image.dimensions == 3 and UNEVEN & {*image.header.flags}:
         spacing[0] = None
     if found is None:
         return [None] * len(spacing)
     return [None if one is None else one * vector for one, vector in zip(spacing, found, strict=True)]
+
+
+def _of_every_channel(slices: Sequence[slice]) -> tuple[Any, ...]:
+    """The index of a part of an array, whether it has channels or not."""
+    return (..., *slices)
 
 
 def _each(image: Image, change: Callable[[Array], Array]) -> Image:

@@ -48,6 +48,16 @@ class PreprocessSpec(Spec):
         """Whether a step brings every image to the same units, or refuses it."""
         return any(step.brings_units for step in self.steps)
 
+    def check_colour(self) -> None:
+        """Nothing where every step takes colour.
+
+        Raises:
+            ValueError: one does not.
+        """
+        for step in self.steps:
+            if not step.takes_colour:
+                raise ValueError(f"{step.op} takes no colour: leave it out, or take the images in grey")
+
     @property
     def modules(self) -> tuple[str, ...]:
         """The modules that the pixels depend on, for :func:`medray.source.source_fingerprint`."""
@@ -66,7 +76,7 @@ def preprocess(image: Image, spec: PreprocessSpec) -> Image:
     """Apply the ops in order.
 
     Raises:
-        Excluded: IMAGE_TOO_LARGE, OP_DIMENSIONS; InputError: what the ops raise.
+        Excluded: IMAGE_TOO_LARGE, OP_DIMENSIONS, OP_COLOUR; InputError: what the ops raise.
     """
     result = image
     for _, result in stages(image, spec):  # noqa: B007
@@ -76,9 +86,11 @@ def preprocess(image: Image, spec: PreprocessSpec) -> Image:
 
 def stages(image: Image, spec: PreprocessSpec) -> Iterator[tuple[OpSpec, Image]]:
     """Each step and the image after it; raises what :func:`preprocess` does."""
-    check_size(image.pixels.shape)
+    check_size(image.shape)
     for step in spec.steps:
-        if image.pixels.ndim not in step.dimensions:
-            raise Excluded("OP_DIMENSIONS", f"{step.op} does not take an image of {image.pixels.ndim} dimensions")
+        if image.dimensions not in step.dimensions:
+            raise Excluded("OP_DIMENSIONS", f"{step.op} does not take an image of {image.dimensions} dimensions")
+        if image.channels > 1 and not step.takes_colour:
+            raise Excluded("OP_COLOUR", f"{step.op} does not take an image in colour")
         image = OPS[step.op](image, step)
         yield step, image

@@ -36,6 +36,9 @@ What holds for every op:
 - Pixels are float32 and finite before and after, in the units of the modality (HU for CT) until an op changes them. Colour has
   become luminance (ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B) when the file was decoded, and MONOCHROME1 was mirrored, so larger
   is brighter.
+- An input with `colour: true` keeps red, green and blue as three channels. Ops marked colour take them: those of geometry and
+  filters treat each channel alike, scales of intensity are one for all channels, and what is found in an image (a foreground) is
+  found in its luminance. The other ops refuse colour in the configuration, and a single image as `OP_COLOUR`.
 - Two masks go along: which pixels are valid (padding is not), and the region of interest. Statistics are taken over valid pixels.
 - Spacing, orientation and position (first pixel, in the patient) stay true. What can no longer be known is dropped: cut slices
   off a sheared volume, and its position is unknown.
@@ -73,7 +76,7 @@ def _default(value: Any) -> str:
 
 
 def _kinds(op: dict[str, Any]) -> str:
-    return ", ".join(f"{one}-D" for one in op["dimensions"])
+    return ", ".join([*(f"{one}-D" for one in op["dimensions"]), *(["colour"] if op["colour"] else [])])
 
 
 def _cell(text: str) -> str:

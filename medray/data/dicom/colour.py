@@ -80,6 +80,11 @@ def rgb_of(ybr: Pixels, bits: int) -> Pixels:
     return by_blocks(converted, ybr)
 
 
+def channels_of(rgb: Pixels) -> Float32:
+    """RGB values (rows, columns, 3) by plane, float32 (3, rows, columns), in their units."""
+    return np.ascontiguousarray(np.moveaxis(rgb, -1, 0), np.float32)
+
+
 def luminance(rgb: Pixels) -> Float32:
     """Luma Y' (BT.601) of RGB values (…, 3) in their units, float32 (…): the float32 nearest to (299 R + 587 G + 114 B) / 1000.
 

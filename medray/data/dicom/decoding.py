@@ -99,18 +99,20 @@ def inspect(head: bytes, size_bytes: int) -> Header | None:
         return header_of(file)
 
 
-def decode(source: bytes | str | Path, frame: int | None = None) -> Image:
+def decode(source: bytes | str | Path, frame: int | None = None, *, colour: bool = False) -> Image:
     """Decode one 2-D DICOM image, or one frame of a multi-frame image without decoding the others.
 
-    Modality LUT applied (PS3.3 C.11.1), colour as luminance (BT.601), MONOCHROME1 mirrored so that larger is brighter
-    (with its VOI window), pixel padding (PS3.3 C.7.5.1.1.2) marked invalid.
+    Modality LUT applied (PS3.3 C.11.1), colour as luminance (BT.601) unless it is asked for, MONOCHROME1 mirrored so that
+    larger is brighter (with its VOI window), pixel padding (PS3.3 C.7.5.1.1.2) marked invalid.
 
     Args:
         source: the bytes of a DICOM file, or the path of a local one.
         frame: number of the frame, counted from 0; None for an image that has one frame.
+        colour: whether an image stored in colour keeps it: RGB, any YBR and PALETTE COLOR become red, green and blue.
 
     Returns:
-        The image; pixels are float32 (rows, columns) in the units of the modality LUT.
+        The image; pixels are float32 (rows, columns) in the units of the modality LUT. With ``colour`` those of an image stored
+        in colour are (3, rows, columns), from 0 to 2**bits - 1 as its luminance is, and ``channels`` is 3; a grey one stays grey.
 
     Raises:
         Excluded: a valid object that is no image (SR, SEG, …); IMAGE_MULTI_FRAME where ``frame`` is None.
@@ -125,4 +127,4 @@ def decode(source: bytes | str | Path, frame: int | None = None) -> Image:
     if frame is not None and not 0 <= frame < header.frames:
         raise IndexError(f"frame {frame} of {header.frames}")
     with boundary():
-        return image_of(file, header, frame or 0)
+        return image_of(file, header, frame or 0, colour=colour)

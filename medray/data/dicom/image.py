@@ -9,29 +9,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medray.data.dicom import tags
-from medray.data.dicom.colour import luminance
+from medray.data.dicom.colour import channels_of, luminance
 from medray.data.dicom.dataset import DataSet, DicomFile
 from medray.data.dicom.header import mirror_sum, rescale
 from medray.data.dicom.lookup import first_lut
-from medray.data.dicom.luts import modality_values, palette_luminance, voi_lut
+from medray.data.dicom.luts import modality_values, palette_channels, palette_luminance, voi_lut
 from medray.data.dicom.pixels import decode_stored
 from medray.data.dicom.real_world import pixel_maps, stored_maps
 from medray.data.dicom.suv import suv_of
 from medray.types import Bool, Header, Image, RealWorldMap
 
 
-def image_of(file: DicomFile, header: Header, frame: int) -> Image:
-    """One frame as a greyscale image.
+def image_of(file: DicomFile, header: Header, frame: int, *, colour: bool = False) -> Image:
+    """One frame as an image, in grey unless it is asked for and stored in colour.
 
     Args:
         file: an image that :func:`medray.data.dicom.checks.classify` let pass.
         header: of the file and the frame.
         frame: counted from 0.
+        colour: whether RGB and palette ones keep their colours.
 
     Returns:
         The image. Pixels are float32 (rows, columns): grey ones in modality units (PS3.3 C.11.1), MONOCHROME1 mirrored with its
         VOI LUT and window so that larger is brighter, which leaves it without units; RGB and palette ones as luminance (BT.601)
-        in the units of the colours. Pixel padding (PS3.3 C.7.5.1.1.2) is marked invalid.
+        in the units of the colours, or (3, rows, columns), red, green and blue, in the same units. Pixel padding (PS3.3
+        C.7.5.1.1.2) is marked invalid.
         The flag PIXELS_CONSTANT and those of :func:`medray.data.dicom.pixels.decode_stored` are added.
 
     Raises:
@@ -40,9 +42,9 @@ def image_of(file: DicomFile, header: Header, frame: int) -> Image:
     stored, flags = decode_stored(file, header, frame)
     valid = None
     if stored.ndim == 3:
-        pixels = luminance(stored)
+        pixels = channels_of(stored) if colour else luminance(stored)
     elif header.photometric == "PALETTE COLOR":
-        pixels = palette_luminance(stored, file.dataset, signed=header.signed)
+        pixels = (palette_channels if colour else palette_luminance)(stored, file.dataset, signed=header.signed)
     else:
         valid = _not_padding(stored, file.dataset, signed=header.signed)
         pixels = modality_values(stored, file, header, frame)
@@ -51,7 +53,8 @@ def image_of(file: DicomFile, header: Header, frame: int) -> Image:
     if flags:
         header = replace(header, flags=tuple(sorted({*header.flags, *flags})))
     lut, maps = voi_lut(file, header, frame), _real_world(file, header, frame)
-    return Image(pixels, valid, header, lut, frame=frame, real_world=maps, suv=suv_of(file, header))
+    channels = 3 if pixels.ndim == 3 else 1
+    return Image(pixels, valid, header, lut, frame=frame, real_world=maps, suv=suv_of(file, header), channels=channels)
 
 
 def _real_world(file: DicomFile, header: Header, frame: int) -> tuple[RealWorldMap, ...]:

@@ -12,7 +12,7 @@ from medray.data.dicom.blocks import by_blocks
 from medray.data.dicom.colour import luminance
 from medray.data.dicom.dataset import DataSet, DicomFile
 from medray.data.dicom.header import mirror_sum, rescale
-from medray.data.dicom.lookup import first_lut, first_voi_lut, is_readable, table
+from medray.data.dicom.lookup import Table, first_lut, first_voi_lut, is_readable, table
 from medray.errors import Quarantined
 from medray.types import Float32, Float64, Header, VoiLut
 
@@ -65,20 +65,36 @@ def rescaled(stored: NDArray[Any], slope: float, intercept: float) -> Float32:
     return by_blocks(in_float64, stored)
 
 
+def palette_channels(indices: NDArray[Any], dataset: DataSet, *, signed: bool) -> Float32:
+    """Palette indices (rows, columns) → red, green and blue, in the units of the palette, float32 (3, rows, columns).
+
+    Raises:
+        Quarantined: PIXELS_LUT.
+    """
+    tables = _palette(dataset, signed=signed)
+    return np.stack([one.look_up(one.values.astype(np.float32), indices) for one in tables])
+
+
 def palette_luminance(indices: NDArray[Any], dataset: DataSet, *, signed: bool) -> Float32:
     """Palette indices (rows, columns) → luma of their colours, in the units of the palette, float32 (rows, columns).
 
     Raises:
         Quarantined: PIXELS_LUT.
     """
-    channels = [
+    tables = _palette(dataset, signed=signed)
+    tones = luminance(np.stack([one.values for one in tables], axis=-1))
+    return tables[0].look_up(tones, indices)
+
+
+def _palette(dataset: DataSet, *, signed: bool) -> list[Table]:
+    """The tables of red, green and blue, of one size."""
+    tables = [
         table(dataset, descriptor, data, signed=signed, segmented=segments)
         for descriptor, data, segments in zip(tags.PALETTE_DESCRIPTORS, tags.PALETTE_DATA, tags.PALETTE_SEGMENTED, strict=True)
     ]
-    if len({(len(channel.values), channel.first) for channel in channels}) > 1:
+    if len({(len(one.values), one.first) for one in tables}) > 1:
         raise Quarantined("PIXELS_LUT", "the three tables of the palette differ in size")
-    tones = luminance(np.stack([channel.values for channel in channels], axis=-1))
-    return channels[0].look_up(tones, indices)
+    return tables
 
 
 def voi_lut(file: DicomFile, header: Header, frame: int) -> VoiLut | None:

@@ -20,6 +20,7 @@ class BoxCrop(OpSpec):
 
     source: ClassVar[str] = "DICOM PS3.3 C.7.6.2.1.1 (position of the first pixel)"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    takes_colour: ClassVar[bool] = True
     op: Literal["box_crop"] = "box_crop"
     top: int = Field(0, ge=0, le=16383, description="first row of the box")
     left: int = Field(0, ge=0, le=16383, description="first column of the box")
@@ -43,9 +44,9 @@ def box_crop(image: Image, spec: BoxCrop) -> Image:
     Raises:
         Excluded: IMAGE_SMALLER_THAN_CROP.
     """
-    shape = image.pixels.shape
+    shape = image.shape
     box = [slice(spec.top, spec.top + spec.rows), slice(spec.left, spec.left + spec.columns)]
-    if image.pixels.ndim == 3:
+    if image.dimensions == 3:
         end = shape[0] if spec.slices is None else spec.first_slice + spec.slices
         box.insert(0, slice(spec.first_slice, end))
     if any(one.stop > size or one.start >= one.stop for one, size in zip(box, shape, strict=True)):

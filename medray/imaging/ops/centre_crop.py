@@ -20,6 +20,7 @@ class CentreCrop(OpSpec):
 
     source: ClassVar[str] = "DICOM PS3.3 C.7.6.2.1.1 (position of the first pixel)"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    takes_colour: ClassVar[bool] = True
     op: Literal["centre_crop"] = "centre_crop"
     rows: Pixels = Field(description="height in pixels")
     columns: Pixels = Field(description="width in pixels")
@@ -40,7 +41,7 @@ def centre_crop(image: Image, spec: CentreCrop) -> Image:
     Raises:
         Excluded: IMAGE_SMALLER_THAN_CROP.
     """
-    shape = image.pixels.shape
+    shape = image.shape
     wanted = (*([spec.slices or shape[0]] if len(shape) == 3 else []), spec.rows, spec.columns)
     if any(size < part for size, part in zip(shape, wanted, strict=True)):
         have, want = (" x ".join(map(str, one)) for one in (shape, wanted))

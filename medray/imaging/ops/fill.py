@@ -26,6 +26,7 @@ class Fill(OpSpec):
 
     source: ClassVar[str] = "DICOM PS3.3 C.7.3.1, C.7.6.2 (attributes)"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    takes_colour: ClassVar[bool] = True
     op: Literal["fill"] = "fill"
     spacing_mm: tuple[Millimetres, Millimetres] | None = Field(None, description="distance of rows and of columns in mm")
     slice_spacing_mm: Millimetres | None = Field(None, description="distance of slices in mm, of a volume")
@@ -56,7 +57,7 @@ def fill(image: Image, spec: Fill) -> Image:
     """The image with what it lacked."""
     lacking = {name: value for name, value in spec.header_values().items() if getattr(image.header, name) in (None, "")}
     slice_mm = image.slice_spacing_mm
-    if image.pixels.ndim == 3 and slice_mm is None:
+    if image.dimensions == 3 and slice_mm is None:
         from_thickness = image.header.slice_thickness_mm if spec.slice_spacing_from_thickness else None
         slice_mm = from_thickness or spec.slice_spacing_mm
     if not lacking and slice_mm == image.slice_spacing_mm:

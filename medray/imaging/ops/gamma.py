@@ -16,6 +16,7 @@ class Gamma(UnitRangeSpec):
 
     source: ClassVar[str] = "Gonzalez & Woods, Digital Image Processing: power-law transformation"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    takes_colour: ClassVar[bool] = True
     takes_unit_range: ClassVar[bool] = True
     op: Literal["gamma"] = "gamma"
     gamma: float = Field(1.0, ge=0.05, le=20, description="the power")

@@ -17,6 +17,7 @@ class Gaussian(OpSpec):
 
     source: ClassVar[str] = "Knutsson & Westin 1993, CVPR (normalised convolution)"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    takes_colour: ClassVar[bool] = True
     op: Literal["gaussian"] = "gaussian"
     sigma: float = Field(1.0, ge=0.1, le=100, description="standard deviation in pixels, along every axis")
 

@@ -17,6 +17,7 @@ class Median(OpSpec):
 
     source: ClassVar[str] = "Tukey 1977, Exploratory Data Analysis"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    takes_colour: ClassVar[bool] = True
     op: Literal["median"] = "median"
     kernel: Literal[3, 5] = Field(3, description="side of the neighbourhood in pixels")
 

@@ -9,10 +9,14 @@ from medray.types import Image
 
 
 class Minmax(UnitRangeSpec):
-    """Map the range of the valid pixels to [0, 1]."""
+    """Map the range of the valid pixels to [0, 1].
+
+    In colour there is one scale for all channels, so that hues stay.
+    """
 
     source: ClassVar[str] = "Jain, Nandakumar & Ross 2005, Pattern Recognition 38"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    takes_colour: ClassVar[bool] = True
     op: Literal["minmax"] = "minmax"
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from medray.errors import Excluded
 from medray.imaging.breast import Side, find_breast
-from medray.imaging.op import OpSpec, Shape, flagged
+from medray.imaging.op import OpSpec, Shape, flagged, luminance
 from medray.imaging.place import UNEVEN, directions, turned
 from medray.types import Float64, Image
 
@@ -34,6 +34,7 @@ class Orient(OpSpec):
 
     source: ClassVar[str] = "DICOM PS3.3 C.7.6.2.1.1, C.7.6.1.1.1"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    takes_colour: ClassVar[bool] = True
     op: Literal["orient"] = "orient"
     volume: Literal["LPS", "RAS", "LIP", "PIR"] = Field("LPS", description="columns, rows and slices of a volume go to")
     axial: Literal["LP", "RP", "LA", "RA"] = Field("LP", description="columns and rows of an axial plane go to")
@@ -58,7 +59,7 @@ def orient(image: Image, spec: Orient) -> Image:
         Excluded: ORIENTATION_UNKNOWN; VOLUME_SHEARED where slices would become rows or columns of a sheared or uneven volume.
         Quarantined: IMAGE_NO_VALID_PIXELS, of a mammogram.
     """
-    if image.header.modality == "MG" and image.pixels.ndim == 2:
+    if image.header.modality == "MG" and image.dimensions == 2:
         return _hung(image, spec)
     have = directions(image)
     if have is None:
@@ -94,7 +95,7 @@ def _turn(have: Float64, want: Float64) -> tuple[tuple[int, ...], tuple[bool, ..
 
 def _hung(image: Image, spec: Orient) -> Image:
     """A mammogram with the chest wall on the wanted side."""
-    breast = find_breast(image, _BREAST_THRESHOLD)
+    breast = find_breast(luminance(image), _BREAST_THRESHOLD)
     expected = _HANGING.get(image.header.laterality)
     side = breast.side if breast is not None else expected
     if side is None:

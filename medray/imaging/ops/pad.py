@@ -20,6 +20,7 @@ class Pad(OpSpec):
 
     source: ClassVar[str] = "DICOM PS3.3 C.7.6.2.1.1 (position of the first pixel)"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    takes_colour: ClassVar[bool] = True
     op: Literal["pad"] = "pad"
     rows: Pixels = Field(description="height in pixels")
     columns: Pixels = Field(description="width in pixels")
@@ -47,7 +48,7 @@ def pad(image: Image, spec: Pad) -> Image:
     Raises:
         Excluded: IMAGE_LARGER_THAN_PAD, IMAGE_TOO_LARGE.
     """
-    shape = image.pixels.shape
+    shape = image.shape
     wanted = (*([spec.slices or shape[0]] if len(shape) == 3 else []), spec.rows, spec.columns)
     if any(size > whole for size, whole in zip(shape, wanted, strict=True)):
         have, want = (" x ".join(map(str, one)) for one in (shape, wanted))

@@ -12,10 +12,14 @@ from medray.types import Image
 
 
 class Percentile(UnitRangeSpec):
-    """Map the range between two percentiles of the valid pixels to [0, 1]."""
+    """Map the range between two percentiles of the valid pixels to [0, 1].
+
+    In colour there is one scale for all channels, so that hues stay.
+    """
 
     source: ClassVar[str] = "Hyndman & Fan 1996, The American Statistician 50, definition 7"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    takes_colour: ClassVar[bool] = True
     op: Literal["percentile"] = "percentile"
     low: float = Field(0.5, ge=0, le=100, description="percentile that becomes 0")
     high: float = Field(99.5, ge=0, le=100, description="percentile that becomes 1")

@@ -27,6 +27,7 @@ class Resample(OpSpec):
 
     source: ClassVar[str] = "Knutsson and Westin 1993, CVPR (normalised convolution); grid: IBSI 1 reference manual, 2.4"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    takes_colour: ClassVar[bool] = True
     op: Literal["resample"] = "resample"
     row_mm: float | None = Field(None, ge=0.001, le=1000, description="distance of rows in mm; null keeps it")
     column_mm: float | None = Field(None, ge=0.001, le=1000, description="distance of columns in mm; null keeps it")
@@ -58,7 +59,7 @@ def resample(image: Image, spec: Resample) -> Image:
         Excluded: SPACING_UNKNOWN, IMAGE_TOO_LARGE.
     """
     scale = _scales(image, spec)
-    shape = [max(round(size / one), 1) for size, one in zip(image.pixels.shape, scale, strict=True)]
+    shape = [max(round(size / one), 1) for size, one in zip(image.shape, scale, strict=True)]
     check_size(shape)
     pixels, weight = valid_mean(image, lambda array: _resampled(array, shape, scale))
     mask = None if image.mask is None else _resampled(image.mask.astype(np.float32), shape, scale) >= 0.5
@@ -67,7 +68,7 @@ def resample(image: Image, spec: Resample) -> Image:
         rows_mm, columns_mm = result.header.spacing_mm
         header = replace(result.header, spacing_mm=(spec.row_mm or rows_mm, spec.column_mm or columns_mm))
         result = replace(result, header=header)
-    return result if spec.slice_mm is None or image.pixels.ndim == 2 else replace(result, slice_spacing_mm=spec.slice_mm)
+    return result if spec.slice_mm is None or image.dimensions == 2 else replace(result, slice_spacing_mm=spec.slice_mm)
 
 
 def _scales(image: Image, spec: Resample) -> list[float]:
@@ -76,7 +77,7 @@ def _scales(image: Image, spec: Resample) -> list[float]:
     plane = [_scale(rows, spec.row_mm), _scale(columns, spec.column_mm)]
     if spec.square:
         plane = [min(image.pixel_shape) / size for size in image.pixel_shape]
-    return plane if image.pixels.ndim == 2 else [_scale(image.slice_spacing_mm, spec.slice_mm), *plane]
+    return plane if image.dimensions == 2 else [_scale(image.slice_spacing_mm, spec.slice_mm), *plane]
 
 
 def _scale(before: float | None, wanted: float | None) -> float:

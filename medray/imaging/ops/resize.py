@@ -24,6 +24,7 @@ class Resize(OpSpec):
 
     source: ClassVar[str] = "Knutsson and Westin 1993, CVPR (normalised convolution)"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    takes_colour: ClassVar[bool] = True
     op: Literal["resize"] = "resize"
     rows: Pixels = Field(description="height in pixels")
     columns: Pixels = Field(description="width in pixels")
@@ -45,7 +46,7 @@ def resize(image: Image, spec: Resize) -> Image:
     Raises:
         Excluded: IMAGE_TOO_LARGE.
     """
-    before = image.pixels.shape
+    before = image.shape
     after = (*([spec.slices or before[0]] if len(before) == 3 else []), *_plane(image, spec))
     check_size(after)
     pixels, weight = valid_mean(image, lambda array: _resampled(array, after))
@@ -58,7 +59,7 @@ def resize(image: Image, spec: Resize) -> Image:
 def _plane(image: Image, spec: Resize) -> tuple[int, int]:
     if not spec.keep_aspect:
         return spec.rows, spec.columns
-    height, width = (size * one for size, one in zip(image.pixels.shape[-2:], image.pixel_shape, strict=True))
+    height, width = (size * one for size, one in zip(image.shape[-2:], image.pixel_shape, strict=True))
     scale = min(spec.rows / height, spec.columns / width)
     return max(round(height * scale), 1), max(round(width * scale), 1)
 

@@ -18,6 +18,7 @@ class Unsharp(OpSpec):
 
     source: ClassVar[str] = "Gonzalez & Woods, Digital Image Processing: unsharp masking and highboost filtering"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    takes_colour: ClassVar[bool] = True
     op: Literal["unsharp"] = "unsharp"
     sigma: float = Field(2.0, ge=0.1, le=100, description="standard deviation of the Gaussian in pixels")
     amount: float = Field(1.0, gt=0, le=10, description="the multiple")

@@ -16,6 +16,7 @@ class WaveletDenoise(OpSpec):
 
     source: ClassVar[str] = "bayes: Chang, Yu & Vetterli 2000, IEEE TIP 9; visu: Donoho & Johnstone 1994, Biometrika 81"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    takes_colour: ClassVar[bool] = True
     op: Literal["wavelet_denoise"] = "wavelet_denoise"
     wavelet: Literal["haar", "db2", "db4", "db8", "sym4", "sym8", "coif1", "coif2", "bior2.2", "bior4.4"] = Field(
         "db2", description="name in PyWavelets"
@@ -44,7 +45,7 @@ def wavelet_denoise(image: Image, spec: WaveletDenoise) -> Image:
     """
     import pywt
 
-    levels = min(spec.levels, pywt.dwtn_max_level(image.pixels.shape, spec.wavelet))
+    levels = min(spec.levels, pywt.dwtn_max_level(image.shape, spec.wavelet))
 
     def smooth(pixels: Float32) -> Float32:
         if levels == 0:

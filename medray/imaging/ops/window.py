@@ -40,10 +40,14 @@ class Span(Spec):
 
 
 class Window(UnitRangeSpec):
-    """Map to [0, 1] by this window, else the image's own VOI LUT or window, else the full range of its valid pixels."""
+    """Map to [0, 1] by this window, else the image's own VOI LUT or window, else the full range of its valid pixels.
+
+    In colour all channels have one window or range; colours have no VOI LUT or window of their own.
+    """
 
     source: ClassVar[str] = "DICOM PS3.3 C.11.2.1; presets: Murphy & Baxter, Windowing (CT), Radiopaedia, doi:10.53347/rID-52108"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    takes_colour: ClassVar[bool] = True
     op: Literal["window"] = "window"
     centre: Centre | None = Field(None, description="window centre in the units of the pixels, for all images")
     width: Width | None = Field(None, description="window width in the units of the pixels, at least 1")
@@ -101,7 +105,7 @@ def window(image: Image, spec: Window) -> Image:
         return unitless(image, _voi_linear(image.pixels, *span))
     if image.voi_lut is not None:
         return unitless(image, _voi_table(image.pixels, image.voi_lut))
-    if image.header.voi_window is not None:
+    if image.header.voi_window is not None and image.channels == 1:
         return unitless(image, VOI_FUNCTIONS[image.header.voi_function](image.pixels, *image.header.voi_window))
     return unitless(image, stretch(image.pixels, *extent(valid_pixels(image))))
 

@@ -14,10 +14,14 @@ LANES = 32
 
 
 class Zscore(OpSpec):
-    """Shift and scale so that the valid pixels have mean 0 and standard deviation 1."""
+    """Shift and scale so that the valid pixels have mean 0 and standard deviation 1.
+
+    In colour there is one mean and one deviation for all channels, so that hues stay.
+    """
 
     source: ClassVar[str] = "Jain, Nandakumar & Ross 2005, Pattern Recognition 38"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    takes_colour: ClassVar[bool] = True
     op: Literal["zscore"] = "zscore"
 
     def unit_range_after(self, before: bool) -> bool:
