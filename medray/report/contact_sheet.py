@@ -83,7 +83,7 @@ def _lines(texts: Sequence[str]) -> float:
 def _aspect(image: Image) -> float:
     """Height over width as it lies in the patient."""
     rows, columns = image.pixel_shape
-    return float(image.pixels.shape[-2] * rows / (image.pixels.shape[-1] * columns))
+    return float(image.shape[-2] * rows / (image.shape[-1] * columns))
 
 
 def _draw_row(figure: Figure, grid: GridSpec, line: int, row: Row) -> None:
@@ -112,7 +112,7 @@ def _say(axes: Axes, error: InputError) -> None:
 
 def _caption(image: Image) -> list[str]:
     """Size, spacing, range of the values, what is invalid, flags."""
-    lines = [" × ".join(map(str, image.pixels.shape)) + " px"]
+    lines = [" × ".join(map(str, image.shape)) + (" px" if image.channels == 1 else " px, colour")]
     if image.spacing_mm is not None:
         lines.append(" × ".join(f"{one:.3g}" for one in image.spacing_mm) + " mm")
     lines.append(f"{image.pixels.min():.5g} … {image.pixels.max():.5g}")
@@ -125,16 +125,16 @@ def _caption(image: Image) -> list[str]:
 
 def _tinted(image: Image) -> NDArray[np.uint8]:
     """uint8 (rows, columns, 3): the plane, or the middle slice, with invalid pixels red and the region of interest green."""
-    pixels, valid, mask = (_plane(array) for array in (image.pixels, image.valid, image.mask))
-    shown = pixels if valid is None or not valid.any() else pixels[valid]
-    low, high = np.percentile(shown, PERCENTILES)
-    grey = np.clip((pixels - low) / (high - low if high > low else 1), 0, 1) * 255
-    colour = np.repeat(grey[..., None], 3, axis=2)
+    valid, mask = _plane(image.valid), _plane(image.mask)
+    pixels = _plane(image.pixels)[..., None] if image.channels == 1 else np.moveaxis(image.pixels, 0, -1)
+    low, high = np.percentile(pixels if valid is None or not valid.any() else pixels[valid], PERCENTILES)
+    stretched = np.clip((pixels - low) / (high - low if high > low else 1), 0, 1) * 255
+    colour = np.array(np.broadcast_to(stretched, (*pixels.shape[:2], 3)))
     for where, tint in ((mask, _MASK), (None if valid is None else ~valid, _INVALID)):
         if where is not None:
             colour[where] = (1 - _TINT) * colour[where] + _TINT * np.array(tint)
-    shrink = min(_LONGEST_SIDE / max(pixels.shape), 1)
-    size = [max(round(side * shrink), 1) for side in reversed(pixels.shape)]
+    shrink = min(_LONGEST_SIDE / max(colour.shape), 1)
+    size = [max(round(side * shrink), 1) for side in reversed(colour.shape[:2])]
     return np.asarray(cv2.resize(np.rint(colour).astype(np.uint8), size, interpolation=cv2.INTER_AREA))
 
 

@@ -364,7 +364,7 @@ and with pydicom, and checks that this page says what came out.
 - –: the standard does not allow it (PS3.5 8.2, PS3.3 C.7.6.3.1.2).
 
 Columns: photometric interpretation and bits stored (12 bits lie in 16). Colour comes back as RGB, palette colour as indices; the
-image is their luminance.
+image is their luminance, or with `decode(…, colour=True)` has them as three channels.
 """
 FOOT = """
 ¹ The stored values are exact; their conversion to RGB rounds. ² The same, and the file holds half of the chrominance.
