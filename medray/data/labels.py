@@ -171,16 +171,21 @@ def join_labels(instances: pa.Table, labels: pa.Table, target: Target) -> pa.Tab
     key = key_column(labels)
     find = _finder(labels, key, target.label_columns)
     at = pa.array([find(value) for value in instances[key].to_pylist()], pa.int64())
-    targets = target.targets({name: labels[name] for name in target.label_columns}).take(at)
-    joined = instances.append_column("target", targets)
+    joined = instances.append_column("target", _targets(labels, at, target))
     joined = joined.append_column("group", _groups(instances, labels, at)).append_column("split", _splits(labels, at))
-    if not target.labelled:
+    if not target.label_columns and not target.labelled:
         return joined
     kept = joined.filter(pc.is_valid(joined["target"]))
     if not len(kept):
         message = f"none of {len(instances)} images has a label by {key}"
         raise LabelError("LABELS_NO_MATCH", message, "check the key column of the labels")
-    return kept
+    return kept if target.labelled else joined
+
+
+def _targets(labels: pa.Table, at: pa.Array, target: Target) -> pa.Array:
+    """The target of each instance; null where its row has none, or there is no row."""
+    found = target.targets({name: labels[name] for name in target.label_columns})
+    return found.take(at) if target.label_columns else pa.nulls(len(at), found.type)
 
 
 def _require_columns(labels: pa.Table, wanted: Sequence[str]) -> None:
@@ -258,7 +263,8 @@ def assign_splits(rows: pa.Table, spec: SplitSpec, strata: Int64) -> pa.Table:
     if any(given):
         if not all(given):
             message = f"{given.count('')} of {len(given)} images have no split"
-            raise LabelError("LABELS_SPLIT_PARTIAL", message, "fill the split column")
+            hint = "fill the split column, in a row for each image that takes part, or leave it out"
+            raise LabelError("LABELS_SPLIT_PARTIAL", message, hint)
         splits = given
     else:
         by_group = _draw(groups, strata.tolist(), spec)

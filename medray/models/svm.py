@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from medray.errors import BundleError, ModelError
+from medray.errors import ModelError
 from medray.models.checks import class_counts, require_all_classes, require_features, valid_scores
 from medray.models.family import FitContext, FitData, InputKind, Parallelism, Samples, SearchSpace
+from medray.models.skops_file import load_estimator, save_estimator
 from medray.spec import Spec
 from medray.tasks.task import HeadKind, Output, Task
 from medray.types import Float32, Int64
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.pipeline import Pipeline
 
-FILE = "model.skops"
 TRUSTED = (
     "numpy.dtype",
     "sklearn.calibration._CalibratedClassifier",
@@ -62,9 +62,7 @@ class SvmModel:
 
     def save(self, folder: Path) -> None:
         """Write ``model.skops``."""
-        import skops.io
-
-        skops.io.dump(self.calibrated, folder / FILE)
+        save_estimator(self.calibrated, folder)
 
 
 class Svm:
@@ -96,21 +94,9 @@ class Svm:
 
     def load(self, folder: Path) -> SvmModel:
         """Read a saved model; raises BundleError BUNDLE_MODEL, also where it holds a type other than ours."""
-        from zipfile import BadZipFile
-
-        import skops.io
         from sklearn.calibration import CalibratedClassifierCV
-        from skops.io.exceptions import UntrustedTypesFoundException
 
-        try:
-            calibrated = skops.io.load(folder / FILE, trusted=list(TRUSTED))
-        except UntrustedTypesFoundException as error:
-            raise BundleError("BUNDLE_MODEL", f"{FILE} holds types that are not trusted: {error}") from error
-        except BadZipFile as error:
-            raise BundleError("BUNDLE_MODEL", f"{FILE} is no skops file") from error
-        if not isinstance(calibrated, CalibratedClassifierCV):
-            raise BundleError("BUNDLE_MODEL", f"{FILE} holds a {type(calibrated).__name__}")
-        return SvmModel(calibrated)
+        return SvmModel(load_estimator(folder, CalibratedClassifierCV, TRUSTED))
 
 
 def _folds(samples: Samples, classes: int, most: int, seed: int) -> list[tuple[Int64, Int64]]:

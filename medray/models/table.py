@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from medray.errors import ConfigError
 from medray.models.cnn.family import CNN
 from medray.models.family import ModelFamily
+from medray.models.forest import FOREST
+from medray.models.isolation import ISOLATION
 from medray.models.svm import SVM
 from medray.models.xgb import XGB
 
-FAMILIES: Mapping[str, ModelFamily] = {family.name: family for family in (XGB, SVM, CNN)}
+FAMILIES: Mapping[str, ModelFamily] = {family.name: family for family in (XGB, SVM, FOREST, ISOLATION, CNN)}
 
 
 def family_of(name: str) -> ModelFamily:

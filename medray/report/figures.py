@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -121,14 +122,20 @@ def _histogram(plot: Histogram) -> str:
 
 
 def _scatter(plot: Scatter) -> str:
-    """Points over the diagonal."""
-    low, high = _limits(None, [(plot.x, plot.y)])
-    margin = 0.04 * (high - low)
+    """Points over the diagonal, or over levels."""
     with _figure(5.2, 4.6) as (figure, axes):
-        axes.plot([low, high], [low, high], color=RULE, linewidth=1, linestyle=(0, (4, 3)))
         axes.plot(plot.x, plot.y, "o", color=ACCENT, markersize=4, alpha=0.6)
+        axes.set(xlabel=plot.x_label, ylabel=plot.y_label)
+        if plot.levels:
+            for (name, at), style in zip(plot.levels.items(), itertools.chain(["-"], itertools.repeat("--")), strict=False):
+                axes.axhline(at, color=INK, linewidth=1.2, linestyle=style, label=name)
+            axes.legend(fontsize=8.5)
+            return _svg(figure)
+        low, high = _limits(None, [(plot.x, plot.y)])
+        axes.plot([low, high], [low, high], color=RULE, linewidth=1, linestyle=(0, (4, 3)))
+        margin = 0.04 * (high - low)
         bounds = (low - margin, high + margin)
-        axes.set(xlabel=plot.x_label, ylabel=plot.y_label, xlim=bounds, ylim=bounds, aspect="equal")
+        axes.set(xlim=bounds, ylim=bounds, aspect="equal")
         return _svg(figure)
 
 

@@ -55,4 +55,4 @@ def evaluate_source(
         raise LabelError("EVALUATE_NOTHING_SCORED", message, f"codes: {summary.reasons}")
     joined = join_labels(scored, labels, task)
     judged = joined.filter(pc.is_valid(joined["target"]))
-    return Evaluation(task.evaluate(judged, manifest.decision), summary, len(scored) - len(judged), judged, manifest)
+    return Evaluation(task.evaluate(joined, manifest.decision), summary, len(scored) - len(judged), judged, manifest)

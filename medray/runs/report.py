@@ -93,9 +93,14 @@ def _provenance(bundles: Iterable[Scorer]) -> dict[str, Any]:
 
 def _worklist(night: ScreenResult) -> tuple[WorklistRow, ...]:
     urgency = night.task.urgency(night.worklist)
-    most = max(float(np.nanmax(urgency, initial=0.0)), 1.0) if len(urgency) else 1.0
-    shown = zip(night.worklist.slice(0, SHOWN_STUDIES).to_pylist(), urgency, strict=False)
-    return tuple(_worklist_row(night.task, row, float(value) / most) for row, value in shown)
+    shown = zip(night.worklist.slice(0, SHOWN_STUDIES).to_pylist(), _shares(urgency), strict=False)
+    return tuple(_worklist_row(night.task, row, float(share)) for row, share in shown)
+
+
+def _shares(urgency: Float64) -> Float64:
+    """Lengths of bars, float64 (n,) in [0, 1]: probabilities as they are, other numbers between the least and the most."""
+    low, high = (float(found) for found in (np.nanmin(urgency, initial=0.0), np.nanmax(urgency, initial=0.0)))
+    return (urgency - low) / (high - low if high > 1 or low < 0 else 1.0)
 
 
 def _worklist_row(task: Task, row: Mapping[str, Any], share: float) -> WorklistRow:

@@ -90,7 +90,8 @@ def labelled_samples(config: TrainConfig) -> tuple[pa.Table, int]:
     catalog, task = Catalog(config.catalog), config.task
     catalog.require()
     snapshot = catalog.version()
-    labels = catalog.labels() if task.labelled or catalog.has_labels() else pa.table({"sop_uid": pa.array([], pa.string())})
+    needed = task.labelled or task.label_columns
+    labels = catalog.labels() if needed or catalog.has_labels() else pa.table({"sop_uid": pa.array([], pa.string())})
     rows = join_labels(catalog.images(snapshot), labels, task)
     require(task, rows, labels)
     rows = assign_splits(rows, config.labels.split, task.strata(rows["target"]))

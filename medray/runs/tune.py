@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 
 from medray.data import store
 from medray.distributed import session
 from medray.distributed.tune import Trial, sweep
-from medray.errors import ConfigError
+from medray.errors import ConfigError, ModelError
 from medray.progress import Progress, counting
 from medray.runs.train import fit_job, labelled_samples, prepare, run_name, write_samples
 from medray.runs.train_config import TrainConfig
@@ -23,7 +25,7 @@ def tune(config: TrainConfig, models: list[str], progress: Progress | None = Non
         Model → trials, best first.
 
     Raises:
-        ConfigError: MODEL_UNKNOWN; and what training raises.
+        ConfigError: MODEL_UNKNOWN; ModelError: TUNE_NO_MONITOR; and what training raises.
     """
     if unknown := sorted(set(models) - set(config.models)):
         raise ConfigError(
@@ -34,12 +36,21 @@ def tune(config: TrainConfig, models: list[str], progress: Progress | None = Non
     found: dict[str, list[Trial]] = {}
     with session.session(config.cluster):
         kept, _ = prepare(config, samples, progress)
+        require_comparable(config, kept)
         samples_uri = write_samples(kept, root)
         for name in models or list(config.models):
             job = replace(fit_job(config, name, samples_uri, root), fit_uri=store.join(root, name))
             found[name] = sweep(job, config.models[name].scaling, config.tune, counting(progress, f"tune {name}"))
     store.write(store.join(root, "best.yaml"), yaml.safe_dump(best(config, found), sort_keys=True).encode())
     return found
+
+
+def require_comparable(config: TrainConfig, samples: pa.Table) -> None:
+    """Check that trials can be ranked; raises ModelError TUNE_NO_MONITOR."""
+    task = config.task
+    if not task.comparable(samples.filter(pc.equal(samples["split"], "val"))["target"]):
+        message = f"the validation images have no labels that give a {task.monitor.figure}, by which trials are ranked"
+        raise ModelError("TUNE_NO_MONITOR", message, "label validation images of each kind, or train without a sweep")
 
 
 def best(config: TrainConfig, found: dict[str, list[Trial]]) -> dict[str, Any]:

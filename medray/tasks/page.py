@@ -99,7 +99,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Scatter:
-    """Points (x, y), float64 (n,) each, with the diagonal."""
+    """Points (x, y), float64 (n,) each, with the diagonal, or with named levels as lines across in its place."""
 
     title: str
     alt: str
@@ -107,6 +107,7 @@ class Scatter:
     y_label: str
     x: Float64
     y: Float64
+    levels: Mapping[str, float] = field(default_factory=dict)
 
 
 Plot = Curves | Matrix | Histogram | Scatter

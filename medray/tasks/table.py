@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
+from pydantic import Field
+
+from medray.tasks.anomaly import Anomaly
 from medray.tasks.binary import Binary
+from medray.tasks.regression import Regression
 from medray.tasks.task import Task
 
-TASKS: Mapping[str, type[Task]] = {"binary": Binary}
+TASKS: Mapping[str, type[Task]] = {"binary": Binary, "regression": Regression, "anomaly": Anomaly}
 
-AnyTask = Binary
+AnyTask = Annotated[Binary | Regression | Anomaly, Field(discriminator="kind")]
 """A task as configurations and manifests hold it."""

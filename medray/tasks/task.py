@@ -38,7 +38,7 @@ class Head:
             ``labels``: ``probability`` float64 (n, size), each on its own, targets float64 (n, size), NaN where unknown;
             ``value``: ``value`` float64 (n,), targets float64 (n,);
             ``map``: ``probability`` float32 (n, size, rows, columns), targets bool (n, size, rows, columns);
-            ``novelty``: ``score`` float64 (n,), higher is more unusual; no targets.
+            ``novelty``: ``score`` float64 (n,) in [0, 1], higher is more unusual; no targets.
         size: classes, labels or maps; 1 for the others.
     """
 
@@ -182,6 +182,10 @@ class Task(Spec, ABC):
             LabelError: LABELS_SINGLE_CLASS, LABELS_TOO_FEW, …
         """
         ...
+
+    def comparable(self, targets: pa.ChunkedArray) -> bool:
+        """Whether the monitored figure is defined on images with these targets."""
+        return True
 
     @abstractmethod
     def truth(self, targets: pa.ChunkedArray) -> NDArray[Any]:

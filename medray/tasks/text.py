@@ -34,3 +34,18 @@ def interval_text(found: Bounded, digits: int = 3) -> str:
     if found.value is None or found.low is None or found.high is None:
         return "–"
     return f"{found.value:.{digits}f} [{found.low:.{digits}f}–{found.high:.{digits}f}]"
+
+
+def quantity(value: float | None, unit: str = "") -> str:
+    """A number of any size to three digits and more, with its unit; a dash where undefined."""
+    if value is None:
+        return "–"
+    text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{text} {unit}" if unit else text
+
+
+def quantity_interval(found: Bounded) -> str:
+    """``812 [790–834]``, or a dash where undefined."""
+    if found.value is None or found.low is None or found.high is None:
+        return "–"
+    return f"{quantity(found.value)} [{quantity(found.low)}–{quantity(found.high)}]"

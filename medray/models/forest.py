@@ -1,0 +1,127 @@
+"""Forests of randomised trees (Breiman 2001; Geurts, Ernst and Wehenkel 2006)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from medray.models.checks import class_counts, require_all_classes, require_features, valid_scores
+from medray.models.family import FitContext, FitData, InputKind, Parallelism, SearchSpace
+from medray.models.skops_file import load_estimator, save_estimator
+from medray.models.trees import TREE, require_sound
+from medray.spec import Spec
+from medray.tasks.task import Head, HeadKind, Output, Task
+from medray.types import Float32
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import BaseForest
+
+TRUSTED = (TREE,)
+
+
+class ForestParams(Spec):
+    """Parameters of a fit; the names are those of scikit-learn where it has one."""
+
+    kind: Literal["random", "extra"] = Field(
+        default="random", description="random: the best thresholds on bootstrap samples; extra: thresholds drawn, on all samples"
+    )
+    n_estimators: int = Field(default=300, ge=1, le=10_000, description="trees")
+    max_depth: int | None = Field(default=None, ge=1, le=100)
+    min_samples_leaf: int = Field(default=2, ge=1)
+    max_features: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="share of the features tried at a split; default: their square root for classes, a third for values",
+    )
+    balance: bool = Field(default=False, description="weigh the classes inversely to their frequency")
+
+
+SEARCH_SPACE: SearchSpace = {
+    "kind": {"choice": ["random", "extra"]},
+    "min_samples_leaf": {"int": [1, 10]},
+    "max_features": {"log": [0.02, 1.0]},
+}
+
+
+@dataclass(frozen=True)
+class ForestModel:
+    """A fitted forest."""
+
+    forest: BaseForest
+
+    @property
+    def head(self) -> Head:
+        """What it was fitted for."""
+        classes = getattr(self.forest, "n_classes_", None)
+        return Head("value") if classes is None else Head("classes", int(classes))
+
+    def predict(self, x: Float32) -> Output:
+        """The mean over the trees; a NaN feature goes down the branch that its split has for it.
+
+        The trees are asked themselves: scikit-learn's forest takes 0.1 s for an image, of checks of its input by every tree.
+
+        Raises:
+            ModelError: MODEL_FEATURE_COUNT.
+        """
+        require_features(x, self.forest.n_features_in_)
+        x = np.ascontiguousarray(x, dtype=np.float32)
+        mean = np.mean([tree.tree_.predict(x) for tree in self.forest.estimators_], axis=0)
+        return {"value": mean[:, 0]} if self.head.kind == "value" else {"probability": mean}
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.skops``."""
+        save_estimator(self.forest, folder)
+
+
+class Forest:
+    """Family ``forest``: random forests and extremely randomised trees, on tables with missing values as they are."""
+
+    name = "forest"
+    inputs: frozenset[InputKind] = frozenset({"table"})
+    heads: frozenset[HeadKind] = frozenset({"classes", "value"})
+    parallelism: Parallelism = "single"
+    params: type[Spec] = ForestParams
+    search_space: SearchSpace = SEARCH_SPACE
+
+    def fit(self, data: FitData, task: Task, params: ForestParams, context: FitContext) -> ForestModel:
+        """Grow the trees; the number of threads does not change them. Raises ModelError MODEL_SINGLE_CLASS."""
+        if task.head.kind == "classes":
+            require_all_classes(class_counts(data.train, task.head.size))
+        forest = _forest(task.head, params, context).fit(data.train.x, data.train.y)
+        model = ForestModel(forest.set_params(n_jobs=1))
+        context.report(1, valid_scores(task, data.valid.y, model.predict(data.valid.x)), model.save)
+        return model
+
+    def load(self, folder: Path) -> ForestModel:
+        """Read a saved model; raises BundleError BUNDLE_MODEL, also where it holds a type other than ours."""
+        from sklearn.ensemble import BaseForest
+
+        forest = load_estimator(folder, BaseForest, TRUSTED)
+        require_sound(forest.estimators_)
+        return ForestModel(forest)
+
+
+def _forest(head: Head, params: ForestParams, context: FitContext) -> Any:
+    from sklearn import ensemble
+
+    kinds: Mapping[tuple[str, str], Any] = {
+        ("random", "classes"): ensemble.RandomForestClassifier,
+        ("random", "value"): ensemble.RandomForestRegressor,
+        ("extra", "classes"): ensemble.ExtraTreesClassifier,
+        ("extra", "value"): ensemble.ExtraTreesRegressor,
+    }
+    settings = params.model_dump(include={"n_estimators", "max_depth", "min_samples_leaf"})
+    if head.kind == "classes":
+        settings["class_weight"] = "balanced" if params.balance else None
+    share = params.max_features or ("sqrt" if head.kind == "classes" else 1 / 3)
+    make = kinds[params.kind, head.kind]
+    return make(**settings, max_features=share, random_state=context.seed, n_jobs=context.threads)
+
+
+FOREST = Forest()

@@ -1,0 +1,107 @@
+"""Isolation forest: how few random cuts set an image apart (Liu, Ting and Zhou, ICDM 2008)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from medray.errors import ModelError
+from medray.models.checks import require_features, valid_scores
+from medray.models.family import FitContext, FitData, InputKind, Parallelism, SearchSpace
+from medray.models.skops_file import load_estimator, save_estimator
+from medray.models.trees import TREE, require_sound
+from medray.spec import Spec
+from medray.tasks.task import HeadKind, Output, Task
+from medray.types import Float32
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+TRUSTED = (TREE,)
+_FEWEST = 2
+
+
+class IsolationParams(Spec):
+    """Parameters of a fit; the names are those of scikit-learn."""
+
+    n_estimators: int = Field(default=200, ge=1, le=10_000, description="trees")
+    max_samples: int = Field(default=256, ge=2, description="samples that each tree sees, of as many as there are")
+    max_features: float = Field(default=1.0, gt=0, le=1, description="share of the features that each tree sees")
+
+
+SEARCH_SPACE: SearchSpace = {
+    "n_estimators": {"choice": [100, 200, 400]},
+    "max_samples": {"choice": [64, 128, 256, 512]},
+    "max_features": {"log": [0.05, 1.0]},
+}
+
+
+@dataclass(frozen=True)
+class IsolationModel:
+    """A fitted forest behind the medians that stand for missing features."""
+
+    pipeline: Pipeline
+
+    def predict(self, x: Float32) -> Output:
+        """``score``: 2^(−mean depth / expected depth), in (0, 1]; about 0.5 for what is like the rest.
+
+        Raises:
+            ModelError: MODEL_FEATURE_COUNT.
+        """
+        require_features(x, self.pipeline.n_features_in_)
+        if len(x) == 0:
+            return {"score": np.empty(0)}
+        return {"score": -np.asarray(self.pipeline.score_samples(x), dtype=np.float64)}
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.skops``."""
+        save_estimator(self.pipeline, folder)
+
+
+class Isolation:
+    """Family ``isolation``: medians for missing features and an isolation forest, which no scaling of a feature changes."""
+
+    name = "isolation"
+    inputs: frozenset[InputKind] = frozenset({"table"})
+    heads: frozenset[HeadKind] = frozenset({"novelty"})
+    parallelism: Parallelism = "single"
+    params: type[Spec] = IsolationParams
+    search_space: SearchSpace = SEARCH_SPACE
+
+    def fit(self, data: FitData, task: Task, params: IsolationParams, context: FitContext) -> IsolationModel:
+        """Grow the trees, without labels. Raises ModelError MODEL_TOO_FEW_SAMPLES."""
+        if len(data.train) < _FEWEST:
+            message = f"{len(data.train)} training images to learn from"
+            raise ModelError("MODEL_TOO_FEW_SAMPLES", message, "give more images, or learn from all of them")
+        model = IsolationModel(_pipeline(params, len(data.train), context).fit(data.train.x))
+        context.report(1, valid_scores(task, data.valid.y, model.predict(data.valid.x)), model.save)
+        return model
+
+    def load(self, folder: Path) -> IsolationModel:
+        """Read a saved model; raises BundleError BUNDLE_MODEL, also where it holds a type other than ours."""
+        from sklearn.pipeline import Pipeline
+
+        pipeline = load_estimator(folder, Pipeline, TRUSTED)
+        require_sound(pipeline[-1].estimators_)
+        return IsolationModel(pipeline)
+
+
+def _pipeline(params: IsolationParams, samples: int, context: FitContext) -> Pipeline:
+    from sklearn.ensemble import IsolationForest
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+
+    forest = IsolationForest(
+        n_estimators=params.n_estimators,
+        max_samples=min(params.max_samples, samples),
+        max_features=params.max_features,
+        random_state=context.seed,
+    )
+    return make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), forest)
+
+
+ISOLATION = Isolation()

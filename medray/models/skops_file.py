@@ -1,0 +1,46 @@
+"""scikit-learn estimators as files of skops, which hold no pickle: what may be in one is a fixed list of types."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TypeVar
+
+from medray.errors import BundleError
+
+FILE = "model.skops"
+
+Estimator = TypeVar("Estimator")
+
+
+def save_estimator(estimator: object, folder: Path) -> None:
+    """Write ``model.skops``."""
+    import skops.io
+
+    skops.io.dump(estimator, folder / FILE)
+
+
+def load_estimator(folder: Path, kind: type[Estimator], trusted: Collection[str]) -> Estimator:
+    """Read what :func:`save_estimator` wrote.
+
+    Args:
+        kind: what the file has to hold.
+        trusted: names of types that may be in it beside those that skops trusts by itself.
+
+    Raises:
+        BundleError: BUNDLE_MODEL, the file is broken, or holds something else.
+    """
+    from zipfile import BadZipFile
+
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    try:
+        found = skops.io.load(folder / FILE, trusted=list(trusted))
+    except UntrustedTypesFoundException as error:
+        raise BundleError("BUNDLE_MODEL", f"{FILE} holds types that are not trusted: {error}") from error
+    except BadZipFile as error:
+        raise BundleError("BUNDLE_MODEL", f"{FILE} is no skops file") from error
+    if not isinstance(found, kind):
+        raise BundleError("BUNDLE_MODEL", f"{FILE} holds a {type(found).__name__}")
+    return found
