@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from pydantic import Field
@@ -16,12 +16,15 @@ from medray.models.skops_file import load_estimator, save_estimator
 from medray.models.trees import TREE, require_sound
 from medray.spec import Spec
 from medray.tasks.task import Head, HeadKind, Output, Task
-from medray.types import Float32
+from medray.types import Float32, Float64
 
 if TYPE_CHECKING:
-    from sklearn.ensemble import BaseForest
+    from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
+
+    AnyForest: TypeAlias = RandomForestClassifier | RandomForestRegressor | ExtraTreesClassifier | ExtraTreesRegressor
 
 TRUSTED = (TREE,)
+"""The types in a saved model beside those that skops trusts by itself."""
 
 
 class ForestParams(Spec):
@@ -53,7 +56,7 @@ SEARCH_SPACE: SearchSpace = {
 class ForestModel:
     """A fitted forest."""
 
-    forest: BaseForest
+    forest: AnyForest
 
     @property
     def head(self) -> Head:
@@ -71,7 +74,8 @@ class ForestModel:
         """
         require_features(x, self.forest.n_features_in_)
         x = np.ascontiguousarray(x, dtype=np.float32)
-        mean = np.mean([tree.tree_.predict(x) for tree in self.forest.estimators_], axis=0)
+        trees = self.forest.estimators_
+        mean: Float64 = sum(tree.tree_.predict(x) for tree in trees) / len(trees)
         return {"value": mean[:, 0]} if self.head.kind == "value" else {"probability": mean}
 
     def save(self, folder: Path) -> None:
@@ -100,28 +104,31 @@ class Forest:
 
     def load(self, folder: Path) -> ForestModel:
         """Read a saved model; raises BundleError BUNDLE_MODEL, also where it holds a type other than ours."""
-        from sklearn.ensemble import BaseForest
-
-        forest = load_estimator(folder, BaseForest, TRUSTED)
+        forest = load_estimator(folder, tuple(_estimators().values()), TRUSTED)
         require_sound(forest.estimators_)
         return ForestModel(forest)
 
 
-def _forest(head: Head, params: ForestParams, context: FitContext) -> Any:
+def _estimators() -> Mapping[tuple[str, str], Any]:
+    """The estimator of a kind of forest and a kind of head."""
     from sklearn import ensemble
 
-    kinds: Mapping[tuple[str, str], Any] = {
+    return {
         ("random", "classes"): ensemble.RandomForestClassifier,
         ("random", "value"): ensemble.RandomForestRegressor,
         ("extra", "classes"): ensemble.ExtraTreesClassifier,
         ("extra", "value"): ensemble.ExtraTreesRegressor,
     }
+
+
+def _forest(head: Head, params: ForestParams, context: FitContext) -> Any:
     settings = params.model_dump(include={"n_estimators", "max_depth", "min_samples_leaf"})
     if head.kind == "classes":
         settings["class_weight"] = "balanced" if params.balance else None
     share = params.max_features or ("sqrt" if head.kind == "classes" else 1 / 3)
-    make = kinds[params.kind, head.kind]
-    return make(**settings, max_features=share, random_state=context.seed, n_jobs=context.threads)
+    return _estimators()[params.kind, head.kind](
+        **settings, max_features=share, random_state=context.seed, n_jobs=context.threads
+    )
 
 
 FOREST = Forest()

@@ -21,7 +21,8 @@ from medray.types import Float32
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-TRUSTED = (TREE,)
+TRUSTED = ("numpy.dtype", TREE)
+"""The types in a saved model beside those that skops trusts by itself."""
 _FEWEST = 2
 
 

@@ -20,11 +20,11 @@ def save_estimator(estimator: object, folder: Path) -> None:
     skops.io.dump(estimator, folder / FILE)
 
 
-def load_estimator(folder: Path, kind: type[Estimator], trusted: Collection[str]) -> Estimator:
+def load_estimator(folder: Path, kind: type[Estimator] | tuple[type[Estimator], ...], trusted: Collection[str]) -> Estimator:
     """Read what :func:`save_estimator` wrote.
 
     Args:
-        kind: what the file has to hold.
+        kind: what the file has to hold, or one of several.
         trusted: names of types that may be in it beside those that skops trusts by itself.
 
     Raises:

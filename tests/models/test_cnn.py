@@ -21,8 +21,9 @@ from medray.models.cnn.network import ARCHITECTURES
 from medray.models.cnn.params import CnnParams
 from medray.models.family import FitData, LocalContext, Samples
 from medray.tasks.binary import Binary
+from medray.tasks.regression import Regression
 
-TWO_CLASSES = Binary(target="malignant")
+TWO_CLASSES, NUMBER = Binary(target="malignant"), Regression(target="area_mm2")
 GENTLE = AugmentSpec(rotate_degrees=5, scale=0.05, translate=0.02, gain=0.05, bias=0.02, erase=0)
 TINY = CnnParams(width=4, members=2, epochs=3, batch_size=8, dropout=0.2, augment=GENTLE)
 
@@ -267,3 +268,23 @@ def test_two_ranks_with_unequal_shards_end_with_one_model(tmp_path: Path) -> Non
     log = json.loads((tmp_path / "0" / "log.json").read_text())
     assert len(log) == 4
     assert log[-1]["valid_auroc"] > 0.9
+
+
+def test_learns_a_number() -> None:
+    def bright(count: int, seed: int) -> Samples:
+        """Noise brightened by a twentieth for each 10 of the target."""
+        rng = np.random.default_rng(seed)
+        y = rng.uniform(100, 200, count)
+        x = rng.uniform(0, 0.4, (count, 32, 32)) + y[:, None, None] / 200
+        return Samples(x.astype(np.float32), y, np.arange(count, dtype=np.int64))
+
+    log = Log()
+    data = FitData(bright(48, 1), bright(24, 2))
+    changes = {"epochs": 8, "learning_rate": 5e-3, "standardise": False, "keep": "best"}
+    fitted = CNN.fit(data, NUMBER, TINY.model_copy(update=changes), LocalContext(on_report=log))
+    value = fitted.predict(data.valid.x)["value"]
+    assert (value.dtype, value.shape) == (np.float64, (24,))
+    assert min(row["valid_mae"] for row in log.rows) == pytest.approx(np.abs(value - data.valid.y).mean())
+    assert max(row["valid_r2"] for row in log.rows) > 0.5
+    alone = np.concatenate([fitted.predict(image[None])["value"] for image in data.valid.x])
+    np.testing.assert_array_equal(alone, value)

@@ -13,6 +13,8 @@ from medray.errors import BundleError, ModelError
 from medray.models.family import FitData, LocalContext, Samples
 from medray.models.xgb import XGB, XgbParams
 from medray.tasks.binary import Binary
+from medray.tasks.regression import Regression
+from medray.tasks.task import Head
 
 TWO_CLASSES = Binary(target="malignant")
 PARAMS = XgbParams(rounds=40, learning_rate=0.2, early_stopping_rounds=0, min_child_weight=1, colsample_bytree=1)
@@ -146,3 +148,22 @@ def test_refuses_a_broken_file(tmp_path: Path) -> None:
     (tmp_path / "model.ubj").write_bytes(b"no model")
     with pytest.raises(BundleError, match="BUNDLE_MODEL"):
         XGB.load(tmp_path)
+
+
+def test_learns_a_number() -> None:
+    task, rng = Regression(target="area_mm2"), np.random.default_rng(3)
+
+    def numbers(n: int) -> Samples:
+        x = rng.normal(size=(n, 6)).astype(np.float32)
+        return Samples(x, np.asarray(500 + 80 * x[:, 0] - 30 * x[:, 1], np.float64), np.arange(n), COLUMNS)
+
+    data = FitData(numbers(300), numbers(100))
+    reported: dict[str, float] = {}
+    context = LocalContext(on_report=lambda _, scores: reported.update(scores))
+    params = XgbParams(rounds=200, learning_rate=0.2, max_depth=3, early_stopping_rounds=20, colsample_bytree=1)
+    model = XGB.fit(data, task, params, context)
+    value = model.predict(data.valid.x)["value"]
+    assert (value.dtype, value.shape, model.head) == (np.float64, (100,), Head("value"))
+    assert reported["valid_r2"] > 0.9
+    assert model.predict(data.valid.x[:0])["value"].shape == (0,)
+    np.testing.assert_array_equal(np.concatenate([model.predict(row[None])["value"] for row in data.valid.x]), value)
