@@ -1,4 +1,4 @@
-"""Compiled loops: one decorator for all of them, and where what is compiled is kept."""
+"""The decorator of compiled loops, and the folder of their cache."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from numba import njit
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile on the first call; kept in the user's cache where that can be written to, else compiled by each process.
 
-    The environment variable NUMBA_CACHE_DIR names another folder. Nothing is kept beside the source: it may be a checkout.
+    The environment variable NUMBA_CACHE_DIR names another folder. Nothing is written beside the source, which may be a checkout.
 
-    A kernel lets go of the GIL. Numba takes module-level arrays as constants and looks for changes in the file of the kernel
+    A kernel releases the GIL. Numba takes module-level arrays as constants and looks for changes in the file of the kernel
     alone: pass tables as arguments. Give each kernel one type of each argument (``uint16`` grey levels, ``float64`` values,
     C order, three dimensions also for a single slice): every further type is compiled again.
     """

@@ -31,9 +31,9 @@ def load_config(uri: str, kind: type[S], overrides: Sequence[str] = ()) -> S:
     try:
         raw = yaml.safe_load(store.read(uri))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError("CONFIG_UNREADABLE", f"{uri} is no valid YAML: {error}", "check its indentation and quotes") from error
+        raise ConfigError("CONFIG_UNREADABLE", f"{uri} is not valid YAML: {error}", "check its indentation and quotes") from error
     if not isinstance(raw, dict):
-        raise ConfigError("CONFIG_UNREADABLE", f"{uri} holds no mapping", "a configuration is a YAML mapping")
+        raise ConfigError("CONFIG_UNREADABLE", f"{uri} does not hold a mapping", "write the configuration as a YAML mapping")
     return validated(raw, kind, overrides, uri)
 
 
@@ -66,7 +66,7 @@ def apply_override(raw: dict[str, Any], override: str) -> None:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError("CONFIG_OVERRIDE", f"--set {override!r}: the value is no valid YAML", "quote it") from error
+        raise ConfigError("CONFIG_OVERRIDE", f"--set {override!r}: the value is not valid YAML", "quote it") from error
     node: Any = raw
     for key in keys[:-1]:
         node = _child(node, key, override)
@@ -93,5 +93,5 @@ def _assign(node: Any, key: str, value: Any, override: str) -> None:
 
 def _index(node: list[Any], key: str, override: str) -> int:
     if not key.isdigit() or int(key) >= len(node):
-        raise ConfigError("CONFIG_OVERRIDE", f"--set {override!r}: {key} is no index of a list of {len(node)}")
+        raise ConfigError("CONFIG_OVERRIDE", f"--set {override!r}: {key} is not an index of a list of {len(node)}")
     return int(key)

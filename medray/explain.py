@@ -15,13 +15,13 @@ from medray.spec import Spec
 
 _LONGEST = 60
 _PHRASES = {
-    "dict_type": "no mapping",
-    "list_type": "no list",
-    "model_attributes_type": "no mapping",
-    "tuple_type": "no list",
+    "dict_type": "not a mapping",
+    "list_type": "not a list",
+    "model_attributes_type": "not a mapping",
+    "tuple_type": "not a list",
     "bool_parsing": "neither true nor false",
     "bool_type": "neither true nor false",
-    "finite_number": "no finite number",
+    "finite_number": "not a finite number",
 }
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
@@ -66,7 +66,7 @@ def _other(first: ErrorDetails, where: str, kind: type[Spec]) -> str:
     if first["type"] in _PHRASES:
         return f"{where}: {_value(first)} is {_PHRASES[first['type']]}"
     if first["type"].startswith(("int_", "float_")):
-        word = "no whole number" if first["type"].startswith("int_") else "no number"
+        word = "not a whole number" if first["type"].startswith("int_") else "not a number"
         return f"{where}: {_value(first)} is {word} {_range(_limits(kind, first['loc']))}".rstrip()
     return f"{where}: {first['msg'].removeprefix('Value error, ')}"
 
@@ -183,7 +183,7 @@ def _inside(annotation: Any, part: int | str) -> Iterator[_Place]:
 
 
 def _tags(kind: type[Spec]) -> set[Any]:
-    """The names by which a union of models knows this one."""
+    """The tags that name this model in a union."""
     fields = kind.model_fields.values()
     return {choice for field in fields if len(choices := _choices(field.annotation)) == 1 for choice in choices}
 

@@ -31,8 +31,8 @@ APART = (
     "medray.data.store",
     "medray.data.tables",
 )
-"""Modules and packages that are not followed where others import them: texts, lists from which a spec chooses (whoever makes the
-key names what it chose), storage, and models, which have a fingerprint of their own."""
+"""Modules and packages that are not followed where others import them: texts, lists from which a spec chooses (the caller names
+the chosen), storage, and models, which have a fingerprint of their own."""
 
 _LIBRARIES = {
     "PIL": "pillow",

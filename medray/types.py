@@ -139,7 +139,7 @@ class Header:
     def quickly(cls, **values: Any) -> Header:
         """What the constructor makes of these fields, in a quarter of its time: it sets those of a frozen record one by one.
 
-        Fields that are not given have their defaults as attributes of the class, so every field has one that is no factory. Names
+        Fields that are not given have their defaults as attributes of the class, so no default is a factory. Names
         are not checked here: for the one caller, which reads headers, a test compares the result with the constructor's.
         """
         made = cls.__new__(cls)
@@ -224,7 +224,7 @@ class Image:
         mask: bool of the ``shape``; True in the region of interest; None where that is the whole image.
         slice_spacing_mm: distance of the slices of a volume along their normal; None where unknown, and of a plane.
         frame: which frame of its file a plane is, counted from 0.
-        real_world: the image's real-world value mappings; none where the pixels are no linear function of the stored values.
+        real_world: the image's real-world value mappings; none if the pixels are not a linear function of the stored values.
         suv: of PET, what makes SUV of the pixels; None of other images, and once the pixels are in other units.
         grid: where the pixels lie among those that were decoded; None while they are where they were.
         channels: 1 of a grey image, 3 of one in colour: red, green, blue.

@@ -134,7 +134,7 @@ def test_a_configuration_that_is_not_there(tmp_path: Path, said: Callable[..., s
 
 def test_a_configuration_that_is_no_yaml(tmp_path: Path, said: Callable[..., str]) -> None:
     (tmp_path / "bad.yaml").write_text("a: [1\nb: }")
-    assert "is no valid YAML" in said("train", str(tmp_path / "bad.yaml"))
+    assert "is not valid YAML" in said("train", str(tmp_path / "bad.yaml"))
 
 
 @pytest.mark.parametrize(

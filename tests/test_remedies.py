@@ -14,15 +14,15 @@ ROOT = Path(__file__).parents[1]
 SOURCES = [path for path in sorted((ROOT / "medray").rglob("*.py")) if path.name != "remedies.py"]
 HEAD = """# Codes and flags
 
-`medray quarantine list` and `show` say the same. Codes and flags are stable: scripts may match on them.
+`medray quarantine list` and `show` print the same text. Codes and flags are stable: scripts may match on them.
 
-## Why an object is no image, or could not be read
+## Why an object is not used, or could not be read
 
 | code | what to do |
 |---|---|
 """
 FLAGS_HEAD = """
-## What is odd about an image that is used all the same
+## What is unusual about an image that is used
 
 | flag | meaning |
 |---|---|

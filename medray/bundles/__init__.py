@@ -1,1 +1,1 @@
-"""Bundles: locked models with their specs and decision, their registry, and what they give other parts."""
+"""Bundles: locked models with their specs and decision, their registry, and embeddings."""

@@ -1,4 +1,4 @@
-"""One usable row for each SOP Instance UID of a catalog."""
+"""Duplicates in a catalog: at most one usable row for each SOP Instance UID."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COLUMNS = ("uri", "size_bytes", "etag", "sop_uid", *_SETTLED)
 
 
 def settle_duplicates(table: SortedTable, progress: Progress | None = None) -> None:
-    """Exclude instances that are there twice and quarantine those that contradict each other, in one commit if there is any.
+    """Exclude duplicate instances and quarantine contradictory ones, in one commit.
 
     What was known of contents is used; other objects that share a SOP Instance UID are read whole, and those whose contents
     differ are decoded, to tell another encoding of the same image from another image.
@@ -38,7 +38,7 @@ def settle_duplicates(table: SortedTable, progress: Progress | None = None) -> N
 
 
 def _taking_part(rows: pa.Table) -> pa.Table:
-    """Images, and the rows that are none only because of their equals."""
+    """Images, and rows that are excluded only because of their duplicates."""
     decided = pc.is_in(rows["code"], value_set=pa.array([DUPLICATE, CONFLICT]))
     return rows.filter(pc.or_(pc.equal(rows["state"], IMAGE), decided))
 

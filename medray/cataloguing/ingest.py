@@ -1,4 +1,4 @@
-"""Archive → catalog: list, look at what is new or changed, record one row for each object."""
+"""Archive → catalog: list, inspect what is new or changed, record one row for each object."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _without(catalog: Catalog, pages: Iterable[list[ObjectInfo]]) -> Iterator[li
 
 
 def _ahead(pages: Iterator[list[ObjectInfo]]) -> Iterator[list[ObjectInfo]]:
-    """The pages of a listing, the next one being fetched while the present one is looked at; the first from now on."""
+    """The pages of a listing; the next one is fetched while the current one is processed."""
     pool = ThreadPoolExecutor(1)
     first = pool.submit(next, pages, None)
 
@@ -190,7 +190,7 @@ class Update:
 
 
 def _is_recorded(page: list[ObjectInfo], rows: pa.Table) -> bool:
-    """Whether rows are those of a page of loose objects, each final: what :class:`_Known` would find, at a glance."""
+    """Whether rows are those of a page of loose objects, each final: a fast form of :class:`_Known`."""
     if len(rows) != len(page) or not pc.all(pc.not_equal(rows["state"], State.FAILED.value)).as_py():
         return False
     listed = {
@@ -203,7 +203,7 @@ def _is_recorded(page: list[ObjectInfo], rows: pa.Table) -> bool:
 
 
 class _Known:
-    """What the catalog says of a range of keys."""
+    """The catalog rows of a range of keys."""
 
     def __init__(self, rows: pa.Table) -> None:
         columns = (rows[name].to_pylist() for name in ("shard_uri", "size_bytes", "etag", "state", "code"))
@@ -232,9 +232,9 @@ class _Known:
 
 
 def _items(info: ObjectInfo) -> Iterator[Item]:
-    """The object, or the members of a shard; what stands for a shard without any is the shard."""
+    """The object, or the members of a shard; an empty shard stands for itself."""
     if (uri := as_text(info.uri)) != info.uri:
-        yield Item(ObjectInfo(uri, info.size, info.etag), error=Quarantined("OBJECT_NAME", "the name is no valid Unicode"))
+        yield Item(ObjectInfo(uri, info.size, info.etag), error=Quarantined("OBJECT_NAME", "the name is not valid Unicode"))
         return
     if not archive.is_shard(info.uri):
         yield Item(info)
@@ -252,7 +252,7 @@ def _items(info: ObjectInfo) -> Iterator[Item]:
 
 
 def gone(rows: pa.Table) -> pa.Table:
-    """The rows of objects that are no longer there; what was known of them stays."""
+    """The rows of objects that are gone, with what was known of them."""
     values = {"state": State.FAILED.value, "code": GONE, "message": "no longer in the archive"}
     for name, value in values.items():
         rows = rows.set_column(rows.column_names.index(name), name, pa.array([value] * len(rows), pa.string()))

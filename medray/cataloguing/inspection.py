@@ -1,4 +1,4 @@
-"""Objects → catalog entries: the first bytes of many at once, more only of those that need it."""
+"""Objects → catalog entries: read the first bytes of many objects at once, and more only where needed."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _heads(items: list[Item]) -> list[_Read]:
 
 
 def _entries(reads: list[_Read]) -> Iterator[Entry]:
-    """Entries of objects of which at least the first bytes are there."""
+    """Entries of objects whose first bytes, at least, were read."""
     from medray.data.dicom.syntaxes import is_encapsulated  # here, because a run that finds nothing new loads no decoder
 
     short: list[_Read] = []
@@ -174,7 +174,7 @@ def _sha256(read: _Read) -> str:
 
 
 def _read_on(reads: list[_Read], end: int) -> list[_Read]:
-    """The same objects, read on until byte ``end``."""
+    """The same objects, read up to byte ``end``."""
     parts = _fetch([(read.item, len(read.data), min(end, read.item.info.size)) for read in reads])
     return [read.on(part) for read, part in zip(reads, parts, strict=True)]
 

@@ -1,4 +1,4 @@
-"""What was not taken as an image and wants attention: by code, one by one, and read again."""
+"""Objects that need attention: list them by code, show one, read them again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions to a catalog: what is in it, single rows, SQL, what changed between versions."""
+"""Queries of a catalog: sums, single rows, SQL, changes between versions."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def rows(catalog_uri: str, name: str | None, limit: int) -> list[dict[str, Any]]
 
 
 def answer(catalog_uri: str, sql: str, limit: int) -> pa.Table:
-    """The first rows of what a SELECT statement on the table ``catalog`` gives.
+    """The first rows of the result of a SELECT statement on the table ``catalog``.
 
     Raises:
         ConfigError: QUERY_INVALID; StoreError: CATALOG_NOT_FOUND, …
@@ -85,7 +85,7 @@ def answer(catalog_uri: str, sql: str, limit: int) -> pa.Table:
 
 
 def diff(catalog_uri: str, before: int, after: int | None, limit: int) -> dict[str, Any]:
-    """What two versions of a catalog differ in: the numbers of objects added, changed and gone, and the first of them by URI.
+    """The difference of two versions of a catalog: the numbers of objects added, changed and gone, and the first of them by URI.
 
     Raises:
         StoreError: CATALOG_NOT_FOUND, TABLE_VERSION, …

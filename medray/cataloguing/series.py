@@ -1,4 +1,4 @@
-"""Catalog → what its series hold: stacks of slices, and what is wrong with them."""
+"""Catalog → the stacks of slices of its series, and what is wrong with them."""
 
 from __future__ import annotations
 

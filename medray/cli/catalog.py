@@ -11,7 +11,7 @@ from medray.cli.output import AsJson, print_json, show, show_rows
 app = typer.Typer(no_args_is_help=True, help="What a catalog holds: sums, rows, SQL, series, differences of versions.")
 
 CatalogUri = Annotated[str, typer.Argument(metavar="CATALOG", help="where `medray ingest` wrote", show_default=False)]
-Limit = Annotated[int, typer.Option(min=1, help="print at most so many rows")]
+Limit = Annotated[int, typer.Option(min=1, help="print at most this many rows")]
 _BRIEF = ("uri", "state", "code", "modality", "rows", "columns", "frames", "sop_uid")
 _STACK = (
     *("series_uid", "stack", "modality", "instances", "frames", "rows", "columns", "spacing_mm", "orientation"),
@@ -22,7 +22,7 @@ _STACK = (
 @app.command()
 def summary(
     catalog: CatalogUri,
-    plot: Annotated[str | None, typer.Option(help="write a picture of it: a .png file or URI")] = None,
+    plot: Annotated[str | None, typer.Option(help="draw it: path or URI of a .png file")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Count objects and images by state, modality, transfer syntax, size, year and flag."""
@@ -32,7 +32,7 @@ def summary(
     from medray.report.overview import overview_png
 
     if plot and not plot.endswith(".png"):
-        raise ConfigError("PLOT_FORMAT", f"--plot {plot} is no .png", "name it so")
+        raise ConfigError("PLOT_FORMAT", f"--plot {plot} is not a .png file", "give a name that ends in .png")
     found = run(catalog)
     if plot:
         store.write(plot, overview_png(found))
@@ -68,7 +68,7 @@ def query(
     limit: Limit = 1000,
     as_json: AsJson = False,
 ) -> None:
-    """Ask in SQL (DuckDB): one SELECT statement on the table `catalog`."""
+    """Query the catalog in SQL (DuckDB): one SELECT statement on the table `catalog`."""
     from medray.cataloguing.queries import answer
 
     found = answer(catalog, sql, limit)

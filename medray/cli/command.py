@@ -1,4 +1,4 @@
-"""The whole command: its groups, its exit codes, errors as one line."""
+"""The `medray` command: its groups, exit codes, and errors in one line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def application() -> typer.Typer:
 
 
 class Stopped(BaseException):
-    """The user pressed Ctrl-C; no KeyboardInterrupt, which typer would answer in its own way."""
+    """The user pressed Ctrl-C; not a KeyboardInterrupt, which typer handles itself."""
 
 
 def run(arguments: list[str]) -> int:

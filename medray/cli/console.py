@@ -1,4 +1,4 @@
-"""What a person sees: progress bars on a terminal, plain lines otherwise, one line for an error. Everything goes to stderr."""
+"""Progress and errors on stderr: progress bars on a terminal, plain lines otherwise, one line for an error."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _PLAIN_EVERY_S = 2.0
 
 
 def printable(text: str) -> str:
-    """The text with every control, formatting and invalid character escaped, so that no name steers a terminal or a log."""
+    """The text with every control, formatting and invalid character escaped, so that no name can control a terminal or a log."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 class Reporter:
-    """Shows how far a command is."""
+    """Show the progress of a command."""
 
     def __init__(self, bars: Progress | None) -> None:
         self._bars = bars

@@ -40,7 +40,7 @@ def import_(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make DICOM of other images, with their labels and masks; the same command again adds what is new."""
+    """Convert other images to DICOM, with their labels and masks; the same command again adds what is new."""
     from medray.cataloguing.importing.run import import_images, import_spec
 
     raw = {"modality": modality, "spacing_mm": _spacing(spacing), "units": units, "rounded": round_floats}
@@ -65,6 +65,6 @@ def _spacing(text: str | None) -> list[float | None] | None:
     except ValueError:
         numbers = []
     if len(numbers) not in (1, 2, 3):
-        raise ConfigError("IMPORT_SPACING", f"--spacing {text} is no spacing", "give 0.1, 0.1,0.2 or 2,0.1,0.2 in mm")
+        raise ConfigError("IMPORT_SPACING", f"--spacing {text} is not a spacing", "give 0.1, 0.1,0.2 or 2,0.1,0.2 in mm")
     plane = numbers * 2 if len(numbers) == 1 else numbers
     return [*[None] * (3 - len(plane)), *plane]

@@ -85,7 +85,7 @@ def train(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> Non
 def tune(
     config: ConfigOption,
     sets: Sets = None,
-    model: Annotated[list[str] | None, typer.Option(help="sweep this model alone; may be given again")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="sweep only this model; may be given several times")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Sweep the parameters of the models (or of --model NAME alone) over each family's search space."""
@@ -115,7 +115,7 @@ def evaluate(
     allow_open: AllowOpen = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score labelled images with a bundle and say how well it does."""
+    """Score labelled images with a bundle and report its figures of merit."""
     require("models", "medray evaluate")
 
     from medray.distributed.session import ClusterSpec
@@ -203,7 +203,7 @@ def synthesise(
     allow_open: AllowOpen = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a synthetic archive of labelled phantoms: to try medray out, or as load."""
+    """Write a synthetic archive of labelled phantoms: to try medray or to load it."""
     from medray.distributed.session import ClusterSpec
     from medray.runs.synthesise import synthesise as run
 
@@ -218,7 +218,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="seed of the phantoms and the fits")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """The whole loop on a synthetic archive: ingest, train, evaluate, publish, screen a night, report."""
+    """Run the whole loop on a synthetic archive: ingest, train, evaluate, publish, screen a night, report."""
     require("models", "medray demo")
 
     from medray.runs.demo import demo as run

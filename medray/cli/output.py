@@ -1,4 +1,4 @@
-"""What commands print. Text that came from outside (names, headers, messages) is printed as text, whatever it holds."""
+"""What commands print. Text from outside (names, headers, messages) is escaped, so that it cannot control the terminal."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], title: 
 
 
 def print_json(answer: Any) -> None:
-    """Print one JSON value, ASCII only; what JSON does not know becomes text, and a number that it does not know null."""
+    """Print one JSON value, ASCII only; a type unknown to JSON becomes text, NaN and infinity become null."""
     print(json.dumps(_finite(answer), sort_keys=False, default=str))
 
 
@@ -61,7 +61,7 @@ def _cell(value: Any) -> Text:
 
 
 def _stdout() -> Console:
-    """Standard output; where it is no terminal, wide enough for the tables."""
+    """Standard output; if it is not a terminal, wide enough for the tables."""
     return Console(width=None if sys.stdout.isatty() else 130)
 
 
@@ -99,8 +99,8 @@ def finish(attention: int, reasons: dict[str, int], where: str = "") -> None:
     """Leave with code 3 and one line when inputs were quarantined or failed.
 
     Args:
-        attention: how many want attention.
-        reasons: numbers by code, also of what was excluded, which wants none.
+        attention: number of inputs that need attention.
+        reasons: numbers by code, including excluded inputs, which need no attention.
         where: what names them one by one.
     """
     if attention:

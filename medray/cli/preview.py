@@ -1,4 +1,4 @@
-"""``medray preview``: what each preprocessing step does to some images."""
+"""``medray preview``: images after each preprocessing step."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def preview(
     source: Annotated[str, typer.Argument(metavar="SRC", help="DICOM images: a file or a prefix", show_default=False)],
     spec: Annotated[str, typer.Option(help="YAML with `steps:`, a path or URI", show_default=False)],
     out: Annotated[str, typer.Option(help="picture to write: .png")] = "preview.png",
-    images: Annotated[int, typer.Option(min=1, max=64, help="draw at most so many images, a row each")] = 4,
-    frame: Annotated[int | None, typer.Option(min=0, help="of multi-frame images, counted from 0")] = None,
+    images: Annotated[int, typer.Option(min=1, max=64, help="draw at most this many images, one row each")] = 4,
+    frame: Annotated[int | None, typer.Option(min=0, help="frame of multi-frame images, counted from 0")] = None,
     volume: Annotated[bool, typer.Option("--volume", help="take everything under SRC as one volume")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Draw what each step of a preprocessing spec makes of some images."""
+    """Draw some images after each step of a preprocessing spec."""
     from medray.configuration import load_config
     from medray.imaging.preprocess import PreprocessSpec
     from medray.runs.preview import preview as run

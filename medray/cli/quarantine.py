@@ -1,4 +1,4 @@
-"""``medray quarantine``: objects that want attention."""
+"""``medray quarantine``: objects that need attention."""
 
 from __future__ import annotations
 

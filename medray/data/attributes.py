@@ -1,4 +1,4 @@
-"""What images at one place of a series may differ in, and which values of it are equal: numbers by a tolerance, never as text."""
+"""Attributes in which images at one position may differ, and which values count as equal: numbers by a tolerance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHAIN = 4  # a cluster of values, each near the next, is at most so many tolera
 
 
 class Role(Enum):
-    """What it means where an attribute differs between slices of which each has a place of its own.
+    """What it means if an attribute differs between slices at different positions.
 
     CONTRAST: they show different things. PASS: they may belong to passes that interleave. TIMING: perhaps nothing, since slices
     of one pass are acquired one after the other.
@@ -37,7 +37,7 @@ class Attribute:
         name: as in :class:`medray.data.plane.Plane`.
         relative, absolute: numbers that differ by less than the larger of the two are equal; 0 for what is compared exactly.
         loose: fraction by which it may vary within one stack; 0 where it may vary freely.
-        clock: whether it is a time of day, of which only differences are shown.
+        clock: whether it is a time of day; only differences of it are shown.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Labels:
 
     Attributes:
         codes: int64 (planes,), equal for equal values and rising with them; what has no value comes first.
-        numbers: float64 (planes,), NaN for none; None where they are no numbers.
+        numbers: float64 (planes,), NaN where there is none; None if the values are not numbers.
         shown: of each plane's value.
     """
 

@@ -1,4 +1,4 @@
-"""How much of an archive is in memory at one time."""
+"""Groups of items that bound the memory in use."""
 
 from __future__ import annotations
 

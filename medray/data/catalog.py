@@ -70,7 +70,7 @@ _HEADER_NAMES = tuple(field.name for field in fields(Header))
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of an object: its header, or why it has none.
+    """An object of the archive: its header, or the error that it raised.
 
     Attributes:
         info: where it is; ``etag`` is that of the shard for a member of one.
@@ -113,12 +113,12 @@ def _header(outcome: Header | MedrayError) -> Header | None:
 
 
 def as_text(name: str) -> str:
-    """A name as valid Unicode: each byte that was none, by U+FFFD and two hexadecimal digits; it sorts in the same place."""
+    """A name as valid Unicode: an invalid byte becomes U+FFFD and two hexadecimal digits, so the name sorts in the same place."""
     return name if name.isascii() else _SURROGATE.sub(lambda found: f"\ufffd{ord(found[0]) & 0xFF:02x}", name)
 
 
 def terminal_state(error: MedrayError) -> State:
-    """The state in which an input ends that raised this error."""
+    """The terminal state of an input that raised this error."""
     if isinstance(error, Quarantined):
         return State.QUARANTINED
     return State.EXCLUDED if isinstance(error, InputError) else State.FAILED

@@ -19,7 +19,7 @@ _NO_LIMIT = 1 << 62
 
 
 def needed_permissions(correct: Collection[Correction]) -> set[str]:
-    """The codes that a volume may have that is to be corrected; they are gone afterwards."""
+    """The codes that the correction removes, so that a volume may have them before."""
     return {"VOLUME_GAP"} if "spacing" in correct else set()
 
 
@@ -27,7 +27,7 @@ def corrected(volume: Volume, correct: Collection[Correction], interpolation: In
     """The volume resampled so that its affine is orthogonal (``"tilt"``) and its slices evenly spaced (``"spacing"``).
 
     What is in order stays as it is. Tilt: slices move within their planes, by the places that they state; rows or columns are
-    added to hold all of them. What lies outside of what was seen is not valid, and has the smallest value of the volume. Spacing:
+    added to hold all of them. Voxels outside the scanned ones are not valid and have the smallest value of the volume. Spacing:
     see :func:`medray.data.correction.evening`; each slice that is made has the header of the nearest one, with its own position.
     Voxels that are made of invalid ones are not valid.
 
@@ -81,7 +81,7 @@ def _straightened(volume: Volume, interpolation: Interpolation, max_bytes: int, 
 
 def _evened(volume: Volume, interpolation: Interpolation, max_bytes: int) -> Volume:
     if "VOLUME_TILT" in volume.flags:
-        raise Quarantined("VOLUME_TILT", "slices beside a straight line are spaced evenly only with their tilt corrected too")
+        raise Quarantined("VOLUME_TILT", "the slices are tilted: correct tilt as well as spacing")
     from_first = volume.positions_mm - volume.positions_mm[0]
     plan = evening(from_first @ _directions(volume)[2])
     rows, columns = volume.voxels.shape[1:]
@@ -111,7 +111,7 @@ def _remade(
     gone: Set[str],
     flag: str,
 ) -> Volume:
-    """The volume with other voxels at other places; its slices have the headers of their nearest ones."""
+    """The volume with new voxels and positions; each slice takes the header of the nearest one."""
     affine = volume.affine.copy()
     affine[:3, 2:] = np.stack([step_mm, positions_mm[0]], axis=1)
     places = zip(nearest, positions_mm.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""Slices that lie tilted or unevenly → slices right above each other, evenly: the resampling. Pure functions on arrays.
+"""Resampling of tilted or unevenly spaced slices. Pure functions on arrays.
 
 Interpolation is linear, or cubic: Hermite with the slopes of the parabola through three neighbours, which for even steps is
 the cubic convolution of Keys (IEEE Trans. ASSP 29, 1981). Both meet the values at their own places exactly.
@@ -31,12 +31,12 @@ def check_names(correct: Collection[str], interpolation: str) -> None:
     """Raise ValueError unless these are corrections and an interpolation."""
     for names, known in ((correct, CORRECTIONS), ([interpolation], INTERPOLATIONS)):
         if unknown := [name for name in names if name not in known]:
-            raise ValueError(f"{unknown[0]!r} is none of {', '.join(known)}")
+            raise ValueError(f"{unknown[0]!r} is not one of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
 class Taps:
-    """The values that results are made of, and their weights: int64 and float32, both (results, 2) or (results, 4)."""
+    """The source values of each result, and their weights: int64 and float32, both (results, 2) or (results, 4)."""
 
     indices: Int64
     weights: Float32
@@ -92,7 +92,7 @@ _Window = tuple[int, tuple[slice, slice], tuple[Taps, Taps]]
 
 @dataclass(frozen=True)
 class Straightening:
-    """Slices moved within their planes, so that each lies right above the one before: what takes out a gantry tilt.
+    """Slices moved within their planes, so that each lies right above the one before: the correction of a gantry tilt.
 
     Attributes:
         shifts: float64 (slices, 2), by how many rows and columns the pixels of each slice move, 0 or more.
@@ -110,7 +110,7 @@ class Straightening:
         return made
 
     def valid(self, valid: Bool | None, shape: tuple[int, ...], interpolation: Interpolation) -> Bool:
-        """Which voxels of the result are made of valid ones; those that come from outside are not."""
+        """Which voxels of the result come from valid ones; those from outside do not."""
         made = np.zeros(self.shape, np.bool_)
         for k, window, (rows, columns) in self._windows(shape, interpolation):
             made[(k, *window)] = True if valid is None else columns.valid(rows.valid(valid[k]).T).T
@@ -137,7 +137,7 @@ def _moved(size: int, shift: float, interpolation: Interpolation) -> tuple[slice
 def straightening(
     positions_mm: Float64, directions: Float64, pixel_mm: tuple[float, float], rows: int, columns: int
 ) -> tuple[Straightening, Float64]:
-    """How to move the slices of a stack, and where its first pixel comes to lie.
+    """How to move the slices of a stack, and the new positions of their first pixels.
 
     Args:
         positions_mm: float64 (slices, 3), of the first pixel of each slice.
@@ -162,7 +162,7 @@ def straightening(
 
 @dataclass(frozen=True)
 class Evening:
-    """Slices interpolated between slices, along their step: what makes distances even.
+    """Slices interpolated between slices, along their step: the correction of uneven distances.
 
     Attributes:
         distances_mm: float64 (slices,), of the slices that are given, along the normal, from 0 on.
@@ -204,7 +204,7 @@ class Evening:
 
 
 def evening(distances_mm: Float64) -> Evening:
-    """How to make the distances of slices even: the step is the smallest one there is, so that nothing that was seen is lost.
+    """Make the distances of slices even: the step is the smallest distance, so that no detail is lost.
 
     Steps that differ from the smallest by no more than a tenth are taken together, as rounding makes them differ. At most twice
     as many slices are made as there were; none beyond the last.

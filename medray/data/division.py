@@ -184,7 +184,7 @@ def _sweeps(times: Float64, places: Int64) -> Int64 | None:
 
 
 def _apart(scene: _Scene, members: Int64, by: By, unused: tuple[Labels, ...]) -> list[Part]:
-    """Planes of which each has a place of its own: one part, unless a contrast differs or passes interleave."""
+    """Planes at different positions: one part, unless a contrast differs or passes interleave."""
     for labels in unused if len(members) > 1 else ():
         codes = _kept_apart(scene, labels, members)
         if codes is not None:

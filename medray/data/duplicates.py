@@ -23,7 +23,7 @@ _NONE_KNOWN: Mapping[str, str] = MappingProxyType({})
 
 
 def settled(rows: pa.Table, usable: State | str, images: Mapping[str, str] = _NONE_KNOWN) -> pa.Table:
-    """The rows with the ``state``, ``code`` and ``message`` that their equals give them.
+    """The rows with ``state``, ``code`` and ``message`` set for duplicates and contradictions.
 
     Of the rows of one SOP Instance UID with equal content, the first by URI is usable and the others are EXCLUDED
     DUPLICATE_INSTANCE; where contents differ, all are QUARANTINED DICOM_UID_CONFLICT. What an earlier call decided is decided

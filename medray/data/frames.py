@@ -99,7 +99,7 @@ def _acquisition(dataset: DataSet, frame: int) -> dict[str, Any]:
 
 
 def _stated(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields without those of which nothing is said."""
+    """The fields that have a value."""
     return {name: value for name, value in fields.items() if value not in (None, "", ())}
 
 

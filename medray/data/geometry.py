@@ -13,7 +13,7 @@ from medray.types import Float64, Int64
 SAME_PLACE_MM = 1e-3
 """Planes closer than this lie at the same place; positions are written with fewer digits than that only by coarser devices."""
 COSINE_TOLERANCE = 0.01
-"""By how much direction cosines may miss unit length and a right angle before they are no orientation."""
+"""Largest error of direction cosines in length and right angle; beyond it they are not an orientation."""
 STEP_TOLERANCE = 0.1
 """By which part of the slice step a slice may lie off its place along the normal."""
 DRIFT_TOLERANCE = 0.2
@@ -24,7 +24,7 @@ _OBLIQUE = 0.9
 
 
 class Trouble(NamedTuple):
-    """What is wrong with a stack: a stable code (see :mod:`medray.remedies`) and one line that says where."""
+    """A problem of a stack: a stable code (see :mod:`medray.remedies`) and one line that says where."""
 
     code: str
     detail: str
@@ -51,7 +51,7 @@ def axes(orientation: tuple[float, ...] | None) -> Float64 | None:
 
     Returns:
         float64 (3, 3): the direction along a row (rising column index), the direction along a column (rising row index) and their
-        cross product, the normal; not to be written to. None where the six numbers are no orientation.
+        cross product, the normal; not to be written to. None if the six numbers are not an orientation.
     """
     if orientation is None or len(orientation) != 6:
         return None

@@ -113,7 +113,7 @@ def _count(texts: tuple[str, ...], other: int | None) -> int:
     try:
         first = int(float(texts[0])) if texts else other
     except (ValueError, OverflowError):
-        raise _refused("the number of its slices is no number") from None
+        raise _refused("the number of its slices is not a number") from None
     if first is None or not 1 <= first <= _MOST_SLICES or (other or first) != first:
         raise _refused("the number of its slices is missing, out of range, or stated twice and not equal")
     return first
@@ -124,7 +124,7 @@ def _cut(header: Header, count: int, *, square: bool) -> tuple[int, int, int]:
     across = math.isqrt(count - 1) + 1
     down = across if square or header.rows % -(-count // across) else -(-count // across)
     if header.rows % down or header.columns % across or header.frames > 1:
-        raise _refused(f"{header.frames} × {header.rows} × {header.columns} pixels are no grid of {count} slices")
+        raise _refused(f"{header.frames} × {header.rows} × {header.columns} pixels do not divide into a grid of {count} slices")
     return header.rows // down, header.columns // across, across
 
 

@@ -1,4 +1,4 @@
-"""What an image is, however it is encoded: a digest of its stored values and of the attributes that medray reads."""
+"""The identity of an image in any encoding: a digest of its stored values and of the attributes that medray reads."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _TEXT_NUMBERS = {"DS", "IS"}
 
 
 def image_digest(data: bytes) -> str:
-    """SHA-256 of what an image is, in hexadecimal digits: equal for files that differ in their encoding alone.
+    """SHA-256 of the content of an image, in hexadecimal digits: equal for files that differ only in encoding.
 
     Of the pixels it takes the stored values of every frame, bit for bit (colour as RGB), one frame in memory at a time. Of the
     attributes it takes what medray reads (identifiers, geometry, modality and VOI transformations, units, padding, palette,
@@ -75,7 +75,7 @@ def image_digest(data: bytes) -> str:
 
 
 def _uptake(file: DicomFile) -> list[float | str]:
-    """What makes SUV of the pixels of PET, or why it is unknown; nothing of other images."""
+    """The SUV factor of PET, or why it is unknown; nothing for other images."""
     suv = suv_of(file, header_of(file))
     return [] if suv is None else [suv.reason if suv.factor is None else suv.factor]
 

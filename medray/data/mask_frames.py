@@ -20,7 +20,7 @@ class _Sorted:
     Attributes:
         counted: (frame, plane) of those that lie on a plane.
         alone: those of them that refer to that plane alone.
-        placeless: those of them of which nothing says where they lie → whether they refer to the image.
+        placeless: frames without a position → whether they refer to the image.
         beside, between: those that lie on other planes of an image's stack, and next to it on none.
         foreign: those that refer to other images.
     """
@@ -51,7 +51,7 @@ def counted_frames(found: Segmentation, target: Target, segment: int | None = No
 
     Raises:
         Quarantined: MASK_GEOMETRY where frames lie on no plane, contradict their references, or cannot be told apart;
-            MASK_OTHER_IMAGE where all belong to other images; MASK_UNREADABLE where frames do not say of which segment they are.
+            MASK_OTHER_IMAGE where all belong to other images; MASK_UNREADABLE where frames do not state their segment.
     """
     frames = _sorted(found, target)
     if not frames.counted:
@@ -61,7 +61,7 @@ def counted_frames(found: Segmentation, target: Target, segment: int | None = No
     segments = {frame: found.segment(frame) for frame, _ in frames.counted}
     if segment is not None and found.kind != "LABELMAP":
         if None in segments.values():
-            raise Quarantined("MASK_UNREADABLE", "the frames of the mask do not say of which segment they are")
+            raise Quarantined("MASK_UNREADABLE", "the frames of the mask do not state their segment")
         frames.counted = [(frame, at) for frame, at in frames.counted if segments[frame] == segment]
     _check_apart(found, target, frames, segments)
     return frames.counted
@@ -98,7 +98,7 @@ def _sorted(found: Segmentation, target: Target) -> _Sorted:
 
 
 def _check_placeless(found: Segmentation, target: Target, frames: _Sorted) -> None:
-    """Raise unless what frames refer to says of which image they are, though nothing says where they lie.
+    """Raise unless frames without a position refer to their image.
 
     One that refers to nothing is of the image only where no other frame says more. One that refers to several images is of none
     of them in particular, unless it was drawn on all of them and they have no places either, which would differ.
@@ -181,7 +181,7 @@ def _check_apart(found: Segmentation, target: Target, frames: _Sorted, segments:
             doubtful[at, segments[frame]].append(frame)
     places = [place for same in doubtful.values() for frame in same if (place := found.place(frame)) is not None]
     if any(len(same) > 1 for same in doubtful.values()) or (target.positions_mm is None and _differ(places)):
-        raise Quarantined("MASK_GEOMETRY", "the mask has several frames where nothing says which of them is of which image")
+        raise Quarantined("MASK_GEOMETRY", "the mask has several frames and does not say which image each is for")
 
 
 def _differ(places: list[Place]) -> bool:

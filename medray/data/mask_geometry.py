@@ -105,8 +105,8 @@ def offset(place: Place, target: Target) -> Offset:
 def reach_mm(place: Place, target: Target, *, named: bool) -> tuple[float, float]:
     """How far off a frame still lies on its plane, and from where on it lies on another one; between them it lies on none.
 
-    The half step to the next plane, where that is known. An image knows no neighbours, and slices may overlap: then a frame that
-    does not refer to it has to lie on its very plane.
+    Half a step to the next plane, where that is known. The neighbours of a single image are unknown, and slices may overlap: a
+    frame that does not refer to the image must then lie exactly on its plane.
     """
     if target.step_mm is not None:
         return target.step_mm / 2 - SAME_PLACE_MM, target.step_mm / 2

@@ -56,7 +56,7 @@ def _in_volume(dataset: DataSet, plane: Plane) -> Plane:
 
 
 def _reconstructed(dataset: DataSet, plane: Plane) -> Plane:
-    """A slice of a reconstruction (PS3.3 C.8.4.11, C.8.4.15); without a place where the image is no reconstruction.
+    """A slice of a reconstruction (PS3.3 C.8.4.11, C.8.4.15); without a position if the image is not a reconstruction.
 
     The Detector Information says where the first slice lies. Slice v of the Slice Vector lies (v - 1) times Spacing Between
     Slices further along the normal; against it where that is negative. The other vectors set stacks apart.

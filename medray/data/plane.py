@@ -18,7 +18,7 @@ NOTES = {
 
 @dataclass(frozen=True)
 class Plane:
-    """One 2-D slice: an image, a frame of a multi-frame image, a slice of a grid; or a whole image whose slices nobody looks at.
+    """One 2-D slice: an image, a frame of a multi-frame image, a slice of a grid, or a whole image that is not divided.
 
     Attributes:
         source, frame: which input it comes from, and its frame, or its place in a grid, counted from 0.

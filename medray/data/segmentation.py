@@ -23,7 +23,7 @@ from medray.errors import Quarantined
 from medray.types import Bool, Float64
 
 _BACKGROUND = ("125040", "DCM")
-"""Code of a segment that is no segment (PS3.16 CID 7150 extended, as highdicom writes it)."""
+"""Code of the background (PS3.16 CID 7150 extended, as highdicom writes it)."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class Segmentation:
     def _fraction(self, values: NDArray[Any], level: float | None) -> int:
         """The smallest value whose part of Maximum Fractional Value is at least ``level`` (PS3.3 C.8.20.2.3.2)."""
         if level is None:
-            raise Quarantined("MASK_UNREADABLE", "the mask is a fractional segmentation, which draws no line without a level")
+            raise Quarantined("MASK_UNREADABLE", "the mask is a fractional segmentation without a level to compare with")
         highest = self.file.dataset.whole(tags.MAX_FRACTIONAL_VALUE)
         if not highest or values.max() > highest:
             raise Quarantined("MASK_UNREADABLE", "a fractional segmentation without its maximum, or with values above it")
@@ -168,7 +168,7 @@ class Segmentation:
         if self._described and (unknown := present - background - set(self.segments)):
             raise Quarantined("MASK_UNREADABLE", f"a label map with the value {min(unknown)}, which it does not describe")
         if segment in background:
-            raise Quarantined("MASK_UNREADABLE", f"{segment} is the background of this label map and no segment")
+            raise Quarantined("MASK_UNREADABLE", f"{segment} is the background of this label map, not a segment")
         return np.isin(values, sorted(present - background) if segment is None else [segment])
 
     def _background(self) -> set[int]:
@@ -211,7 +211,7 @@ def _kind(file: DicomFile, pixel: ImagePixel) -> str:
     stated, of_labels = file.dataset.text(tags.SEGMENTATION_TYPE), sop_class(file) == LABEL_MAP_STORAGE
     kind = stated or ("LABELMAP" if of_labels else "BINARY" if pixel.bits_allocated == 1 else "")
     if kind not in ("BINARY", "FRACTIONAL", "LABELMAP") or (of_labels and kind != "LABELMAP") or pixel.samples != 1:
-        raise Quarantined("MASK_UNREADABLE", "the mask does not say of which type of segmentation it is")
+        raise Quarantined("MASK_UNREADABLE", "the mask does not state its segmentation type")
     return kind
 
 
@@ -226,7 +226,7 @@ def _references(items: list[DataSet]) -> tuple[Reference, ...]:
 def _reference(item: DataSet) -> Reference:
     numbers = item.decimals(tags.REFERENCED_FRAME_NUMBER) or ()
     if not numbers and item.text(tags.REFERENCED_FRAME_NUMBER):
-        raise Quarantined("MASK_UNREADABLE", "a Referenced Frame Number of the mask is no number")
+        raise Quarantined("MASK_UNREADABLE", "a Referenced Frame Number of the mask is not a number")
     return Reference(item.text(tags.REFERENCED_SOP_INSTANCE), tuple(int(number) - 1 for number in numbers))
 
 

@@ -32,7 +32,7 @@ class Stack:
         planes: in slice order, along the normal; in order of instance number where their place is unknown.
         key: code of a mixture → what this stack has there; stacks differ in at least one.
         step_mm: x y z in LPS from one slice to the next, None where it is unknown.
-        troubles: what is wrong with it. VOLUME_SEVERAL_STACKS: nothing but the order of instance numbers tells it from others.
+        troubles: what is wrong with it. VOLUME_SEVERAL_STACKS: only the order of instance numbers tells it from others.
         repeats: planes that belong here too, but at places that others have taken.
         divided_by: (attribute, value) that set it apart from other stacks of the series, besides its key.
     """
@@ -101,7 +101,7 @@ def stacks(planes: Iterable[Plane]) -> tuple[Stack, ...]:
 
 
 def mixture(found: Sequence[Stack]) -> str:
-    """Code of the gravest thing in which stacks differ, or "" for one stack."""
+    """Code of the most serious difference of the stacks, or "" for one stack."""
     return next((code for code in KEYS if len({stack.key[code] for stack in found}) > 1), "")
 
 
@@ -156,7 +156,7 @@ def _divided(planes: list[Plane]) -> list[Part]:
 
 
 def _positions(planes: Sequence[Plane]) -> Float64 | None:
-    """float64 (planes, 3), or None where one is unknown or out of this world."""
+    """float64 (planes, 3), or None where one is unknown or implausible."""
     if any(plane.position_mm is None for plane in planes):
         return None
     positions = np.array([plane.position_mm for plane in planes], dtype=np.float64)

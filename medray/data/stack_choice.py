@@ -58,7 +58,7 @@ def chosen_stack(found: Sequence[Stack], number: int | None, allow: Collection[s
 
 
 def beside(found: Sequence[Stack]) -> Mapping[int, str]:
-    """Index of each stack that only accompanies others → why it is none itself: VOLUME_LOCALIZER, VOLUME_NO_GEOMETRY.
+    """Index of each stack that only accompanies others → why it is not a volume itself: VOLUME_LOCALIZER, VOLUME_NO_GEOMETRY.
 
     Localizers say so in Image Type; a screen, a report page or another presentation has no place in the patient and is of another
     series, of another class, or no original image. Where there is nothing else, or another patient, none is put aside.

@@ -1,4 +1,4 @@
-"""Slices → volume: voxels in slice order and where they lie in the patient; typed errors for what is no true volume."""
+"""Slices → volume: voxels in slice order and where they lie in the patient; typed errors for what does not make a volume."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def build_volume(
 
     Args:
         sources: DICOM files as bytes, paths or URIs (also of members of a shard); or one path or URI of a file, a shard, or a
-            folder with everything under it. Objects that are no images are left out.
+            folder with everything under it. Objects that are not images are left out.
         stack: number of the stack among :func:`volume_stacks`; None where there is one, but for screens and localizers, which are
             left out.
         correct: ``"tilt"``: a constant gantry tilt is taken out, ``"spacing"``: slices are evenly spaced; by interpolation and

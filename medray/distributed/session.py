@@ -111,7 +111,7 @@ def _authenticate(address: str, allow_open: bool) -> None:
 
 def _connect(address: str, spec: ClusterSpec) -> None:
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
-    # Ray's C++ core prints an error that is none for every actor pool of Ray Data, and a line about being told not to.
+    # Ray's C++ core logs a false error for every actor pool of Ray Data, and a line about log settings.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         with _native_stderr_muted():

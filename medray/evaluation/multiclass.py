@@ -1,4 +1,4 @@
-"""Figures of merit of a model of several classes, one of which is true.
+"""Figures of merit of a model of several classes, exactly one of them true.
 
 ``truth`` holds the classes (n,), whole numbers from 0 to C − 1, and ``probability`` those of each class (n, C). The decision is
 the class of the largest probability, the first of equal ones. A figure is None where it is undefined. Every function raises

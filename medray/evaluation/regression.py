@@ -30,7 +30,7 @@ class RegressionMetrics(Spec):
     Attributes:
         mae: mean absolute error.
         rmse: root mean squared error.
-        median_absolute_error: of half of the cases the error is no larger.
+        median_absolute_error: median of the absolute errors.
         r2: coefficient of determination: 1 − squared errors / squared distances of the truth from its mean.
         pearson, spearman: correlation of truth and value, of their ranks.
         agreement: mean error (bias) and its limits of agreement (Bland & Altman 1986).

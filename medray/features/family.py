@@ -83,7 +83,7 @@ class FeatureFamily(Protocol):
 
 
 def explained(values: Iterable[float], reason: Reason = Reason.UNDEFINED) -> Extracted:
-    """Values of which each that is not finite becomes NaN for one reason."""
+    """The values; each that is not finite becomes NaN, for one reason."""
     array = np.array(values if isinstance(values, np.ndarray) else list(values), dtype=np.float64)
     missing = ~np.isfinite(array)
     array[missing] = np.nan

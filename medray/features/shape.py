@@ -62,7 +62,7 @@ class ShapeParams(Spec):
 class Shape:
     """Outline and surroundings of the one region that is darker (or brighter) than what lies around it; NaN where there is none.
 
-    The region is found by :mod:`medray.features.segment`, in a square frame, so nothing tells of the size of the image. Its
+    The region is found by :mod:`medray.features.segment`, in a square frame, so the size of the image does not matter. Its
     outline is measured in the proportions of the image: by its spacing, else its pixel aspect ratio, else with square pixels.
     """
 

@@ -39,7 +39,7 @@ class SymmetryParams(Spec):
 class Symmetry:
     """The image against itself, mirrored about a vertical axis that lies on a column or between two.
 
-    Only pairs of which both pixels lie in the region count.
+    Only pairs with both pixels in the region count.
     """
 
     name = "symmetry"
@@ -121,7 +121,7 @@ def _pair_sums(centred: Float32, region: Bool) -> Float64:
     products = (rfft(centred, size) ** 2).sum(axis=0)
     found = irfft(np.array([*sums, products], dtype=np.complex128), size)[:, : 2 * width - 1]
     own = np.array([part.sum(axis=0, dtype=np.float64) for part in (*parts, centred * centred)])
-    found[:, ::2] -= own  # a column on the axis is no pair
+    found[:, ::2] -= own  # a column on the axis is not a pair
     return np.asarray(found, dtype=np.float64)
 
 

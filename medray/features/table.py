@@ -28,7 +28,7 @@ class FeatureSpec(Spec):
     def _columns_differ(self) -> Self:
         twice = [name for name, count in Counter(columns(self)).items() if count > 1]
         if twice:
-            raise ValueError(f"families must differ in their columns; {len(twice)} come twice, as {twice[0]}")
+            raise ValueError(f"families must differ in their columns; {len(twice)} come twice, for example {twice[0]}")
         return self
 
     @property
@@ -76,7 +76,7 @@ def extract(image: Image, spec: FeatureSpec) -> Extracted:
     if image.pixels.size > MAX_PIXELS:
         raise Excluded("IMAGE_TOO_LARGE", f"an image of {image.pixels.size} pixels; at most {MAX_PIXELS} are measured")
     if not np.isfinite(image.pixels).all():
-        raise Excluded("IMAGE_NOT_FINITE", "pixels that are no numbers")
+        raise Excluded("IMAGE_NOT_FINITE", "some pixels are not finite")
     return joined([_family(image, params) for params in spec.families])
 
 

@@ -64,7 +64,7 @@ class Augmentation:
 
 
 def draw(spec: AugmentSpec, count: int, rng: np.random.Generator) -> Augmentation:
-    """Draw the alterations of ``count`` images; the generator advances alike whatever the spec switches off."""
+    """Draw the alterations of ``count`` images; the generator advances by the same amount for every spec."""
 
     def symmetric(width: float) -> Float64:
         return rng.uniform(-width, width, count)

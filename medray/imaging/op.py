@@ -56,7 +56,7 @@ class OpSpec(Spec):
     takes_unit_range: ClassVar[bool] = False
     """Whether the op takes pixels in [0, 1] and clips others."""
     brings_units: ClassVar[bool] = False
-    """Whether the pixels are in the same units after the op whatever image it takes, which it may refuse."""
+    """Whether the op brings every image that it does not refuse to the same units."""
 
     def shape_after(self, before: Shape) -> Shape:
         """The size of every image after the op."""

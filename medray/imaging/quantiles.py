@@ -109,7 +109,7 @@ def _members(values: Float32, low: np.float32, scale: np.float32, wanted: Bool, 
     top, size = np.float32(BINS - 1), 0
     found = np.empty(count + 1, np.float32)
     for i in range(values.size):
-        found[size] = values[i]  # without a branch, which nobody could foresee
+        found[size] = values[i]  # without a branch, which the processor would mispredict
         size += wanted[np.int32(min((values[i] - low) * scale, top))]
     return found[:count]
 

@@ -1,4 +1,4 @@
-"""What a network knows before its last layer says what it thinks. Imports torch: import this file lazily."""
+"""Activations of the penultimate layer of a network. Imports torch: import this file lazily."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class Backbone(nn.Module):
         return self.network((x.expand(-1, self.channels, -1, -1) - self.mean) / self.deviation)
 
     def embed(self, x: Float32, device: str = "cpu") -> Float64:
-        """The activations before the last layer, float64 (n, embedding_size), of float32 (n, rows, columns)."""
+        """The penultimate-layer activations, float64 (n, embedding_size), of float32 (n, rows, columns)."""
         return activations(self.to(device), x)
 
 

@@ -142,7 +142,7 @@ class Xgb:
         try:
             return _finished(Booster(model_file=folder / FILE))
         except XGBoostError as error:
-            raise BundleError("BUNDLE_MODEL", f"{FILE} is no XGBoost model") from error
+            raise BundleError("BUNDLE_MODEL", f"{FILE} is not an XGBoost model") from error
 
 
 def _settings(train: Samples, head: Head, params: XgbParams, context: FitContext) -> tuple[dict[str, Any], Float64 | None]:

@@ -30,7 +30,7 @@ _PANELS = {
     "sizes": "Rows × columns",
     "study_years": "Year of the study",
     "states": "State of the objects",
-    "codes": "Why objects are no images",
+    "codes": "Why objects are not images",
 }
 
 

@@ -1,4 +1,4 @@
-"""The whole loop on a synthetic archive: ``medray demo``."""
+"""Run the whole loop on a synthetic archive: ``medray demo``."""
 
 from __future__ import annotations
 

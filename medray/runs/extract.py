@@ -69,7 +69,7 @@ class ExtractConfig(Spec):
     )
     segment: int | None = Field(None, ge=0, le=65535, description="segment of the masks that counts; default: all")
     level: float | None = Field(
-        None, gt=0, le=1, description="from which fraction on a pixel of a fractional SEG counts; without it, such are refused"
+        None, gt=0, le=1, description="smallest fraction that counts in a fractional SEG; without it, fractional SEGs are refused"
     )
     without_mask: WithoutMask = Field("whole", description="an input without a mask is measured as a whole, or excluded")
     cluster: ClusterSpec = ClusterSpec()
@@ -89,10 +89,10 @@ class ExtractConfig(Spec):
             raise ValueError(f"allow: there is no code {unknown[0]!r}")
         if self.of == "images":
             if given := self.model_fields_set & {"allow", "correct", "interpolation", "max_bytes"}:
-                raise ValueError(f"{min(given)} is of volumes: set of: volumes")
+                raise ValueError(f"{min(given)} is a setting for volumes: set of: volumes")
             return self
         if self.embeddings:
-            raise ValueError("embeddings are of images: a network takes planes")
+            raise ValueError("embeddings need images: a network takes planes, not volumes")
         for step in self.preprocess.steps:
             if 3 not in step.dimensions:
                 raise ValueError(f"preprocess: {step.op} takes no volumes")
@@ -209,9 +209,9 @@ def _with_masks(rows: pa.Table, masks_uri: str, key: str) -> pa.Table:
 
 
 def _remove_outdated(table_uri: str, catalog: Catalog, snapshot: int, rows: pa.Table) -> None:
-    """Take out what was measured of what is no longer in the catalog, or was another or had another mask.
+    """Remove rows whose image is no longer in the catalog, has changed, or has another mask now.
 
-    Of volumes, also what is no stack any more of a series of which images are chosen.
+    Of volumes, also stacks that a chosen series no longer has.
     """
     keys = [name for name in KEYS if name in rows.column_names]
     volumes = "members" in rows.column_names

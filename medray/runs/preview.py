@@ -17,7 +17,7 @@ from medray.types import Image
 
 _LONGEST_VALUE = 24
 _NO_IMAGE = {"DICOM_NOT_DICOM", "OBJECT_DICOMDIR", "OBJECT_NOT_AN_IMAGE", "OBJECT_SEGMENTATION"}
-"""Codes of objects that are no images."""
+"""Codes of objects that are not images."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def preview(
     """Write a contact sheet of the first images under a prefix, a row each, or of one volume.
 
     Args:
-        source: path or URI of a DICOM file, a shard, or a prefix; objects that are no images are passed over.
+        source: path or URI of a DICOM file, a shard, or a prefix; objects that are not images are skipped.
         spec: the steps.
         out: path or URI of a .png file.
         images: how many at most.
@@ -52,7 +52,7 @@ def preview(
         ConfigError: PLOT_FORMAT, PREVIEW_EMPTY, FRAME_UNKNOWN, EXTRA_MISSING; StoreError.
     """
     if not out.endswith(".png"):
-        raise ConfigError("PLOT_FORMAT", f"{out} is no .png", "name it so")
+        raise ConfigError("PLOT_FORMAT", f"{out} is not a .png file", "give a name that ends in .png")
     inputs = iter([partial(_volume, source)]) if volume else _inputs(source, frame)
     rows: list[Row] = []
     for load in inputs:
@@ -62,7 +62,7 @@ def preview(
         if len(rows) == images:
             break
     if not rows:
-        raise ConfigError("PREVIEW_EMPTY", f"{source} holds no image", "give a DICOM image or a prefix of such")
+        raise ConfigError("PREVIEW_EMPTY", f"{source} holds no image", "give a DICOM image, or a prefix that holds some")
     store.write(out, contact_sheet([(step.op, _parameters(step.model_dump())) for step in spec.steps], rows))
     return Preview(out, len(rows), dict(Counter(row.error.code for row in rows if row.error is not None)))
 

@@ -24,7 +24,7 @@ def serve_until_stopped(
     Raises:
         ConfigError: CONFIG_INVALID; ClusterError; BundleError.
     """
-    read_manifest(bundle_uri)  # a wrong path is told before Ray starts
+    read_manifest(bundle_uri)  # report a wrong path before Ray starts
     stop = threading.Event()
     with session.session(cluster):
         _start(store.normalise(bundle_uri), host, port, replicas)

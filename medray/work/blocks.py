@@ -1,4 +1,4 @@
-"""How inputs are shared out: blocks of about the same number of bytes, made of the rows alone and never of who computes them."""
+"""How inputs are shared out: blocks of about equal bytes, made from the rows alone, for any number of actors."""
 
 from __future__ import annotations
 

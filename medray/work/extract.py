@@ -1,4 +1,4 @@
-"""Images → rows of a feature table: preprocessing, features, and what networks know of them."""
+"""Images → rows of a feature table: preprocessing, features, and activations of networks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class ExtractJob:
-    """Image → a column for each feature, and why those are null that are.
+    """Image → a column for each feature, and the reason for each null.
 
     Attributes:
         preprocess, features: what is done to an image.

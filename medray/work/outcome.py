@@ -47,7 +47,7 @@ KEYS = ["uri", "etag", *(field.name for field in MASK)]
 """What names one input: an object that changed is another one, and so is one with another mask."""
 
 IDENTIFIERS = ["series_uid", "study_uid", "patient_key"]
-"""What the row of a volume tells beforehand, of which an image tells for itself."""
+"""Identifiers that the row of a volume holds; those of an image are read from its header."""
 
 ONLY_VOLUMES = ("medray.data.volume", "medray.data.volume_masks", "medray.data.correct", "medray.data.correction")
 """Modules that decide nothing where inputs are images."""

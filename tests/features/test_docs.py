@@ -35,8 +35,8 @@ features:
 ```
 
 It stands under `inputs.NAME.features` in a training configuration and under `features` in one of `medray extract`, and travels in
-the bundle. `medray features list` and `medray features describe NAME` say what stands here, and with `--spec FILE` what holds for
-the families and parameters of a file of one's own.
+the bundle. `medray features list` and `medray features describe NAME` say what stands here, and with `--spec FILE` the same for
+your own families and parameters.
 
 What holds for every family:
 
@@ -51,7 +51,7 @@ What holds for every family:
 """
 DEEP = """## Deep features
 
-The activations of a network before its last layer: of the network of a bundle, behind the bundle's own preprocessing, or of one
+Penultimate-layer activations of a network: that of a bundle, behind the bundle's own preprocessing, or of one
 of MONAI's networks with weights from a safetensors file. A bundle of several members gives those of each member, one after the
 other. The columns are `embedding_NAME_K`, one for each activation. An image's row does not depend on the images beside it; CPU
 and GPU round in different ways. An image is refused under a code of [codes.md](codes.md) where it is of a modality that the

@@ -74,8 +74,8 @@ def test_overrides_reach_mappings_lists_and_what_was_not_there(path: str) -> Non
         ("=1", "not of the form a.b=value"),
         ("a..b=1", "not of the form a.b=value"),
         ("name.first=1", "name"),
-        ("inputs.image.preprocess.steps.5.rows=1", "no index of a list of 2"),
-        ("seed=[1", "no valid YAML"),
+        ("inputs.image.preprocess.steps.5.rows=1", "not an index of a list of 2"),
+        ("seed=[1", "not valid YAML"),
     ],
 )
 def test_overrides_that_cannot_be_applied(path: str, override: str, says: str) -> None:
@@ -111,10 +111,10 @@ def test_an_override_does_not_go_through_a_value() -> None:
         ("inputs.image.preprocess.steps.1.op=qqq", "there is no op 'qqq'; use one of anisotropic_diffusion, bias_field, "),
         ("inputs.image.preprocess.steps.1={rows: 3}", "preprocess.steps.1.op is missing"),
         ("inputs.image.preprocess.steps.0.low=120", "inputs.image.preprocess.steps.0.percentile.low: 120 is not from 0 to 100"),
-        ("inputs.image.preprocess.steps.0.low=.nan", "percentile.low: nan is no finite number"),
-        ("inputs.image.preprocess.steps.0.low=x", "percentile.low: 'x' is no number from 0 to 100"),
+        ("inputs.image.preprocess.steps.0.low=.nan", "percentile.low: nan is not a finite number"),
+        ("inputs.image.preprocess.steps.0.low=x", "percentile.low: 'x' is not a number from 0 to 100"),
         ("inputs.image.preprocess.steps.0.step=1", "unknown setting inputs.image.preprocess.steps.0.percentile.step; there is"),
-        ("inputs.image.preprocess.steps.1.rows=0.5", "steps.1.resize.rows: 0.5 is no whole number from 1 to 16384"),
+        ("inputs.image.preprocess.steps.1.rows=0.5", "steps.1.resize.rows: 0.5 is not a whole number from 1 to 16384"),
         ("inputs.image.preprocess.steps.1.keep_aspect=maybe", "keep_aspect: 'maybe' is neither true nor false"),
         ("inputs.image.preprocess.steps.1={op: median, kernel: 7}", "median.kernel: 7 is not one of 3, 5"),
         (

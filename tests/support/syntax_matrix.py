@@ -378,7 +378,7 @@ A lossy codec overshoots. Its values **saturate** at the limits of Bits Stored (
 JPEG 2000, HTJ2K and JPEG XL that are irreversible or of a transfer syntax that allows loss. After lossless ones, RLE and in
 native data, bits above Bits Stored are masked: they may be an overlay (PS3.5 8.1.2).
 
-JPEG, JPEG-LS and JPEG XL know no sign. Signed values are read as two's complement of the depth that the code stream states, or
+JPEG, JPEG-LS and JPEG XL have no sign. Signed values are read as two's complement of the depth that the code stream states, or
 of Bits Stored where none is at the top of that range. Where none is at the top of either, and some are just below the largest,
 all are positive and overshoot. Where the sign lies among the bits of an unsigned number, loss may have changed it: the flag
 LOSSY_SIGN. (PS3.5 8.2.1 has no signed lossy JPEG.)

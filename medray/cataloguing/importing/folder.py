@@ -1,4 +1,4 @@
-"""A folder of an archive as ``medray import`` finds and fills it: each object whole, once, and only where it is not there yet."""
+"""A folder of an archive that ``medray import`` fills: each object is written once, whole, if it is not there yet."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from medray.data.pseudonym import patient_key
 
 
 def object_name(uid: str, patient_id: str) -> str:
-    """Name of the object of an instance: another one where the patient becomes another."""
+    """Name of the object of an instance; it changes with the patient."""
     return f"{uid}-{patient_key(patient_id)[:8]}.dcm" if patient_id else f"{uid}.dcm"
 
 
 def names_patient(name: str) -> bool:
-    """Whether the object of this name says whose it is."""
+    """Whether the name of the object holds a patient."""
     return "-" in name
 
 
@@ -40,13 +40,13 @@ class Folder:
     def find(self, uid: str, patient_id: str) -> str | None:
         """Name of the object of an instance where it is there as it would be written now.
 
-        One of which the patient is known stays as it is where nothing is said of the patient any more.
+        A patient that is known stays where the label table no longer names one.
         """
         name = self._there.get(uid)
         return name if name == object_name(uid, patient_id) or not patient_id else None
 
     def tidy(self) -> None:
-        """Remove what a killed run left half-written on a local disk: what another one writes just now does not stay so for long.
+        """Remove files that a killed run left half-written on a local disk; a file of a run at work is renamed by then.
 
         Raises:
             StoreError

@@ -1,4 +1,4 @@
-"""One input of ``medray import``: read it, make DICOM of it and of its mask, and say what became of it."""
+"""One input of ``medray import``: read it, convert it and its mask to DICOM, and report the result."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class Context:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an input.
+    """The result of one input.
 
     Attributes:
         name: of the input.
         state: IMPORTED, UNCHANGED, EXCLUDED, QUARANTINED or FAILED.
-        code, message: why it is no image.
+        code, message: why it was not imported.
         sop_uid, series_uid: of the instance that holds it; "" where there is none.
         mask: name of the SEG, or "".
         mask_code, mask_message: why a mask was left out.
@@ -75,11 +75,11 @@ class Outcome:
 
     @property
     def is_image(self) -> bool:
-        """Whether it is in the archive, on its own account."""
+        """Whether it is in the archive as an image of its own."""
         return self.state in (IMPORTED, UNCHANGED)
 
     def row(self) -> dict[str, str]:
-        """For the report."""
+        """Its row in the report."""
         return {
             "file": self.name,
             "state": self.state,

@@ -1,4 +1,4 @@
-"""What became of the inputs of ``medray import``: rows of the tables of labels and masks, and the report."""
+"""The results of ``medray import``: rows of the tables of labels and masks, and the report."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def mask_rows(outcomes: Sequence[Outcome]) -> tuple[list[Row], list[tuple[str, s
 
 
 def report(source: str, out: str, outcomes: Sequence[Outcome], labels: LeftOut, masks: Sequence[tuple[str, str]]) -> None:
-    """Write what became of every input, label and mask; only these tables hold the names of files.
+    """Write the outcome of every input, label and mask; only these tables hold names of files.
 
     Raises:
         StoreError, LabelError

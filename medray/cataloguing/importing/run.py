@@ -31,7 +31,7 @@ MASK_NO_IMAGE, MASK_AMBIGUOUS = "IMPORT_MASK_NO_IMAGE", "IMPORT_MASK_AMBIGUOUS"
 
 
 class ImportSpec(Spec):
-    """What is said of every image of an import, and what is allowed."""
+    """Settings of an import: attributes of every image, and what is allowed."""
 
     modality: str = Field("OT", pattern=r"^[A-Z0-9_ ]{1,16}$", description="Modality (0008,0060)")
     spacing_mm: tuple[PositiveFloat | None, PositiveFloat, PositiveFloat] | None = Field(
@@ -60,7 +60,7 @@ class ImportSummary:
     Attributes:
         unchanged: were there before.
         duplicates: of the excluded ones, those with the same content as another.
-        labelled: images with a row in ``labels.csv``; without_patient: images of which no label table names the patient.
+        labelled: images with a row in ``labels.csv``; without_patient: images whose patient no label table names.
         masks: images with a mask.
         reasons, labels_left_out, masks_left_out, notes: numbers by code.
     """
@@ -114,7 +114,7 @@ def import_images(
         labels_uri: a CSV or Parquet table that names the files.
         key: its column that does; None: the one whose values name the most files.
         masks: a folder, a pattern over the files of the source, or a column of the label table.
-        progress: is told how many inputs are done.
+        progress: called with the number of inputs that are done.
 
     Raises:
         ConfigError: IMPORT_OUT, IMPORT_OTHER_SETTINGS, IMPORT_MASKS, EXTRA_MISSING.
@@ -191,7 +191,7 @@ def _masks_of_labels(plan: _Plan, column: str, names: Names, labels_uri: str) ->
 
 
 def _check_settings(out: str, spec: ImportSpec) -> None:
-    """One archive, one set of settings: with others the same images would be there twice."""
+    """Check that an archive keeps its settings: with others the same images would be added twice."""
     uri = store.join(out, "import", "settings.json")
     mine = spec.model_dump(mode="json")
     if store.exists(uri) and store.names(store.join(out, "images")):  # where nothing was imported, anything may be said

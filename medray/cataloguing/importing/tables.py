@@ -65,7 +65,7 @@ def read_rows(uri: str) -> list[Row]:
 
 
 def matched(rows: Sequence[Row], files: Names, uri: str, key: str | None = None) -> Labels:
-    """Labels by the inputs that they name.
+    """The labels, matched to the inputs that they name.
 
     Args:
         rows: of the label table.
@@ -116,7 +116,7 @@ def mask_column(rows: Mapping[str, Row], column: str, files: Names, folder: str)
         rows: of the label table, by input.
         column: that names the masks.
         files: of the source.
-        folder: of the label table; a mask that is no file of the source is looked for below it.
+        folder: of the label table; a mask that is not a file of the source is looked for below it.
     """
     inside, elsewhere = {}, {}
     for name, row in rows.items():

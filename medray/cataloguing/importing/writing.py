@@ -21,7 +21,7 @@ class Writer:
         self._first: dict[str, str] = {}
 
     def write(self, batch: Iterable[Made]) -> list[Outcome]:
-        """Write what is new; returns what became of each input.
+        """Write what is new; return the outcome of each input.
 
         Raises:
             StoreError

@@ -1,1 +1,1 @@
-"""Kinds of stores and their errors; :mod:`medray.data.store` is the way in."""
+"""Storage backends and their errors; :mod:`medray.data.store` is the way in."""

@@ -108,7 +108,7 @@ class DicomWeb(fsspec.AbstractFileSystem):  # type: ignore[misc]
             yield from new
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
-        """What is known of an instance without asking the server, as fsspec defines it."""
+        """Name, size and type of an instance without a request, as fsspec defines it."""
         sop = _parts(path)["sop"]
         if sop:
             return {"name": path, "size": -1, "type": "file", "ETag": sop}
@@ -121,13 +121,13 @@ class DicomWeb(fsspec.AbstractFileSystem):  # type: ignore[misc]
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
         """The file of an instance, or its bytes [start, end)."""
         if not _parts(path)["sop"]:
-            raise IsADirectoryError(f"{path} is no instance")
+            raise IsADirectoryError(f"{path} is not an instance")
         answer = self._get(path, _DICOM)
         return _file_of(answer.content, answer.headers.get("Content-Type", ""))[slice(start, end)]
 
 
 def _patient(ask: Callable[[], requests.Response]) -> requests.Response:
-    """The answer once the server is neither busy nor breaks off; as it is after MEDRAY_STORE_RETRY_S seconds.
+    """Try again while the server is busy or breaks off, for MEDRAY_STORE_RETRY_S seconds; return the last answer.
 
     Raises:
         OSError

@@ -1,4 +1,4 @@
-"""What a listing holds, and its order."""
+"""The items of a listing, and their order."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def get(path: str, bounds: tuple[int, int] | None = None, etag: str | None = Non
     """
     with open(path, "rb", opener=_without_waiting) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise IsADirectoryError(f"{path} is no file")
+            raise IsADirectoryError(f"{path} is not a file")
         start, end = bounds or (0, None)
         file.seek(start)
         data = file.read(-1 if end is None else max(0, end - start))

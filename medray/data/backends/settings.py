@@ -1,4 +1,4 @@
-"""What the environment says of stores."""
+"""Settings of stores from the environment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def endpoint() -> str | None:
 
 
 def retry_s() -> float:
-    """For how long a request that fails is tried again, in seconds.
+    """How long a failed request is repeated, in seconds.
 
     Raises:
         StoreError: STORE_SETTING.
@@ -29,7 +29,7 @@ def retry_s() -> float:
 
 
 def timeout_s() -> float:
-    """After how much silence a server has broken off, in seconds.
+    """Time-out of a silent server, in seconds.
 
     Raises:
         StoreError: STORE_SETTING.
@@ -41,7 +41,7 @@ def _seconds(name: str, default: float) -> float:
     """A duration from the environment.
 
     Raises:
-        StoreError: STORE_SETTING where it is no number above zero.
+        StoreError: STORE_SETTING where it is not a number above zero.
     """
     text = os.environ.get(name, "")
     try:

@@ -1,4 +1,4 @@
-"""What the exceptions of storage clients mean, as a StoreError that says what to do."""
+"""Exceptions of storage clients → a StoreError that says what to do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STATUS = re.compile(r"status code: (\d{3})")
 
 @contextmanager
 def translated(uri: str) -> Iterator[None]:
-    """Turn whatever a storage client raises inside the block into a StoreError that names ``uri``."""
+    """Turn any error of a storage client inside the block into a StoreError that names ``uri``."""
     from botocore.exceptions import BotoCoreError, ClientError
     from deltalake.exceptions import DeltaError
     from obstore.exceptions import BaseError

@@ -1,4 +1,4 @@
-"""DICOM bytes → parsed file, header, image; nothing here knows where bytes come from."""
+"""DICOM bytes → parsed file, header, image; independent of where the bytes come from."""
 
 from medray.data.dicom.decoding import boundary, decode, inspect, open_whole
 

@@ -1,4 +1,4 @@
-"""How an image was acquired, as far as images at one place differ in it: contrast and timing. Only what has a place has it."""
+"""How an image was acquired, as far as images at one position differ in it: contrast and timing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def acquired(found: DataSet) -> dict[str, Any]:
 
 @lru_cache(maxsize=4096)  # slices of a series share many of their times
 def clock_s(text: bytes) -> float | None:
-    """Seconds since midnight of a TM value (PS3.5 6.2), of any precision; None where it is none."""
+    """Seconds since midnight of a TM value (PS3.5 6.2), of any precision; None if it is invalid."""
     whole, _, fraction = text.strip(b" \0").replace(b":", b"").partition(b".")
     if not whole.isdigit() or len(whole) not in (2, 4, 6) or not (fraction or b"0").isdigit():
         return None
@@ -42,7 +42,7 @@ def clock_s(text: bytes) -> float | None:
 
 
 def moment_s(text: bytes) -> float | None:
-    """Seconds since midnight of a DT value (PS3.5 6.2); None where it tells no time."""
+    """Seconds since midnight of a DT value (PS3.5 6.2); None if it has no time."""
     return clock_s(text.strip(b" \0").partition(b"+")[0].partition(b"-")[0][8:])
 
 

@@ -25,7 +25,7 @@ def is_valid(raw: bytes, charset: str) -> bool:
 
     Not so is text of bytes that the set has no characters for, of more than ASCII where none is stated, of escape sequences to
     sets that are not stated, and of a set that the standard does not know. UTF-8 reads as characters of a Latin set, too, but as
-    pairs that no name holds ("Ã¼"): it is none.
+    pairs that no name holds ("Ã¼"): such text is UTF-8.
 
     Args:
         raw: the value field.

@@ -1,4 +1,4 @@
-"""What a header must say before its pixels are touched: contradictions and omissions are refused here, with a code each."""
+"""Checks of a header before its pixels are read: contradictions and omissions are refused, each with a code."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def _check_class(file: DicomFile) -> None:
         raise Quarantined("DICOM_MISSING_UID", "no SOPClassUID")
     if found == MediaStorageDirectoryStorage:
         _check_directory(file.dataset)
-        raise Excluded("OBJECT_DICOMDIR", "a DICOMDIR, which is an index and no image")
+        raise Excluded("OBJECT_DICOMDIR", "a DICOMDIR: an index of files, not an image")
     if found in (SegmentationStorage, LABEL_MAP_STORAGE):
-        raise Excluded("OBJECT_SEGMENTATION", "a segmentation, which is a label and no image")
+        raise Excluded("OBJECT_SEGMENTATION", "a segmentation: a label, not an image")
     if file.pixels is not None and file.pixels.tag != tags.PIXEL_DATA:
         raise Excluded("PIXELS_FLOAT", "floating-point pixel data")
     if found not in _image_classes():
         name = UID_dictionary[found][0] if found in UID_dictionary else "of this object"
-        raise Excluded("OBJECT_NOT_AN_IMAGE", f"the SOP class {name} is no image")
+        raise Excluded("OBJECT_NOT_AN_IMAGE", f"the SOP class {name} is not an image")
 
 
 @cache
@@ -135,9 +135,9 @@ def _check_groups(found: DataSet) -> None:
 
 
 def _check_rescale(file: DicomFile) -> None:
-    """Modality values can be known (PS3.3 C.11.1): a slope that is no number or 0 is refused.
+    """Modality values can be known (PS3.3 C.11.1): a slope of 0, or one that is not a number, is refused.
 
-    So are CT images without one (C.8.2.1, C.8.15.2): nobody knows their Hounsfield units. A screen or a picture that a CT scanner
+    So are CT images without one (C.8.2.1, C.8.15.2): their Hounsfield units are unknown. A screen or a picture that a CT scanner
     saves as a secondary capture never had any.
     """
     found = file.dataset
@@ -152,7 +152,7 @@ def _check_rescale(file: DicomFile) -> None:
             continue
         slope, intercept = source.decimal(tags.RESCALE_SLOPE), source.decimal(tags.RESCALE_INTERCEPT)
         if slope is None or intercept is None or slope == 0:
-            raise Quarantined("PIXELS_RESCALE", "rescale slope or intercept is 0, missing or no number")
+            raise Quarantined("PIXELS_RESCALE", "rescale slope or intercept is 0, missing or not a number")
 
 
 def check_pixel_length(file: DicomFile, size_bytes: int) -> None:

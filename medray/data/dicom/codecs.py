@@ -22,7 +22,7 @@ from medray.errors import Quarantined
 Pixels = NDArray[Any]
 
 MAX_SCANS = 100
-"""Of a progressive JPEG, each of which costs a pass over the image."""
+"""Of a progressive JPEG, each costs a pass over the image."""
 MAX_TILES = 4096
 MAX_DECODER_BYTES = 1 << 30
 _JCS_RGB, _JCS_YCBCR = 2, 3  # libjpeg's J_COLOR_SPACE
@@ -117,7 +117,7 @@ def _jpeg(data: bytes, stated: CodeStream, header: PixelModule) -> Pixels:
 
 
 def _libjpeg(data: bytes, stated: CodeStream, header: PixelModule) -> Pixels:
-    """libjpeg takes its own guess at the colour space unless it is told."""
+    """libjpeg guesses the colour space unless it is given."""
     if stated.samples == 1:
         return np.asarray(imagecodecs.jpeg8_decode(data))
     colour = _JCS_YCBCR if is_ybr(stated, header) else _JCS_RGB

@@ -30,7 +30,7 @@ class CodeStream:
         codec: ``"JPEG"`` (sequential or progressive), ``"JPEG lossless"``, ``"JPEG-LS"``, ``"JPEG 2000"``, ``"JPEG XL"``, or ""
             for none of them.
         rows, columns, samples, bits: the image; 0 where none is stated.
-        signed: whether JPEG 2000 samples are signed; other codecs know no sign.
+        signed: whether JPEG 2000 samples are signed; other codecs have no sign.
         colour: what the three components are where the code stream itself says so, else "": ``"RGB"``, ``"YBR"``, or
             ``"YBR_RCT"`` and ``"YBR_ICT"`` for JPEG 2000 with its multiple component transform, which the decoder undoes.
         near: largest error of a JPEG-LS value (ITU-T T.87 C.2.3), 0 where it is lossless and for other codecs.

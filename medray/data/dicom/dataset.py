@@ -1,4 +1,4 @@
-"""The raw values of a DICOM data set by tag, and how they read. The walker and pydicom both end here: one reading serves both."""
+"""The raw values of a DICOM data set by tag, and how to read them; the same for the walker and for pydicom."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _plain(raw: bytes) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _integer(raw: bytes) -> int | None:
-    """The first value of an integer string as ASCII; None where it is none of 32 bits."""
+    """The first value of an integer string as ASCII; None if it is not a 32-bit integer."""
     first = raw.strip(b" \0").split(b"\\")[0].strip(b" \0")
     if not _INTEGER.fullmatch(first):
         return None
@@ -124,7 +124,7 @@ def _integer(raw: bytes) -> int | None:
 
 @lru_cache(maxsize=4096)
 def _numbers(raw: bytes) -> tuple[float, ...] | None:
-    """The finite numbers of a decimal string, which is ASCII whatever the character set; None where it is none."""
+    """The finite numbers of a decimal string, which is ASCII in every character set; None if it is invalid."""
     if not raw.isascii() or b"_" in raw:  # Python reads other digits, and 1_000, as numbers too
         return None
     text = raw.decode("ascii").strip(" \0")
@@ -136,7 +136,7 @@ def _numbers(raw: bytes) -> tuple[float, ...] | None:
 
 
 def decoded(raw: bytes, charset: str) -> str:
-    """Text in a Specific Character Set (PS3.3 C.12.1.1.2); bytes that it does not know are replaced."""
+    """Text in a Specific Character Set (PS3.3 C.12.1.1.2); bytes outside the set are replaced."""
     with quiet():
         encodings = convert_encodings(charset.split("\\") if charset else "")
         return str(decode_bytes(raw, encodings, {ord("\\"), 10, 12, 13}))
@@ -144,7 +144,7 @@ def decoded(raw: bytes, charset: str) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep pydicom's warnings and log lines, which may quote values of the file, to itself."""
+    """Silence pydicom's warnings and log lines, which may quote values of the file."""
     logger = logging.getLogger("pydicom")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -40,7 +40,7 @@ def open_file(head: bytes, size_bytes: int) -> DicomFile | None:
         The file up to its pixel data, or None when ``head`` ends before that and more of the file is needed.
 
     Raises:
-        Excluded: a valid object that is no image; the error holds its header.
+        Excluded: a valid object that is not an image; the error holds its header.
         Quarantined: not DICOM, broken, or contradictory.
     """
     with boundary():
@@ -48,7 +48,7 @@ def open_file(head: bytes, size_bytes: int) -> DicomFile | None:
             file = parse(head, size_bytes)
         except Quarantined:
             if _is_directory(head, size_bytes):
-                raise Excluded("OBJECT_DICOMDIR", "a DICOMDIR, which is an index and no image") from None
+                raise Excluded("OBJECT_DICOMDIR", "a DICOMDIR: an index of files, not an image") from None
             raise
         if file is not None:
             try:
@@ -61,7 +61,7 @@ def open_file(head: bytes, size_bytes: int) -> DicomFile | None:
 
 
 def open_whole(data: bytes) -> DicomFile:
-    """Parse a file of which all bytes are there, and let only images pass.
+    """Parse a complete file and refuse what is not an image.
 
     Raises:
         Excluded, Quarantined: as :func:`open_file`; DICOM_TRUNCATED where the file ends before its pixel data.
@@ -89,7 +89,7 @@ def inspect(head: bytes, size_bytes: int) -> Header | None:
         The header, or None when ``head`` ends before the pixel data starts and more of the file is needed.
 
     Raises:
-        Excluded: a valid object that is no image.
+        Excluded: a valid object that is not an image.
         Quarantined: not DICOM, broken, or contradictory.
     """
     file = open_file(head, size_bytes)
@@ -115,7 +115,7 @@ def decode(source: bytes | str | Path, frame: int | None = None, *, colour: bool
         in colour are (3, rows, columns), from 0 to 2**bits - 1 as its luminance is, and ``channels`` is 3; a grey one stays grey.
 
     Raises:
-        Excluded: a valid object that is no image (SR, SEG, …); IMAGE_MULTI_FRAME where ``frame`` is None.
+        Excluded: a valid object that is not an image (SR, SEG, …); IMAGE_MULTI_FRAME where ``frame`` is None.
         Quarantined: not DICOM, truncated, contradictory, or not decodable.
         IndexError: the image has no such frame.
     """

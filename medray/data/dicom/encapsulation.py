@@ -1,6 +1,6 @@
 """Fragments of encapsulated pixel data (PS3.5 A.4) → the code stream of one frame; the other frames are not touched.
 
-No table, no item and no length is believed before it is checked against the bytes that are there. Where the fragments hold more
+Every table, item and length is checked against the bytes of the file. Where the fragments hold more
 code streams than the header states frames, the file is refused whole: which one is meant cannot be known.
 """
 
@@ -78,14 +78,14 @@ def _item(data: bytes, at: int) -> Span | None:
     if at + 8 > len(data):
         raise Quarantined("PIXELS_TRUNCATED", "the encapsulated pixel data ends inside the header of an item")
     if tag != _ITEM or length == UNDEFINED_LENGTH:
-        raise Quarantined("PIXELS_FRAGMENTS", "something else than an item between the fragments")
+        raise Quarantined("PIXELS_FRAGMENTS", "something other than an item between the fragments")
     if at + 8 + length > len(data):
         raise Quarantined("PIXELS_TRUNCATED", f"a fragment of {length} bytes ends after the file")
     return at + 8, at + 8 + length
 
 
 def _is_past_the_end(data: bytes, at: int) -> bool:
-    """Whether nothing follows that says something: a cut delimiter, padding of one value, Data Set Trailing Padding."""
+    """Whether only a cut delimiter, padding of one value or Data Set Trailing Padding follows."""
     rest = data[at:]
     return _DELIMITER_BYTES.startswith(rest) or rest.startswith(trailing.PADDING) or not rest.strip(rest[:1])
 
@@ -118,7 +118,7 @@ def _is_delimited(data: bytes, at: int) -> bool:
 
 def _checked(table: tuple[int, ...], frames: int) -> tuple[int, ...]:
     if len(table) != frames or table[0] != 0 or any(next_ <= offset for offset, next_ in pairwise(table)):
-        raise Quarantined("PIXELS_FRAGMENTS", f"an offset table of {len(table)} entries that are no offsets of {frames} frames")
+        raise Quarantined("PIXELS_FRAGMENTS", f"an offset table of {len(table)} entries that does not fit {frames} frames")
     return table
 
 
@@ -126,7 +126,7 @@ def _extended_table(file: DicomFile, frames: int) -> tuple[tuple[int, ...], tupl
     """Offsets and lengths of the frames (PS3.3 C.7.6.3.1.8)."""
     raw = [file.dataset.values.get(tag, b"") for tag in (tags.EXTENDED_OFFSET_TABLE, tags.EXTENDED_OFFSET_TABLE_LENGTHS)]
     if any(len(values) != 8 * frames for values in raw):
-        raise Quarantined("PIXELS_FRAGMENTS", f"an extended offset table that is not of {frames} frames")
+        raise Quarantined("PIXELS_FRAGMENTS", f"an extended offset table that does not fit {frames} frames")
     offsets, lengths = (struct.unpack(f"<{frames}Q", values) for values in raw)
     return _checked(offsets, frames), lengths
 

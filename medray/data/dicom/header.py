@@ -109,7 +109,7 @@ def sop_class(file: DicomFile) -> str:
 
 
 def voi_window(file: DicomFile, frame: int) -> tuple[tuple[float, float] | None, str, tuple[str, ...]]:
-    """The first VOI window (centre, width), its function, and WINDOW_INVALID where it or the VOI LUT is none (PS3.3 C.11.2.1.2).
+    """The first VOI window (centre, width), its function, and WINDOW_INVALID if it or the VOI LUT is invalid (C.11.2.1.2).
 
     The window of a MONOCHROME1 image is mirrored with its pixels (see :func:`medray.data.dicom.image.image_of`).
     """

@@ -50,7 +50,7 @@ def _append(words: tuple[int, ...], at: int, entries: list[int]) -> int:
     """Add the entries of the discrete or linear segment at a place; where the next segment starts."""
     kind, count = words[at], words[at + 1]
     if kind not in (_DISCRETE, _LINEAR) or len(entries) + count > MAX_ENTRIES or (kind == _LINEAR and not entries):
-        raise Quarantined("PIXELS_LUT", "a lookup table of segments that cannot be")
+        raise Quarantined("PIXELS_LUT", "a lookup table with impossible segments")
     if kind == _DISCRETE:
         if at + 2 + count > len(words):
             raise IndexError

@@ -131,7 +131,7 @@ def _inflated(deflated: bytes) -> bytes:
 def second_opinion(
     data: bytes, start: int, explicit: bool, little: bool, selection: Selection = IMAGES
 ) -> tuple[DataSet, PixelElement | None]:
-    """What pydicom makes of a data set; in the same form as the walk's (:class:`medray.data.dicom.walker.Walk`).
+    """The data set as pydicom reads it, in the form of the walk's (:class:`medray.data.dicom.walker.Walk`).
 
     Args:
         data: the bytes at hand, up to the end of the data set.

@@ -17,7 +17,7 @@ from medray.types import RealWorldMap
 
 
 def stored_maps(found: DataSet, frame: int) -> tuple[tuple[RealWorldMap, ...], tuple[str, ...]]:
-    """The mappings of the stored values of a frame, in order; and REAL_WORLD_INVALID where one is none and is left out.
+    """The mappings of the stored values of a frame, in order; and REAL_WORLD_INVALID where an invalid one is left out.
 
     Args:
         found: the data set.
@@ -87,7 +87,7 @@ def _of_pixels(one: RealWorldMap, slope: float, intercept: float, stored: tuple[
 
 
 def _alike(one: RealWorldMap, other: RealWorldMap) -> bool:
-    """Whether two mappings are one, as far as decimal strings tell."""
+    """Whether two mappings are one, within the precision of decimal strings."""
     if (one.units, one.label, one.values is None) != (other.units, other.label, other.values is None):
         return False
     numbers = [(each.slope, each.intercept, each.low, each.high) for each in (one, other)]

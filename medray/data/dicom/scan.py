@@ -1,7 +1,7 @@
 """The loop over the elements of a DICOM data set (PS3.5 chapter 7), compiled: where the wanted ones lie. It reads no values.
 
 The nesting of sequences is a stack of levels, items and the sequences they are in by turns; level 0 is the data set itself. A
-sequence that nobody wants is walked through all the same, so that nothing broken hides in it.
+sequence that is not wanted is walked through as well, so that errors inside it are found.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_DEPTH = 150
 
 # how a scan ends
 DONE, NEEDS_MORE, NEEDS_ROOM, DOUBT, TRUNCATED, ENCODING, BAD_VR, TAG_ORDER, NESTED, TOO_MANY = range(10)
-# what an event tells of: a wanted value, a wanted sequence and its items, the end of either, the pixel data
+# kinds of events: a wanted value, a wanted sequence and its items, the end of either, the pixel data
 VALUE, SEQUENCE, ITEM, END, PIXELS = range(5)
 
 _UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -108,7 +108,7 @@ def scan(data, position, whole, explicit, little, only_group, wanted, sequences,
     Args:
         data: uint8 (bytes at hand,).
         position: where the first element starts.
-        whole: size of the whole, of which ``data`` is the first part.
+        whole: size of the whole file; ``data`` is its first part.
         explicit: whether elements state their value representation.
         little: whether numbers are little endian.
         only_group: the one group to read, or -1 for all.

@@ -21,12 +21,12 @@ from medray.data.dicom.selection import Selection
 from medray.types import Header, SuvFactor
 
 SMALLEST_DOSE_BQ = 1e4
-"""Less is no dose in Bq (PS3.3 C.8.9.2) but one in MBq."""
+"""A smaller dose is in MBq, not in Bq (PS3.3 C.8.9.2)."""
 MOST_HALF_LIVES = 10
 """Between injection and scan; after more the dates belong to different studies."""
 LARGEST_WEIGHT_KG = 1000
 HALF_LIVES_S = 1.0, 1e8
-"""From 1 s to 3 years: others are no half-lives of PET."""
+"""From 1 s to 3 years: the half-lives of PET."""
 MOST_MS = 1e9
 """Of a frame: 11 days."""
 TOLERANCE = 1e-3
@@ -60,7 +60,7 @@ _SELECTION = Selection(_ELEMENTS | creators(*_PRIVATE) | in_blocks(*_PRIVATE), f
 
 
 class _Unknown(Exception):
-    """Why the factor cannot be known."""
+    """The reason why the factor is unknown."""
 
 
 def suv_of(file: DicomFile, header: Header) -> SuvFactor | None:
@@ -136,7 +136,7 @@ def _half_lives(found: DataSet, drug: DataSet) -> float:
     """Time from the injection to the start of the scan, in half-lives."""
     half_life_s = _positive(drug, HALF_LIFE_S, "Radionuclide Half Life (0018,1075)")
     if not HALF_LIVES_S[0] <= half_life_s <= HALF_LIVES_S[1]:
-        raise _Unknown("Radionuclide Half Life (0018,1075) is none in seconds")
+        raise _Unknown("Radionuclide Half Life (0018,1075) is not a half-life in seconds")
     scan = _scan_start(found, half_life_s)
     passed = (scan - _injection(drug, scan, found)).total_seconds() / half_life_s
     if not 0 <= passed <= MOST_HALF_LIVES:
@@ -197,7 +197,7 @@ def _private_number(found: DataSet, element: PrivateElement) -> float:
 
 
 def _moment(date: str, time: str) -> datetime | None:
-    """A date and a time (PS3.5 6.2 DA, TM), to the minute at least; None where either is none."""
+    """A date and a time (PS3.5 6.2 DA, TM), to the minute at least; None if either is invalid."""
     day, clock = _DATE.fullmatch(date), _TIME.fullmatch(time)
     if day is None or clock is None:
         return None
@@ -210,7 +210,7 @@ def _moment(date: str, time: str) -> datetime | None:
 
 
 def _date_time(text: str) -> tuple[datetime, timedelta | None] | None:
-    """A date with its time and the offset from UTC that it states (PS3.5 6.2 DT); None where it is none."""
+    """A date with its time and the offset from UTC that it states (PS3.5 6.2 DT); None if it is invalid."""
     parts = _DATE_TIME.fullmatch(text)
     moment = _moment(parts[1], parts[2]) if parts is not None else None
     return None if parts is None or moment is None else (moment, _offset(parts[3] or ""))

@@ -62,7 +62,7 @@ def check_syntax(syntax: str) -> None:
         raise Excluded("PIXELS_MULTI_COMPONENT", "JPEG 2000 Part 2, which compresses several frames as one")
     if syntax in uid.AllTransferSyntaxes:
         raise Excluded("PIXELS_VIDEO", "a video stream")
-    raise Quarantined("DICOM_UNKNOWN_TRANSFER_SYNTAX", "the transfer syntax is none of the standard")
+    raise Quarantined("DICOM_UNKNOWN_TRANSFER_SYNTAX", "the transfer syntax is not in the standard")
 
 
 def is_encapsulated(syntax: str) -> bool:

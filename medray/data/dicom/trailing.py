@@ -1,4 +1,4 @@
-"""What follows the pixel data (PS3.5 7.1): nothing, padding, signatures, and never pixel data again."""
+"""Checks of what follows the pixel data (PS3.5 7.1): padding and signatures are accepted, pixel data is not."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PADDING = b"\xfc\xff\xfc\xff"
 
 
 def check_trailing(file: DicomFile, end: int, code: str) -> None:
-    """Raise Quarantined (``code``) where another pixel data element follows: which one holds the image cannot be known.
+    """Raise Quarantined (``code``) where another pixel data element follows: the image is then ambiguous.
 
-    Bytes that are no elements are passed over: some archives append to files.
+    Bytes after the last element are skipped: some archives append to files.
 
     Args:
         file: the whole file.

@@ -55,7 +55,7 @@ def units_of(found: DataSet, frame: int, sop_class: str) -> str:
 
 
 def term(text: str) -> str:
-    """A defined term or code as it is stored, defined terms in upper case; "" for one that means no units, or that is no code."""
+    """A defined term or code as it is stored, defined terms in upper case; "" for a term without units, or an invalid code."""
     upper = text.upper()
     if upper in _NO_UNITS or not _TERM.fullmatch(text):
         return ""

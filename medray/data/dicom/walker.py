@@ -35,7 +35,7 @@ class NeedsMore(Exception):
 
 
 class Doubt(Exception):
-    """Not understood here, but perhaps by another reader."""
+    """The walk cannot read this; another reader may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def walk(
     Args:
         data: the bytes at hand.
         start: where the first element starts.
-        size_bytes: size of the whole, of which ``data`` is the first part.
+        size_bytes: size of the whole file; ``data`` is its first part.
         explicit: whether elements state their value representation.
         little: whether numbers are little endian.
         only_group: the one group to read, or -1 for all.
@@ -130,7 +130,7 @@ class _Level:
 
 
 def _assembled(data: bytes, events: np.ndarray, little: bool) -> tuple[DataSet, PixelElement | None]:
-    """The data set that the events of a scan tell of."""
+    """The data set that the events of a scan describe."""
     level, around, pixels = _Level(), [], None
     for what, tag, start, length in events.tolist():
         if what == scan.VALUE:

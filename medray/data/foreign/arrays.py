@@ -1,4 +1,4 @@
-"""NumPy files: .npy, and .npz of one array a name, as MedMNIST has them; read plane by plane and never unpickled."""
+"""NumPy files: .npy, and .npz of one array a name, as MedMNIST has them; read plane by plane; pickled objects are refused."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Entry:
 
     Attributes:
         name: ``""`` of a .npy, the array's name, or ``"train_images/12"``.
-        values: (rows, columns), (rows, columns, 3) or (frames, rows, columns); what is wrong with it instead.
+        values: (rows, columns), (rows, columns, 3) or (frames, rows, columns); the error instead.
         labels: columns of the label table that the file gives: ``split``, ``label`` or ``label_0``, ….
     """
 

@@ -57,7 +57,7 @@ def read(data: bytes, name: str, fetch: Fetch) -> Drawing:
         picture = _array(data) if kind == reading.ARRAYS else reading.read(kind, data, name, fetch)
     except Quarantined as error:
         if error.code in _VALUES:
-            raise Quarantined("IMPORT_MASK_VALUES", f"a mask of values that are no labels: {error.message}") from error
+            raise Quarantined("IMPORT_MASK_VALUES", f"a mask whose values are not labels: {error.message}") from error
         raise
     return Drawing(_labels(picture), picture.affine)
 
@@ -79,7 +79,7 @@ def _labels(picture: Picture) -> NDArray[Any]:
 
 def _whole(values: NDArray[Any]) -> NDArray[np.uint32]:
     if not ((values >= 0) & (values <= _LARGEST) & (values == np.rint(values))).all():
-        raise Quarantined("IMPORT_MASK_VALUES", "a mask of fractions, negative or very large values, which are no labels")
+        raise Quarantined("IMPORT_MASK_VALUES", "a mask of fractions, negative or very large values, which are not labels")
     return values.astype(np.uint32)
 
 
@@ -107,7 +107,7 @@ def _numbers(values: NDArray[Any]) -> NDArray[Any]:
     if values.ndim == 2:
         return _whole(values)
     if values.dtype.kind != "u" or values.dtype.itemsize > 2:
-        raise Quarantined("IMPORT_MASK_VALUES", "a mask of colours that are no values of 8 or 16 bits")
+        raise Quarantined("IMPORT_MASK_VALUES", "a mask of colours that are not values of 8 or 16 bits")
     values, _ = without_alpha(values, values.shape[2])
     if values.ndim == 2 or (values == values[..., :1]).all():
         return values.reshape(*values.shape[:2], -1)[..., 0].astype(np.uint32)
@@ -136,7 +136,7 @@ def united(drawings: Iterable[Drawing]) -> Drawing:
 
 
 def check_place(drawing: Drawing, affine: Float64 | None) -> None:
-    """Refuse a mask that lies elsewhere than its image, or of which that cannot be known.
+    """Refuse a mask that does not lie on its image, or whose position is unknown.
 
     Raises:
         Quarantined: IMPORT_MASK_GEOMETRY.
@@ -144,7 +144,7 @@ def check_place(drawing: Drawing, affine: Float64 | None) -> None:
     if drawing.affine is None and affine is None:
         return
     if drawing.affine is None or affine is None:
-        raise Quarantined("IMPORT_MASK_GEOMETRY", "of mask and image one says where it lies, the other does not")
+        raise Quarantined("IMPORT_MASK_GEOMETRY", "only one of mask and image states its position")
     frames, rows, columns = drawing.labels.shape
     corners = np.array([(c, r, s, 1) for c in (0, columns - 1) for r in (0, rows - 1) for s in (0, frames - 1)]).T
     beside = np.linalg.norm(((drawing.affine - affine) @ corners)[:3], axis=0).max()

@@ -1,4 +1,4 @@
-"""Orientation out of an Exif block (CIPA DC-008 4.6.4, tag 0x0112): a picture that a viewer turns."""
+"""Orientation out of an Exif block (CIPA DC-008 4.6.4, tag 0x0112): whether viewers rotate or flip the picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ORIENTATION, _ENTRY_BYTES = 0x0112, 12
 
 
 def orientation(block: bytes) -> int:
-    """Of a TIFF structure as Exif embeds it; 1 (as stored) where it says nothing readable."""
+    """Of a TIFF structure as Exif embeds it; 1 (as stored) where it is missing or unreadable."""
     order = {b"II": "<", b"MM": ">"}.get(block[:2])
     if order is None or len(block) < 8:
         return 1
@@ -26,10 +26,10 @@ def orientation(block: bytes) -> int:
 
 
 def check_orientation(value: int) -> None:
-    """Refuse a picture that is to be turned or mirrored: left and right would be wrong without it.
+    """Refuse a picture that must be rotated or mirrored for display: left and right would be wrong without it.
 
     Raises:
         Quarantined: IMPORT_TURNED.
     """
     if value not in (0, 1):
-        raise Quarantined("IMPORT_TURNED", f"the file says that it is to be turned (orientation {value})")
+        raise Quarantined("IMPORT_TURNED", f"the file asks to be rotated or flipped on display (orientation {value})")

@@ -38,7 +38,7 @@ def in_frame_order(voxels: NDArray[Any], affine: Float64) -> Frames:
     axes = affine[:3, :3]
     lengths = np.linalg.norm(axes, axis=0)
     if not np.isfinite(affine).all() or not (lengths > 0).all() or abs(np.linalg.det(axes / lengths)) < SHEAR_TOLERANCE:
-        raise Quarantined("IMPORT_AFFINE", "the matrix of the file places no voxels")
+        raise Quarantined("IMPORT_AFFINE", "the matrix of the file cannot be inverted")
     column, row, step = (axes / lengths).T
     if abs(column @ row) > SHEAR_TOLERANCE:
         raise Quarantined("IMPORT_SHEARED", "rows and columns of the file are not at right angles")

@@ -1,4 +1,4 @@
-"""UIDs that follow from content: the same picture, of which the same is said, has the same UIDs on every import."""
+"""UIDs derived from content: a picture with the same metadata has the same UIDs on every import."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def _loaded(sitk: object, path: Path) -> tuple[np.ndarray, tuple[float, ...], np
     if parts != 1 or any(side != 1 for side in size[3:]) or len(size) < 2:
         shown = " × ".join(map(str, size))
         raise Quarantined(
-            "IMPORT_DIMENSIONS", f"{shown} voxels of {parts} values, of which a volume has three dimensions and one"
+            "IMPORT_DIMENSIONS", f"{shown} voxels of {parts} values: a volume has three dimensions and one value a voxel"
         )
     check_volume((*size, 1)[:3][::-1], 8) if len(size) > 2 else check_plane(size[1], size[0])
     image = reader.Execute()

@@ -13,7 +13,7 @@ MEMBER = "#"
 
 
 def plain(name: str) -> str:
-    """A path as it is compared: composed characters, forward slashes, nothing in front that says nothing."""
+    """A path as it is compared: composed characters, forward slashes, no leading "./"."""
     found = unicodedata.normalize("NFC", name.strip()).replace("\\", "/")
     return found.removeprefix("file://").removeprefix("./")
 
@@ -50,7 +50,7 @@ class Names:
             self._by_stem[stem(name)].append(file)
 
     def find(self, named: str) -> list[str]:
-        """The files that a name, a stem or a path may mean; a path has to agree with all of what it says.
+        """The files that a name, a stem or a path may mean; all parts of a path must agree.
 
         More than one is an ambiguity. Of a member (``file.npz#train_images/3``) the answers are members.
         """

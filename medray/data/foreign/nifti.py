@@ -82,7 +82,7 @@ def _checked(header: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
         raise Quarantined("IMPORT_VALUES", f"voxels of type {dtype}: colours, complex or extended numbers")
     shape = tuple(int(side) for side in header.get_data_shape())
     if len(shape) < 2 or any(side != 1 for side in shape[3:]):
-        raise Quarantined("IMPORT_DIMENSIONS", f"{' × '.join(map(str, shape))} voxels, of which a volume has three dimensions")
+        raise Quarantined("IMPORT_DIMENSIONS", f"{' × '.join(map(str, shape))} voxels: a volume has three dimensions")
     shape = (*shape, 1)[:3]
     check_volume(shape[::-1], dtype.itemsize)
     return shape, dtype

@@ -1,4 +1,4 @@
-"""What a foreign file shows, whatever its format: stored values, colours, and where they lie."""
+"""The content of a foreign file of any format: stored values, colours, and where they lie."""
 
 from __future__ import annotations
 

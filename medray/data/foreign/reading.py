@@ -38,7 +38,7 @@ def kind_of(head: bytes, name: str) -> str:
     """
     lower = name.lower()
     if head.startswith(_APPLE_DOUBLE):
-        raise Excluded("IMPORT_NO_IMAGE", "what macOS keeps beside a file")
+        raise Excluded("IMPORT_NO_IMAGE", "a file that macOS keeps for its own use")
     if not head:
         raise Quarantined("IMPORT_EMPTY", "an empty file")
     if head[128:132] == b"DICM" or lower.endswith(".dcm"):
@@ -59,10 +59,10 @@ def kind_of(head: bytes, name: str) -> str:
         if head.startswith(start):
             raise Quarantined(code, f"{what}, which is not imported")
     if lower.endswith((".hdr", ".img")):
-        raise Quarantined("IMPORT_FORMAT", "a header or voxels apart, as of NIfTI or Analyze, which is not imported")
+        raise Quarantined("IMPORT_FORMAT", "header and voxels in two files, as in Analyze and old NIfTI: not imported")
     if lower.endswith(IMAGE_ENDINGS):
         raise Quarantined("IMPORT_BROKEN", "not what its ending says")
-    raise Excluded("IMPORT_NO_IMAGE", "no image of a kind that is imported")
+    raise Excluded("IMPORT_NO_IMAGE", "not an image format that is imported")
 
 
 def read(kind: str, data: bytes, name: str, fetch: Fetch, *, rounded: bool = False) -> Picture:

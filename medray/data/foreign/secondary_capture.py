@@ -38,7 +38,7 @@ _FORMAT_VERSION = 1  # of what is written: another one gives other UIDs
 
 @dataclass(frozen=True)
 class Said:
-    """What is said of a picture beside what its file says.
+    """Attributes of a picture that its file does not hold.
 
     Attributes:
         modality: Modality (0008,0060).
@@ -114,11 +114,11 @@ def instance(picture: Picture, said: Said) -> Instance:
 
 
 def _of_a_class(picture: Picture) -> Picture:
-    """As a class of DICOM takes it: those of several frames know no inverted grey, and 8 bits of colour (PS3.3 A.8.3–A.8.5)."""
+    """As a class of DICOM takes it; with several frames: no inverted grey, and 8 bits of colour (PS3.3 A.8.3–A.8.5)."""
     if not picture.stack or picture.pixels is None:
         return picture
     if picture.photometric == "RGB" and picture.pixels.dtype.itemsize > 1:
-        raise Quarantined("IMPORT_DEPTH", "several frames of colours of 16 bits, of which DICOM holds one")
+        raise Quarantined("IMPORT_DEPTH", "several frames of 16-bit colour: DICOM holds one frame of it")
     if picture.photometric == "MONOCHROME1":
         return replace(picture, pixels=np.bitwise_not(picture.pixels), photometric="MONOCHROME2")
     return picture
@@ -196,7 +196,7 @@ def file_dataset(sop_class_uid: UID, sop_uid: UID, syntax: UID) -> FileDataset:
 
 
 def describe_study(dataset: Dataset, image: Instance) -> None:
-    """Patient, study and series of an image, also for what belongs to it. Nothing is said that is not known."""
+    """Patient, study and series of an image, also for what belongs to it. Unknown attributes are left out."""
     if not image.said.patient_id.isascii():
         dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.PatientID = image.said.patient_id
@@ -251,7 +251,7 @@ def _describe_plane(dataset: Dataset, picture: Picture, spacing: tuple[float, fl
 
 
 def _state_spacing(dataset: Dataset, spacing: tuple[float, float]) -> None:
-    """The spacing as one in the patient, also of projections (PS3.3 10.7.1.1): whoever states it means that."""
+    """The spacing as one in the patient, also of projections (PS3.3 10.7.1.1): that is what a stated spacing means."""
     dataset.PixelSpacing = numbers(spacing)
     dataset.PixelSpacingCalibrationType, dataset.PixelSpacingCalibrationDescription = "GEOMETRY", "as stated on import"
 

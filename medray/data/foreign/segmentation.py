@@ -61,7 +61,7 @@ def segmentation(labels: NDArray[Any], image: Instance) -> Segmentation:
         raise Quarantined("IMPORT_MASK_SIZE", "a mask of {} for an image of {}".format(*sizes))
     values = tuple(int(value) for value in np.unique(labels) if value)
     if len(values) > MAX_SEGMENTS:
-        raise Quarantined("IMPORT_MASK_VALUES", f"a mask of {len(values)} values, which is no drawing")
+        raise Quarantined("IMPORT_MASK_VALUES", f"a mask of {len(values)} different values, which is not a drawing")
     content = digest([image.content, list(labels.shape)], np.ascontiguousarray(labels, "<u4").tobytes())
     return Segmentation(content, image, labels, values)
 

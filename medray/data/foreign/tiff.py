@@ -75,7 +75,7 @@ def _picture(file: tifffile.TiffFile, rounded: bool) -> Picture:
     if first.photometric == PHOTOMETRIC.MINISWHITE:
         photometric = "MONOCHROME1"
     if photometric != "MONOCHROME2" and stored.rescale is not None:
-        raise Quarantined("IMPORT_DEPTH", "colours or inverted grey that are no unsigned values of 8 or 16 bits")
+        raise Quarantined("IMPORT_DEPTH", "colours or inverted grey that are not unsigned values of 8 or 16 bits")
     lossy = values.nbytes / max(sum(sum(page.databytecounts) for page in pages), 1) if first.compression in _LOSSY else None
     return Picture(
         stored.values,
@@ -92,7 +92,7 @@ def drawn(data: bytes) -> NDArray[Any]:
 
     Raises:
         Quarantined: IMPORT_MASK_LOSSY; IMPORT_MASK_UNREADABLE where it is broken or has several pages; IMPORT_MASK_VALUES where
-            it says that 0 is white, of which programs make 0 or its opposite; or as :func:`read`.
+            0 is white in it, which programs read in different ways; or as :func:`read`.
     """
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:

@@ -46,7 +46,7 @@ def as_stored(values: NDArray[Any], slope: float = 1.0, intercept: float = 0.0, 
         Quarantined: IMPORT_NOT_FINITE, IMPORT_FLOAT, IMPORT_DEPTH, IMPORT_VALUES.
     """
     if values.dtype.kind not in "uif":
-        raise Quarantined("IMPORT_VALUES", f"values of type {values.dtype}, which are no numbers of one part")
+        raise Quarantined("IMPORT_VALUES", f"values of type {values.dtype}, which are not single numbers")
     if not np.isfinite([slope, intercept]).all() or not slope:
         slope, intercept = 1.0, 0.0  # NIfTI-1: a slope of 0 means that there is none
     if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
@@ -78,7 +78,7 @@ def _rescale(slope: float, intercept: float) -> tuple[float, float] | None:
 
 
 def decimal(value: float) -> float:
-    """What 16 characters of a decimal string (PS3.5 6.2, DS) say of a number."""
+    """A number after its conversion to a decimal string of 16 characters (PS3.5 6.2, DS)."""
     return float(format_number_as_ds(float(value)))
 
 

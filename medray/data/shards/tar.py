@@ -27,7 +27,7 @@ _DIGITS = re.compile(rb"\d{257}")  # on longer runs the standard library's searc
 class Member(tarfile.TarInfo):
     """A header whose size is what the member takes in the archive, also of a sparse one, which GNU tar stores without its holes.
 
-    The maps of the holes are passed over: nobody needs them, and a hostile one may be of any length.
+    The maps of the holes are skipped: they are not needed, and a hostile one may be of any length.
     """
 
     sparse: Any
@@ -128,7 +128,7 @@ def _stored(header: tarfile.TarInfo) -> int:
 
 
 def problem(header: tarfile.TarInfo) -> InputError | None:
-    """Why a member is no object: a link or device, an unsafe name, a sparse file."""
+    """Why a member is refused: a link or device, an unsafe name, a sparse file."""
     if not header.isreg():
         return Quarantined("ARCHIVE_UNSAFE_MEMBER", "a member is a link or a device")
     if header.issparse():

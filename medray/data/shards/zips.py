@@ -107,5 +107,5 @@ def unpack(data: bytes, found: Address, stop: int) -> bytes | None:
             return None
         raise Quarantined("ARCHIVE_BROKEN", "the member is shorter than stated")
     if stop >= found.length and (len(value) != found.length or (found.crc is not None and zlib.crc32(value) != found.crc)):
-        raise Quarantined("ARCHIVE_BROKEN", "the member is not what its checksum states")
+        raise Quarantined("ARCHIVE_BROKEN", "the member does not match its checksum")
     return value[:stop]

@@ -96,7 +96,9 @@ class Stream:
         try:
             data: bytes = self._decoder.decompress(chunk)
         except zstandard.ZstdError as error:
-            raise Quarantined("ARCHIVE_BROKEN", "the shard is no zstd file, or damaged, or needs too much memory") from error
+            raise Quarantined(
+                "ARCHIVE_BROKEN", "the shard is not a zstd file, or is damaged, or needs too much memory"
+            ) from error
         self._rest = self._decoder.unused_data if self._decoder.eof else b""
         if self._decoder.eof:
             self._decoder = None
@@ -107,7 +109,7 @@ class Stream:
 
 
 class _Shard:
-    """The streams that are open on one shard; whoever reads holds the lock, so that nobody moves a stream under another."""
+    """The streams that are open on one shard; a reader holds the lock, so that no other reader moves its stream."""
 
     def __init__(self, info: ObjectInfo) -> None:
         self.lock = threading.Lock()

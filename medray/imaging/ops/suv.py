@@ -20,7 +20,7 @@ class Suv(OpSpec):
     From BQML (activity), CNTS of Philips (by its private scale factors) and GML, corrected for attenuation and decay. Dose, time
     of injection, half-life and weight are those of the header, the start of the scan is found as QIBA has it: the series' own
     time, else that of GE, else from the acquisition and the frame reference time. Excluded as SUV_UNKNOWN where something is
-    missing or contradicts itself. Put it first: other units are no activity any more.
+    missing or contradicts itself. Put it first: after a change of units the pixels are no longer an activity.
     """
 
     source: ClassVar[str] = "QIBA, vendor-neutral pseudo-code for SUV calculation (RSNA 2018); DICOM PS3.3 C.8.9"

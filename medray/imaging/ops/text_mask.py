@@ -26,7 +26,7 @@ class TextMask(OpSpec):
     Found are bright, thin and small components whose sides fall off within two columns, as drawn strokes do and echoes, which are
     blurred sideways, do not. Not found is text that is grey, dark, thicker than 4 or lower than 5 pixels, that touches brighter
     tissue, or that was smoothed; dotted lines between calipers; body marks, scales and colour
-    bars. Taken for text are Doppler colours with hard edges too. It is no de-identification.
+    bars. Doppler colours with hard edges are taken for text too. It does not replace de-identification.
     """
 
     source: ClassVar[str] = (

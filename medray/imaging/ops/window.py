@@ -65,7 +65,9 @@ class Window(UnitRangeSpec):
             raise ValueError("centre and width are for all images: give them, or by_modality")
         for modality, choice in self.by_modality.items():
             if choice in PRESETS and modality != "CT":
-                raise ValueError(f"{choice} is a window in Hounsfield units, which {modality} has not: give its centre and width")
+                raise ValueError(
+                    f"{choice} is a window in Hounsfield units, but {modality} has other units: give its centre and width"
+                )
         return self
 
     def span(self, modality: str) -> tuple[float, float] | None:
@@ -134,7 +136,7 @@ def _check_positive(width: float) -> None:
 
 
 def _voi_table(pixels: Float32, lut: VoiLut) -> Float32:
-    """Pixels that are no whole numbers take the nearest entry."""
+    """Pixels between whole numbers take the nearest entry."""
     indices = np.clip(np.rint(pixels - np.float64(lut.first)), 0, len(lut.values) - 1)
     return float32(lut.values[indices.astype(np.intp)])
 

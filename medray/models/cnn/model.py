@@ -52,7 +52,7 @@ class CnnModel:
         return outputs(self._network.to("cpu"), x, self.head, self.scale)
 
     def embed(self, x: Float32, device: str = "cpu") -> Float64:
-        """The activations before the last layer, float64 (n, members · features), member by member.
+        """The penultimate-layer activations, float64 (n, members · features), member by member.
 
         Takes what :meth:`predict` takes. A row is bitwise the same in every batch on one device.
         """

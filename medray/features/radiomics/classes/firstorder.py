@@ -127,7 +127,7 @@ def percentiles(value: Float64, count: Float64, shares: Sequence[float]) -> list
 
 @compiled
 def _histogram(values: Float64, mask: Bool, low: float, size: int) -> Int64:
-    """How often ``low``, ``low + 1`` … occur, int64 (size,); empty where a value is no whole number."""
+    """How often ``low``, ``low + 1`` … occur, int64 (size,); empty if a value is not a whole number."""
     counts = np.zeros(size, np.int64)
     place = np.empty(values.shape[2], np.int32)
     for s in range(values.shape[0]):

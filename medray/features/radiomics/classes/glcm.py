@@ -80,7 +80,7 @@ def _directions(levels: Discretised, steps: Int64) -> Float64:
 
 
 def mean_where_defined(found: Float64) -> Float64:
-    """Mean of each column over the rows where it is no NaN; NaN where there is none."""
+    """Mean of each column over its rows that are not NaN; NaN if there are none."""
     defined_in = np.count_nonzero(~np.isnan(found), axis=0)
     return np.where(defined_in > 0, np.nansum(found, axis=0) / np.maximum(defined_in, 1), np.nan)
 

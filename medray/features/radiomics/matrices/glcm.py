@@ -25,7 +25,7 @@ def glcm(levels: UInt16, count: int, offsets: Int64) -> Int64:
 
 @compiled
 def _pairs(flat: UInt16, shifts: Int64, margin: int, width: int, block: int) -> Int32:
-    """Pairs of levels including 0, int32 (n, 2, width * width): of even and of odd places, lest one add waits for the last."""
+    """Pairs of levels including 0, int32 (n, 2, width * width): of even and of odd places, so that additions overlap."""
     pairs = np.zeros((len(shifts), 2, width * width), np.int32)
     pair = np.empty(block, np.int32)
     for start in range(margin, len(flat) - margin, block):
