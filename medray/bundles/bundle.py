@@ -57,7 +57,7 @@ class Bundle:
         return predict_with(self, items)
 
     def check_scope(self, image: Image) -> None:
-        """Nothing for an image of a modality and in units that the model was trained on, or that has no header to say them.
+        """Refuse an image of a modality or in units that the model was not trained on; a missing header is accepted.
 
         Raises:
             Excluded: MODEL_SCOPE.
@@ -69,10 +69,10 @@ def check_scope(manifest: Manifest, image: Image) -> None:
     """See :meth:`Bundle.check_scope`."""
     header, modalities, units = image.header, manifest.modalities, manifest.units
     if modalities and header.modality and header.modality not in modalities:
-        raise Excluded("MODEL_SCOPE", f"modality {header.modality}; the model knows {', '.join(modalities)}")
+        raise Excluded("MODEL_SCOPE", f"modality {header.modality}; the model was trained on {', '.join(modalities)}")
     if units and header.units not in units and (header.units or header.series_uid):
         known = ", ".join(map(_named, units))
-        raise Excluded("MODEL_SCOPE", f"pixels in {_named(header.units)}; the model knows {known}")
+        raise Excluded("MODEL_SCOPE", f"pixels in {_named(header.units)}; the model was trained on {known}")
 
 
 def _named(units: str) -> str:

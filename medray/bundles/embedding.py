@@ -1,4 +1,4 @@
-"""Deep features: what a network knows of an image before its last layer.
+"""Deep features: activations of the penultimate layer of a network.
 
 The network is that of a bundle, or one of MONAI's with given weights. ``torch`` is imported when an embedding is opened.
 """
@@ -41,7 +41,7 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 class WeightsSpec(Spec):
-    """A network of MONAI with weights from a safetensors file, and what its images look like."""
+    """A network of MONAI with weights from a safetensors file, and how its images are prepared."""
 
     network: Network = Field(description="as MONAI names it")
     weights: str = Field(description="URI of a safetensors file; the tensors of the last layer may be left out")
@@ -51,8 +51,10 @@ class WeightsSpec(Spec):
     first_stride: Literal[1, 2] = Field(
         1, description="of a ResNet's first convolution: 1 as MONAI has it, 2 as torchvision does"
     )
-    mean: tuple[float, ...] = Field((0.0,), description="taken off the preprocessed pixels, one or one for each channel")
-    deviation: tuple[float, ...] = Field((1.0,), description="they are then divided by, one or one for each channel")
+    mean: tuple[float, ...] = Field(
+        (0.0,), description="subtracted from the preprocessed pixels; one number, or one for each channel"
+    )
+    deviation: tuple[float, ...] = Field((1.0,), description="divides the pixels after that; one number, or one for each channel")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -81,12 +83,12 @@ class EmbeddingSpec(Spec):
 
 
 class Embedding:
-    """An opened embedding; make one with :func:`open_embedding`, once in each process: it is not meant to be pickled.
+    """An opened embedding; make one with :func:`open_embedding`, once in each process; do not pickle it.
 
     Attributes:
         spec: what it was opened from.
         features: one for each column, ``embedding_<name>_<k>``. Of a bundle with several members those of the first member come
-            first: members are trained from different starts, so feature k of one has nothing to do with feature k of another.
+            first: members are trained from different starts, so feature k of one member is unrelated to feature k of another.
     """
 
     def __init__(
@@ -108,7 +110,7 @@ class Embedding:
         return tuple(feature.name for feature in self.features)
 
     def extract(self, images: Sequence[Image]) -> list[Extracted | InputError]:
-        """The features of decoded images, in order, or why there are none; nothing is raised for an image.
+        """The features of decoded images, in order, or the error of an image; no error of an image is raised.
 
         The row of an image does not depend on the others on one device (bitwise); devices round in different ways.
         Errors: what the preprocessing raises; IMAGE_NOT_FINITE; MODEL_SCOPE, of a modality that a bundle's network was not
@@ -127,7 +129,7 @@ class Embedding:
             if self._bundle is not None:
                 self._bundle.check_scope(image)
             if not np.isfinite(image.pixels).all():
-                raise Excluded("IMAGE_NOT_FINITE", "pixels that are no numbers")
+                raise Excluded("IMAGE_NOT_FINITE", "some pixels are not finite")
             pixels = preprocess(image, self._steps).pixels
             if pixels.shape != self._model.shape:
                 raise Excluded("MODEL_INPUT_SHAPE", f"image of {pixels.shape} pixels, the network takes {self._model.shape}")
@@ -152,7 +154,9 @@ def open_embedding(spec: EmbeddingSpec) -> Embedding:
         return Embedding(spec, backbone, spec.weights.preprocess, None, digest)
     bundle = open_bundle(str(spec.bundle))
     if not isinstance(bundle, Bundle) or not isinstance(bundle.model, EmbeddingModel):
-        raise BundleError("BUNDLE_NO_NETWORK", f"{spec.bundle} holds a model of the family {bundle.manifest.family}, no network")
+        raise BundleError(
+            "BUNDLE_NO_NETWORK", f"{spec.bundle} holds a model of the family {bundle.manifest.family}, not a network"
+        )
     return Embedding(spec, bundle.model, bundle.input.preprocess, bundle, bundle.fingerprint)
 
 
@@ -169,7 +173,7 @@ def _load(spec: WeightsSpec) -> tuple[Backbone, str]:
     try:
         weights = load(data)
     except SafetensorError as error:
-        raise BundleError("WEIGHTS_UNREADABLE", f"{spec.weights} is no safetensors file: {error}") from error
+        raise BundleError("WEIGHTS_UNREADABLE", f"{spec.weights} is not a safetensors file: {error}") from error
     network = build_network(spec.network, spec.channels, spec.first_stride, weights)
     shape = cast(tuple[int, int], spec.preprocess.output_shape)  # see WeightsSpec
     backbone = Backbone(network, shape, spec.channels, spec.mean, spec.deviation)
@@ -187,4 +191,4 @@ def _device(wanted: Device) -> str:
 
 def _feature(spec: EmbeddingSpec, k: int, model: Any) -> Feature:
     source = f"the bundle {spec.bundle}" if spec.weights is None else f"{spec.weights.network} (MONAI)"
-    return Feature(f"embedding_{spec.name}_{k}", f"activation {k} of {model.embedding_size} before the last layer", source)
+    return Feature(f"embedding_{spec.name}_{k}", f"activation {k} of {model.embedding_size} of the penultimate layer", source)

@@ -15,14 +15,14 @@ Input = bytes | str | Path | np.ndarray | Image
 
 
 def as_image(item: Input) -> Image:
-    """The image of a DICOM file (bytes, path or URI) or of a 2-D array, of which a masked one has invalid pixels.
+    """The image of a DICOM file (bytes, path or URI) or of a 2-D array; masked elements of an array are invalid pixels.
 
     Raises:
         InputError, StoreError
     """
     if isinstance(item, Image):
         if not np.isfinite(item.pixels).all():
-            raise Excluded("IMAGE_NOT_FINITE", "pixels that are no numbers")
+            raise Excluded("IMAGE_NOT_FINITE", "some pixels are not finite")
         return item
     if isinstance(item, np.ndarray):
         return _of_array(item)
@@ -30,7 +30,11 @@ def as_image(item: Input) -> Image:
 
 
 def _of_array(array: np.ndarray) -> Image:
-    """Real numbers that float32 holds; text, objects, dates and complex numbers are none."""
+    """The image of a real array whose values fit float32.
+
+    Raises:
+        Excluded: ARRAY_SHAPE, also for text, objects, dates and complex numbers.
+    """
     if array.ndim != 2 or not array.size or array.dtype.kind not in "biuf":
         raise Excluded("ARRAY_SHAPE", f"an array of {array.dtype} of shape {array.shape}; 2-D finite real values are scored")
     valid = ~np.ma.getmaskarray(array) if np.ma.is_masked(array) else None

@@ -23,7 +23,7 @@ class Prediction:
         answer: the columns of the task's answer and decision by name; empty unless SCORED.
         sop_uid: SOP Instance UID, "" where there is none.
         code, message: the error of an input that was not scored.
-        flags: what is odd about an input that was, see :data:`medray.remedies.FLAGS`.
+        flags: of an input that was scored, see :data:`medray.remedies.FLAGS`.
     """
 
     state: State

@@ -102,7 +102,7 @@ def read_texts(uri: str) -> pa.Table:
             table = pa.csv.read_csv(io.BytesIO(data), convert_options=convert)
         columns = [pc.fill_null(column.cast(pa.string()), "") for column in table.columns]
     except (pa.ArrowException, OSError):  # whose text may quote a row
-        raise LabelError("LABELS_UNREADABLE", f"{uri} is no CSV or Parquet table", "save it again") from None
+        raise LabelError("LABELS_UNREADABLE", f"{uri} is not a CSV or Parquet table", "save it as one of them") from None
     return pa.Table.from_arrays(columns, names=table.column_names)
 
 

@@ -32,7 +32,7 @@ def read_masks(uri: str, key: str = "sop_uid") -> pa.Table:
     """
     table = read_labels(uri)
     if not {key, "mask"} <= set(table.column_names):
-        raise LabelError("MASKS_COLUMNS", f"{uri} has not both columns {KEY_COLUMNS[key]} and mask", "name them so")
+        raise LabelError("MASKS_COLUMNS", f"{uri} lacks a column {KEY_COLUMNS[key]} or mask", "give the columns these names")
     found: dict[str, str] = {}
     for uid, mask in zip(table[key].to_pylist(), mask_uris(table, "mask"), strict=True):
         if uid and mask and found.setdefault(uid, mask) != mask:

@@ -68,7 +68,7 @@ def _target(image: Image) -> Target:
 
 @contextmanager
 def unreadable() -> Iterator[None]:
-    """Raise what is wrong with a mask as MASK_UNREADABLE, unless it is a matter of masks already."""
+    """Raise an error of a mask as MASK_UNREADABLE, unless its code is one of masks already."""
     try:
         with boundary():
             yield

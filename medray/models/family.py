@@ -91,7 +91,7 @@ class Model(Protocol):
 
 @runtime_checkable
 class EmbeddingModel(Protocol):
-    """A model whose network also gives the activations before its last layer.
+    """A model whose network also gives its penultimate-layer activations.
 
     Attributes:
         shape: of one image: rows and columns, of several channels (channels, rows, columns).
