@@ -178,7 +178,7 @@ def restored(values: Float32, prepared: Image, shape: tuple[int, int]) -> Float3
         Excluded: MODEL_INPUT_SHAPE, a volume.
     """
     if prepared.dimensions != 2:
-        raise Excluded("MODEL_INPUT_SHAPE", "what is found in a volume is not brought back to the grid of its slices")
+        raise Excluded("MODEL_INPUT_SHAPE", "results in a volume cannot be mapped back to its slices")
     if values.shape != prepared.shape:
         raise ValueError(f"values of {values.shape} for a plane of {prepared.shape}")
     if prepared.grid is None:

@@ -40,7 +40,7 @@ def load_estimator(folder: Path, kind: type[Estimator] | tuple[type[Estimator], 
     except UntrustedTypesFoundException as error:
         raise BundleError("BUNDLE_MODEL", f"{FILE} holds types that are not trusted: {error}") from error
     except BadZipFile as error:
-        raise BundleError("BUNDLE_MODEL", f"{FILE} is no skops file") from error
+        raise BundleError("BUNDLE_MODEL", f"{FILE} is not a skops file") from error
     if not isinstance(found, kind):
         raise BundleError("BUNDLE_MODEL", f"{FILE} holds a {type(found).__name__}")
     return found
