@@ -30,7 +30,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in chain.from_iterable(terminalreporter.stats.values()):
         if isinstance(report, pytest.TestReport):
             spent[str(Path(report.nodeid.partition("::")[0]).parent)] += report.duration
-    terminalreporter.section("seconds by folder")
+    if spent:
+        terminalreporter.section("seconds by folder")
     for folder, seconds in sorted(spent.items(), key=itemgetter(1), reverse=True):
         terminalreporter.write_line(f"{seconds:7.1f} s  {folder}")
 

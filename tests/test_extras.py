@@ -134,6 +134,7 @@ def test_the_base_lists_ops_and_features(base: Run) -> None:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_base_goes_from_pictures_to_a_table_of_features(base: Run, archive: Path, tmp_path: Path) -> None:
     """Import, ingest, catalog, preview and extract, with Ray's workers without the extras as well."""
     catalog, spec, config = (str(tmp_path / name) for name in ("catalog", "spec.yaml", "extract.yaml"))

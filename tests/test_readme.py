@@ -73,6 +73,7 @@ def test_the_readme_names_only_commands_that_are_run() -> None:
         assert command.startswith((*run_here, *ELSEWHERE)), f"{command!r} is in the README but in no test"
 
 
+@pytest.mark.slow
 def test_the_commands_of_your_archive(site: Path, medray: Run) -> None:
     elsewhere = ("catalog", "quarantine", "ops", "preview", "features", "extract", "import")
     said = [words for words in medray_commands() if words[0] not in elsewhere and "dicomweb" not in words[1]]
@@ -129,6 +130,7 @@ def test_the_commands_about_a_catalog(site: Path, medray: Run) -> None:
     assert answers["quarantine retry"]["objects"] == 1
 
 
+@pytest.mark.slow
 def test_the_commands_about_ops_and_features(site: Path, medray: Run) -> None:
     names = ("ops", "preview", "features", "extract")
     said = {" ".join(words[:2]): words for words in medray_commands() if words[0] in names}
@@ -204,6 +206,7 @@ def check_python(bundle: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_demo_command_runs_the_whole_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, medray: Run) -> None:
     monkeypatch.chdir(tmp_path)
     started = time.monotonic()
@@ -228,6 +231,7 @@ def test_make_targets() -> None:
     assert "make test" in (ROOT / ".ci" / "run").read_text()
 
 
+@pytest.mark.slow
 def test_a_job_is_submitted_to_a_cluster(site: Path, medray: Run, free_ports: Callable[[int], list[int]]) -> None:
     """``ray job submit … python workflows/train.py`` on a cluster with token authentication."""
     gcs, dashboard, client, agent = free_ports(4)

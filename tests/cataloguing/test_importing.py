@@ -394,6 +394,7 @@ def test_every_object_that_is_written_is_valid(tmp_path: Path) -> None:
             assert made.errors_of(data, tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["local", "s3"])
 def test_imported_pngs_are_ingested_and_trained_on(
     place: str, request: pytest.FixtureRequest, tmp_path: Path, medray: Run, tiny_config: Path

@@ -16,6 +16,7 @@ from medray.data.dicom.syntaxes import JPEG_LOSSLESS, NATIVE
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "mutations.py"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pixels", "count"), [([], 600), (["--pixels"], 600)], ids=["anywhere", "code streams"])
 def test_every_mutation_ends_in_an_image_or_a_code(pixels: list[str], count: int) -> None:
     command = [sys.executable, str(BENCHMARK), "--count", str(count), *pixels]

@@ -26,6 +26,7 @@ def bucket(s3: str, archive: Path) -> str:
     return s3
 
 
+@pytest.mark.slow
 def test_from_an_archive_in_s3_to_scored_studies(bucket: str, tiny_config: Path, tmp_path: Path, medray: Run) -> None:
     catalog, output, images = f"{bucket}/catalog", f"{bucket}/out", f"{bucket}/archive/images"
     labels = f"{bucket}/archive/labels.csv"

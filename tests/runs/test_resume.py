@@ -34,6 +34,7 @@ def command(archive: Path, tiny_config: Path, tmp_path: Path, medray: Run) -> li
     return ["train", str(tiny_config), "--json", "--set", f"catalog={tmp_path / 'catalog'}", "--set", model]
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_and_ends_with_the_same_model(command: list[str], tmp_path: Path, medray: Run) -> None:
     whole = medray(*command, "--set", f"output={tmp_path / 'whole'}")
     assert whole.returncode == 0, whole.stderr

@@ -239,6 +239,7 @@ def test_sequences_of_undefined_length_are_followed() -> None:
     assert transformation.decimals(tags.RESCALE_SLOPE) == (2.0,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "places", [{"HOME": "/proc/none"}, {"HOME": "/proc/none", "XDG_CACHE_HOME": "/proc/none"}, {"NUMBA_CACHE_DIR": "/proc/none"}]
 )
@@ -247,6 +248,7 @@ def test_the_walk_is_compiled_where_no_folder_for_it_can_be_written_to(places: d
     assert _shape_of_ct_small(places) == "(128, 128)\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("places", [{"XDG_CACHE_HOME": ""}, {"XDG_CACHE_HOME": "relative"}, {"HOME": "", "XDG_CACHE_HOME": ""}])
 def test_compiled_loops_are_kept_in_no_checkout(places: dict[str, str], tmp_path: Path) -> None:
     """Neither beside the source nor where the command was typed; a cache named by a relative path does not count."""
