@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from medray.bundles.ensemble import ENSEMBLE, MEMBERS, Ensemble
 from medray.bundles.input_spec import InputSpec
 from medray.bundles.inputs import Input
-from medray.bundles.manifest import Manifest, check_files, read_manifest
+from medray.bundles.manifest import MANIFEST, Manifest, check_files, parse_manifest, read_manifest
 from medray.bundles.scorer import Prediction, Scorer, answer_of, predict_with
 from medray.data import store
 from medray.errors import BundleError, Excluded
@@ -94,5 +95,18 @@ def open_bundle(uri: str) -> Scorer:
 
 
 def opened(manifest: Manifest, folder: Path, uri: str) -> Scorer:
-    """The scorer of a bundle whose files lie, checked, in a folder."""
+    """The scorer of a bundle whose files lie, checked, in a folder.
+
+    Raises:
+        BundleError: BUNDLE_FORMAT, BUNDLE_ALTERED, of a member; BUNDLE_MODEL.
+    """
+    if manifest.family == ENSEMBLE:
+        places = sorted((folder / MEMBERS).iterdir(), key=lambda place: int(place.name))
+        return Ensemble(manifest, [_member(place, f"{uri}/{MEMBERS}/{place.name}") for place in places], uri)
     return Bundle(manifest, family_of(manifest.family).load(folder / MODEL), uri)
+
+
+def _member(folder: Path, uri: str) -> Scorer:
+    manifest = parse_manifest((folder / MANIFEST).read_bytes(), uri)
+    check_files(manifest, folder, uri)
+    return opened(manifest, folder, uri)

@@ -82,6 +82,30 @@ def train(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> Non
 
 
 @app.command()
+def ensemble(config: ConfigOption, sets: Sets = None, as_json: AsJson = False) -> None:
+    """Combine published bundles of one task in a bundle of its own."""
+    require("models", "medray ensemble")
+
+    from medray.configuration import load_config
+    from medray.runs.ensemble import EnsembleConfig
+    from medray.runs.ensemble import ensemble as run
+    from medray.runs.publish import as_json as plain
+    from medray.runs.publish import cells_of
+    from medray.runs.report import write_train_report
+
+    settings = load_config(config, EnsembleConfig, sets or [])
+    with reporting() as reporter:
+        result = run(settings, reporter.progress)
+        report = write_train_report(result)
+    answer = {**plain(result), "report": report}
+    if as_json:
+        show(answer, True, "")
+    else:
+        show_models(cells_of(result), answer)
+    finish(result.summary.attention, result.summary.reasons)
+
+
+@app.command()
 def tune(
     config: ConfigOption,
     sets: Sets = None,

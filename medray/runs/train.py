@@ -13,7 +13,6 @@ from medray.bundles.input_spec import InputSpec
 from medray.bundles.manifest import Manifest
 from medray.data import store, tables
 from medray.data.catalog import Catalog
-from medray.data.labels import assign_splits, join_labels
 from medray.distributed import session
 from medray.distributed.dataset import outcomes, process
 from medray.distributed.train import FitJob, fit_all
@@ -21,13 +20,13 @@ from medray.errors import RunError
 from medray.models.table import family_of
 from medray.progress import Progress, counting
 from medray.runs.publish import Draft, Run, Settings, TrainResult, environment, publish, score_held_out
+from medray.runs.samples import labelled_samples, sample_columns
 from medray.runs.summary import Summary, summarise
 from medray.runs.train_config import TrainConfig
 from medray.source import source_fingerprint
 from medray.spec import fingerprint
-from medray.tasks.task import Task
 from medray.types import State
-from medray.work.outcome import KEYS, ONLY_MASKS, ONLY_VOLUMES
+from medray.work.outcome import ONLY_MASKS, ONLY_VOLUMES
 from medray.work.prepare import PrepareJob
 
 OnStep = Callable[[str, int, dict[str, float]], None]
@@ -41,7 +40,7 @@ def train(config: TrainConfig, progress: Progress | None = None, on_step: OnStep
     Raises:
         LabelError, StoreError, ModelError, RunError
     """
-    samples, catalog_version = labelled_samples(config)
+    samples, catalog_version = labelled_samples(config.catalog, config.task, config.labels.split)
     name = run_name(config, samples)
     uri = store.join(config.output, "runs", name)
     with session.session(config.cluster):
@@ -81,41 +80,11 @@ def units_of(samples: pa.Table, spec: InputSpec) -> tuple[str, ...]:
     return tuple(sorted({units or "" for units in samples["units"].to_pylist()}))
 
 
-def labelled_samples(config: TrainConfig) -> tuple[pa.Table, int]:
-    """Images of the catalog that take part, with target and split, sorted by URI, and the catalog's version.
-
-    Raises:
-        LabelError: what the labels lack for the task.
-    """
-    catalog, task = Catalog(config.catalog), config.task
-    catalog.require()
-    snapshot = catalog.version()
-    needed = task.labelled or task.label_columns
-    labels = catalog.labels() if needed or catalog.has_labels() else pa.table({"sop_uid": pa.array([], pa.string())})
-    rows = join_labels(catalog.images(snapshot), labels, task)
-    require(task, rows, labels)
-    rows = assign_splits(rows, config.labels.split, task.strata(rows["target"]))
-    for split in ("train", "val"):
-        task.require(rows.filter(pc.equal(rows["split"], split))["target"], split)
-    return rows.sort_by("uri"), snapshot
-
-
-def require(task: Task, rows: pa.Table, labels: pa.Table) -> None:
-    """Check that labelled images hold what the task needs; raises LabelError."""
-    texts = sorted({value for name in task.label_columns for value in labels[name].to_pylist()})
-    task.require(rows["target"], found=", ".join(texts[:5]))
-
-
 def run_name(config: TrainConfig, samples: pa.Table) -> str:
     """Name of the run that this configuration and these samples make; where it runs does not matter."""
     decides = config.model_dump(mode="json", exclude={"output", "catalog", "cluster", "resources", "tune"})
     data = samples.select(sample_columns(samples)).to_pydict()
     return f"{config.name}-{fingerprint([decides, data])}"
-
-
-def sample_columns(samples: pa.Table) -> list[str]:
-    """The columns that make a sample: its object, its target, its side."""
-    return [name for name in (*KEYS, "target", "group", "split") if name in samples.column_names]
 
 
 def table_uri(output: str, spec: InputSpec, masked: bool = False) -> str:

@@ -14,7 +14,8 @@ from medray.distributed import session
 from medray.distributed.tune import Trial, sweep
 from medray.errors import ConfigError, ModelError
 from medray.progress import Progress, counting
-from medray.runs.train import fit_job, labelled_samples, prepare, run_name, write_samples
+from medray.runs.samples import labelled_samples
+from medray.runs.train import fit_job, prepare, run_name, write_samples
 from medray.runs.train_config import TrainConfig
 
 
@@ -31,7 +32,7 @@ def tune(config: TrainConfig, models: list[str], progress: Progress | None = Non
         raise ConfigError(
             "MODEL_UNKNOWN", f"no model {', '.join(unknown)} in the configuration", f"it has {', '.join(config.models)}"
         )
-    samples, _ = labelled_samples(config)
+    samples, _ = labelled_samples(config.catalog, config.task, config.labels.split)
     root = store.join(config.output, "tune", run_name(config, samples))
     found: dict[str, list[Trial]] = {}
     with session.session(config.cluster):

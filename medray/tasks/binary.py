@@ -94,6 +94,11 @@ class Binary(Task):
         """The probability of a positive."""
         return {PROBABILITY: float(output["probability"][1])}
 
+    def outputs(self, rows: pa.Table) -> Output:
+        """``probability`` of both classes."""
+        positive = floats(rows[PROBABILITY])
+        return {"probability": np.column_stack([1 - positive, positive])}
+
     def decision(self, rows: pa.Table, policy: ThresholdPolicy) -> Decision:
         """The threshold by the policy."""
         return Decision(thresholds={POSITIVE: choose_threshold(integers(rows["target"]), floats(rows[PROBABILITY]), policy)})

@@ -219,6 +219,10 @@ class Task(Spec, ABC):
         columns = [pa.array([answer and answer[one.name] for answer in answers], one.type) for one in fields]
         return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
+    def outputs(self, rows: pa.Table) -> Output:
+        """The arrays of the head that answers were made of, where the answers tell (not of maps)."""
+        raise NotImplementedError(f"answers of {self.kind} do not tell the arrays that they were made of")
+
     # ---- decisions
 
     def decision(self, rows: pa.Table, policy: ThresholdPolicy) -> Decision:

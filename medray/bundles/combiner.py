@@ -1,0 +1,92 @@
+"""How the answers of several models become one: their mean, or a regression on them (stacking, Wolpert 1992)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medray.errors import ConfigError, ModelError
+from medray.spec import Spec
+from medray.tasks.task import Head, HeadKind, Output
+from medray.types import Float64
+
+_SMALLEST = 1e-6
+"""Probabilities are kept this far from 0 before their logarithm is taken."""
+
+
+class Combiner(Spec):
+    """What is done with the arrays of the members.
+
+    ``mean`` takes their mean. ``stacked`` is a linear map, ``weights`` (outputs, inputs) and ``intercept`` (outputs), of what the
+    members say side by side: of classes the logarithms of their probabilities, whose softmax is taken after it; of a value the
+    values.
+    """
+
+    combine: Literal["mean", "stacked"] = "mean"
+    weights: tuple[tuple[float, ...], ...] = ()
+    intercept: tuple[float, ...] = ()
+
+
+def combine(head: Head, outputs: Sequence[Output], combiner: Combiner) -> Output:
+    """The combined arrays of several models for the same images."""
+    if combiner.combine == "mean":
+        return {name: np.mean([output[name] for output in outputs], axis=0) for name in outputs[0]}
+    linear = _inputs(head, outputs) @ np.asarray(combiner.weights).T + np.asarray(combiner.intercept)
+    return _STACKED[head.kind](linear)
+
+
+def check_combiner(head: Head, how: str) -> None:
+    """Raise ConfigError ENSEMBLE_HEAD where answers of this kind cannot be combined in this way."""
+    if head.kind == "map" or (how == "stacked" and head.kind not in _STACKED):
+        message = f"answers of the kind {head.kind!r} cannot be combined as {how!r}"
+        raise ConfigError(
+            "ENSEMBLE_HEAD", message, "use mean" if head.kind != "map" else "outlines of different inputs do not add"
+        )
+
+
+def fit_combiner(head: Head, outputs: Sequence[Output], truth: NDArray[Any]) -> Combiner:
+    """A stacked combiner, fitted to the answers of several models for images with a known truth.
+
+    Of classes a logistic regression, of a value a ridge regression, both with scikit-learn's default penalty.
+
+    Raises:
+        ModelError: ENSEMBLE_SINGLE_CLASS.
+    """
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    inputs = _inputs(head, outputs)
+    if head.kind == "value":
+        ridge = Ridge().fit(inputs, truth)
+        return _stacked(ridge.coef_[None], np.array([ridge.intercept_]))
+    if len(np.unique(truth)) < head.size:
+        raise ModelError("ENSEMBLE_SINGLE_CLASS", "the validation images lack a class", "label more of each, or combine by mean")
+    logistic = LogisticRegression(max_iter=1000).fit(inputs, truth)
+    weights, intercept = logistic.coef_, logistic.intercept_
+    if head.size == 2:  # scikit-learn keeps the log-odds of the second class alone
+        weights, intercept = np.vstack([np.zeros_like(weights), weights]), np.r_[0.0, intercept]
+    return _stacked(weights, intercept)
+
+
+def _stacked(weights: Float64, intercept: Float64) -> Combiner:
+    rows = tuple(tuple(float(value) for value in row) for row in weights)
+    return Combiner(combine="stacked", weights=rows, intercept=tuple(float(value) for value in intercept))
+
+
+def _inputs(head: Head, outputs: Sequence[Output]) -> Float64:
+    """What the members say side by side, float64 (n, inputs)."""
+    if head.kind == "value":
+        return np.column_stack([output["value"] for output in outputs])
+    found: Float64 = np.log(np.clip(np.hstack([output["probability"] for output in outputs]), _SMALLEST, 1))
+    return found
+
+
+def _softmax(linear: Float64) -> Output:
+    raised = np.exp(linear - linear.max(axis=1, keepdims=True))
+    return {"probability": raised / raised.sum(axis=1, keepdims=True)}
+
+
+_STACKED: Mapping[HeadKind, Callable[[Float64], Output]] = {"classes": _softmax, "value": lambda linear: {"value": linear[:, 0]}}
+"""By the kind of head: the arrays of the linear map's result."""

@@ -1,0 +1,126 @@
+"""Published bundles of one task → a bundle that combines them: ``medray ensemble``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from medray.bundles.combiner import Combiner, check_combiner, fit_combiner
+from medray.bundles.ensemble import ENSEMBLE, MEMBERS
+from medray.bundles.manifest import Manifest, read_manifest
+from medray.data import store
+from medray.data.labels import SplitSpec
+from medray.distributed import session
+from medray.distributed.dataset import outcomes, process
+from medray.distributed.session import ClusterSpec
+from medray.errors import ConfigError, RunError
+from medray.evaluation.thresholds import ThresholdPolicy
+from medray.progress import Progress, counting
+from medray.runs.publish import Draft, Run, Settings, TrainResult, environment, publish, score_held_out
+from medray.runs.resources import Resources
+from medray.runs.samples import labelled_samples, sample_columns
+from medray.runs.summary import Summary, summarise
+from medray.spec import Spec, fingerprint
+from medray.types import State
+from medray.work.score import ScoreJob
+
+
+class EnsembleLabels(Spec):
+    """How labelled images are divided: as in the runs that made the members, or they are judged on what they have learnt."""
+
+    split: SplitSpec = SplitSpec()
+
+
+class EnsembleConfig(Spec):
+    """``medray ensemble``."""
+
+    output: str = Field(description="root of everything a run makes")
+    catalog: str = Field(description="where `medray ingest` wrote")
+    name: str = Field("ensemble", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
+    members: tuple[str, ...] = Field(min_length=2, description="URIs of published bundles of one task")
+    combine: Literal["mean", "stacked"] = Field(
+        "mean", description="mean of the answers, or a regression on them that is fitted on validation images"
+    )
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+    labels: EnsembleLabels = EnsembleLabels()
+    threshold: ThresholdPolicy = ThresholdPolicy()
+    cluster: ClusterSpec = ClusterSpec()
+    resources: Resources = Resources()
+
+
+def ensemble(config: EnsembleConfig, progress: Progress | None = None) -> TrainResult:
+    """Combine the members, choose how to decide on validation, evaluate on test, and publish; the same command resumes.
+
+    Raises:
+        ConfigError: ENSEMBLE_TASKS, ENSEMBLE_HEAD; LabelError, StoreError, BundleError, RunError.
+    """
+    uris = [store.normalise(uri) for uri in config.members]
+    manifests = [read_manifest(uri) for uri in uris]
+    task = manifests[0].task
+    if any(manifest.task != task for manifest in manifests):
+        found = ", ".join(f"{manifest.task.kind} of {manifest.task.target}" for manifest in manifests)
+        raise ConfigError("ENSEMBLE_TASKS", f"the members learn different tasks: {found}", "name bundles of one task")
+    check_combiner(task.head, config.combine)
+    samples, version = labelled_samples(config.catalog, task, config.labels.split)
+    fingerprints = [manifest.fingerprint() for manifest in manifests]
+    decides = config.model_dump(mode="json", exclude={"output", "catalog", "members", "cluster", "resources"})
+    name = f"{config.name}-{fingerprint([decides, fingerprints, samples.select(sample_columns(samples)).to_pydict()])}"
+    uri = store.join(config.output, "runs", name)
+    settings = Settings(task, config.threshold, config.seed, config.resources.actors)
+    with session.session(config.cluster):
+        members = {f"{number}": member for number, member in enumerate(uris)}
+        kept, answers, summary = _answers(members, samples, uri, settings, progress)
+        provenance = {"run": name, "catalog": store.normalise(config.catalog), "catalog_version": version, **environment()}
+        run = Run(config.output, uri, settings, kept, {**provenance, "members": dict(zip(uris, fingerprints, strict=True))})
+        combiner = Combiner() if config.combine == "mean" else _fitted(settings, members, answers)
+        manifest = Manifest(
+            name=f"{config.name}-{config.combine}",
+            task=task,
+            family=ENSEMBLE,
+            params=combiner.model_dump(mode="json"),
+            input=None,
+            provenance={**run.provenance, "seed": config.seed, "images": run.images()},
+        )
+        drafts = {str(config.combine): Draft(manifest, {f"{MEMBERS}/{number}": member for number, member in members.items()})}
+        scores = score_held_out(run, drafts, progress)
+    return publish(run, drafts, scores, summary)
+
+
+def _answers(
+    members: Mapping[str, str], samples: pa.Table, run_uri: str, settings: Settings, progress: Progress | None
+) -> tuple[pa.Table, pa.Table, Summary]:
+    """The held-out samples that every member answers for, the answers, and the sums.
+
+    Raises:
+        RunError: RUN_INPUTS_FAILED.
+    """
+    held_out = samples.filter(pc.not_equal(samples["split"], "train")).sort_by("uri")
+    job = ScoreJob({f"{number}.": uri for number, uri in members.items()}, settings.task)
+    table_uri = store.join(run_uri, "members")
+    process(held_out, job, table_uri, settings.actors, counting(progress, "score members"))
+    table = outcomes(held_out, table_uri, ["uri", "state", "code", *(field.name for field in job.fields())])
+    summary = summarise(table, len(held_out))
+    if summary.failed:
+        message = f"{summary.failed} of {len(held_out)} images could not be fetched"
+        raise RunError("RUN_INPUTS_FAILED", message, "run again; done work is kept")
+    scored = pc.equal(table["state"], State.SCORED.value)
+    kept = held_out.filter(scored)
+    return kept, pa.table({**{name: kept[name] for name in ("target", "split")}, **_columns(table.filter(scored))}), summary
+
+
+def _columns(table: pa.Table) -> dict[str, pa.ChunkedArray]:
+    return {name: table[name] for name in table.column_names if name not in ("uri", "state", "code")}
+
+
+def _fitted(settings: Settings, members: Mapping[str, str], answers: pa.Table) -> Combiner:
+    """The stacked combiner of the validation images."""
+    rows = answers.filter(pc.equal(answers["split"], "val"))
+    outputs = []
+    for number in members:
+        own = [name for name in rows.column_names if name.startswith(f"{number}.")]
+        outputs.append(settings.task.outputs(rows.select(own).rename_columns([name.removeprefix(f"{number}.") for name in own])))
+    return fit_combiner(settings.task.head, outputs, settings.task.truth(rows["target"]))
