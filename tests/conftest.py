@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from seaweed import free_ports, s3_environment, s3_running
-from task_cases import BINARY, CASES
+from task_cases import BINARY, CASES, ENSEMBLES
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -126,12 +126,18 @@ def catalogued(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def train_case(catalogued: str, tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Callable[[str], Any]:
     """``train_case(name)`` gives the finished training run of a case (see :mod:`task_cases`), made once in a session."""
+    from medray.runs.ensemble import EnsembleConfig, ensemble
     from medray.runs.train import train
     from medray.runs.train_config import TrainConfig
 
     @cache
     def trained_case(name: str) -> Any:
         output = str(tmp_path_factory.mktemp(name) / "out")
+        if name in ENSEMBLES:
+            case = ENSEMBLES[name]
+            members = [trained_case(case["of"]).bundles[model].uri for model in case["models"]]
+            raw = {"output": output, "catalog": catalogued, "members": members, "combine": case["combine"]}
+            return ensemble(EnsembleConfig.model_validate(raw))
         return train(TrainConfig.model_validate({**CASES[name], "output": output, "catalog": catalogued}))
 
     return trained_case

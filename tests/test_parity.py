@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pydicom
 import pytest
-from task_cases import CASES, MODELS
+from task_cases import CASES, ENSEMBLES, MODELS
 
 import medray
 from medray.bundles import registry
@@ -128,7 +128,7 @@ def as_served(answers: Answers) -> Answers:
     return {name: {column: plain(value) for column, value in answer.items()} for name, answer in answers.items()}
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*CASES, *ENSEMBLES])
 def test_every_task_has_its_report_and_its_row_in_the_registry(case: str, train_case: Callable[[str], Any]) -> None:
     run = train_case(case)
     page = store.read(write_train_report(run)).decode()

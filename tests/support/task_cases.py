@@ -26,5 +26,12 @@ CASES: dict[str, dict[str, Any]] = {
 }
 """Case → configuration but for ``output`` and ``catalog``."""
 
+ENSEMBLES: dict[str, dict[str, Any]] = {
+    "ensemble-mean": {"of": "binary", "models": ["xgb", "svm"], "combine": "mean"},
+    "ensemble-stacked": {"of": "binary", "models": ["xgb", "cnn"], "combine": "stacked"},
+}
+"""Case → whose published models are combined, and how."""
+
 MODELS = [(case, model) for case, config in CASES.items() for model in config["models"]]
+MODELS += [(case, config["combine"]) for case, config in ENSEMBLES.items()]
 """(case, model) of all of them."""
