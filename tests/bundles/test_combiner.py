@@ -73,7 +73,7 @@ def test_what_cannot_be_combined_is_refused() -> None:
         (Head("labels", 3), "stacked"),
     ):
         with pytest.raises(ConfigError) as caught:
-            check_combiner(Head(kind, 3), how)
+            check_combiner(head, how)
         assert caught.value.code == "ENSEMBLE_HEAD"
 
 
