@@ -20,7 +20,7 @@ from medray.errors import BundleError, Excluded
 from medray.models.family import Model
 from medray.models.table import family_of
 from medray.spec import fingerprint
-from medray.tasks.task import Answer, Output
+from medray.tasks.head import Answer, Output
 from medray.types import Image
 
 MODEL = "model"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from medray.errors import ConfigError, ModelError
 from medray.spec import Spec
-from medray.tasks.task import Head, HeadKind, Output
+from medray.tasks.head import Head, HeadKind, Output
 from medray.types import Float64
 
 _SMALLEST = 1e-6

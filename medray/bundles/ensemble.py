@@ -12,7 +12,7 @@ from medray.bundles.inputs import Input
 from medray.bundles.manifest import Manifest
 from medray.bundles.scorer import Prediction, Scorer, answer_of, predict_with
 from medray.spec import fingerprint
-from medray.tasks.task import Answer, Output
+from medray.tasks.head import Answer, Output
 from medray.types import Image
 
 ENSEMBLE = "ensemble"

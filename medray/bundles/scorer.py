@@ -10,7 +10,7 @@ from medray.bundles.inputs import Input, as_image
 from medray.bundles.manifest import Manifest
 from medray.data.catalog import terminal_state
 from medray.errors import MedrayError
-from medray.tasks.task import Answer, Output
+from medray.tasks.head import Answer, Output
 from medray.types import Image, State
 
 

@@ -20,7 +20,7 @@ from medray.errors import ModelError
 from medray.models.family import SearchSpace
 from medray.models.table import family_of
 from medray.spec import Spec
-from medray.tasks.task import Monitor
+from medray.tasks.head import Monitor
 
 
 class TuneSpec(Spec):

@@ -8,7 +8,8 @@ import numpy as np
 
 from medray.errors import ModelError
 from medray.models.family import Samples
-from medray.tasks.task import Output, Task
+from medray.tasks.head import Output
+from medray.tasks.task import Task
 from medray.types import Float32, Int64
 
 

@@ -10,7 +10,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from numpy.typing import NDArray
 
 from medray.spec import Spec
-from medray.tasks.task import HeadKind, Output, Task
+from medray.tasks.head import HeadKind, Output
+from medray.tasks.task import Task
 from medray.types import Float32, Float64, Int64
 
 InputKind = Literal["table", "image"]
@@ -28,7 +29,7 @@ class Samples:
     Attributes:
         x: float32 (n, features) for table families; for image families (n, rows, columns), of several channels
             (n, channels, rows, columns).
-        y: the targets as the task's head takes them (see :class:`medray.tasks.task.Head`), first axis n.
+        y: the targets as the task's head takes them (see :class:`medray.tasks.head.Head`), first axis n.
         columns: names of the features of a table, in order; empty for images.
         groups: int64 (n,) patient numbers; samples of one patient share a number.
     """
@@ -78,7 +79,7 @@ class Model(Protocol):
     """A fitted model."""
 
     def predict(self, x: Float32) -> Output:
-        """The arrays of the head that it was fitted for (see :class:`medray.tasks.task.Head`).
+        """The arrays of the head that it was fitted for (see :class:`medray.tasks.head.Head`).
 
         Rows do not depend on their neighbours in the batch.
         """

@@ -15,7 +15,8 @@ from medray.models.family import FitContext, FitData, InputKind, Parallelism, Se
 from medray.models.skops_file import load_estimator, save_estimator
 from medray.models.trees import TREE, require_sound
 from medray.spec import Spec
-from medray.tasks.task import HeadKind, Output, Task
+from medray.tasks.head import HeadKind, Output
+from medray.tasks.task import Task
 from medray.types import Float32
 
 if TYPE_CHECKING:

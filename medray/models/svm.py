@@ -14,7 +14,8 @@ from medray.models.checks import class_counts, require_all_classes, require_feat
 from medray.models.family import FitContext, FitData, InputKind, Parallelism, Samples, SearchSpace
 from medray.models.skops_file import load_estimator, save_estimator
 from medray.spec import Spec
-from medray.tasks.task import HeadKind, Output, Task
+from medray.tasks.head import HeadKind, Output
+from medray.tasks.task import Task
 from medray.types import Float32, Int64
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from medray.errors import BundleError, ModelError
 from medray.models.checks import class_counts, require_all_classes, require_features, valid_scores
 from medray.models.family import FitContext, FitData, InputKind, Parallelism, Samples, SearchSpace
 from medray.spec import Spec
-from medray.tasks.task import Head, HeadKind, Output, Task
+from medray.tasks.head import Head, HeadKind, Output
+from medray.tasks.task import Task
 from medray.types import Float32, Float64, Int64
 
 if TYPE_CHECKING:

@@ -25,8 +25,9 @@ from medray.evaluation.thresholds import ThresholdPolicy
 from medray.progress import Progress, counting
 from medray.runs.summary import Summary
 from medray.spec import fingerprint
+from medray.tasks.head import Monitor
 from medray.tasks.page import Cell
-from medray.tasks.task import Decision, Judged, Monitor, Task
+from medray.tasks.task import Decision, Judged, Task
 from medray.types import State
 from medray.work.score import ScoreJob
 

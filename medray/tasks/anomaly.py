@@ -17,9 +17,10 @@ from medray.evaluation.novelty import NoveltyMetrics
 from medray.evaluation.novelty import evaluate as metrics_of
 from medray.evaluation.thresholds import Threshold, ThresholdPolicy, choose_threshold
 from medray.tasks.columns import floats, integers, is_same_text, texts
+from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Histogram, Line, Page, Sample, Tile
 from medray.tasks.plots import roc_line, roc_plot
-from medray.tasks.task import Answer, Decision, Figures, Head, Judged, Monitor, Monitored, Output, Task
+from medray.tasks.task import Decision, Figures, Judged, Monitored, Task
 from medray.tasks.text import interval_text, number
 from medray.types import Bool, Float64, Image, Int64
 

@@ -17,8 +17,9 @@ from medray.evaluation.binary import evaluate as metrics_of
 from medray.evaluation.curves import auroc, calibration_curve, roc_curve
 from medray.evaluation.thresholds import ThresholdPolicy, choose_threshold
 from medray.tasks.columns import floats, integers, is_same_text, log_loss, texts
+from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Curves, Histogram, Line, Matrix, Page, Plot, Sample, Tile
-from medray.tasks.task import Answer, Decision, Figures, Head, Judged, Monitor, Monitored, Output, Task
+from medray.tasks.task import Decision, Figures, Judged, Monitored, Task
 from medray.tasks.text import interval_text, number
 from medray.types import Float64, Image, Int64
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from medray.bundles.combiner import Combiner, check_combiner, combine, fit_combiner
 from medray.errors import ConfigError, ModelError
 from medray.evaluation.curves import auroc
-from medray.tasks.task import Head, Output
+from medray.tasks.head import Head, Output
 
 TWO, THREE, VALUE = Head("classes", 2), Head("classes", 3), Head("value")
 

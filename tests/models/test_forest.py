@@ -11,8 +11,9 @@ from medray.errors import BundleError, ModelError
 from medray.models.family import FitData, LocalContext, Samples
 from medray.models.forest import FOREST, ForestParams
 from medray.tasks.binary import Binary
+from medray.tasks.head import Head
 from medray.tasks.regression import Regression
-from medray.tasks.task import Head, Task
+from medray.tasks.task import Task
 
 TWO_CLASSES, NUMBER = Binary(target="malignant"), Regression(target="area_mm2")
 KINDS = ("random", "extra")

@@ -13,8 +13,8 @@ from medray.errors import BundleError, ModelError
 from medray.models.family import FitData, LocalContext, Samples
 from medray.models.xgb import XGB, XgbParams
 from medray.tasks.binary import Binary
+from medray.tasks.head import Head
 from medray.tasks.regression import Regression
-from medray.tasks.task import Head
 
 TWO_CLASSES = Binary(target="malignant")
 PARAMS = XgbParams(rounds=40, learning_rate=0.2, early_stopping_rounds=0, min_child_weight=1, colsample_bytree=1)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from medray.models.cnn.params import CnnParams
 from medray.models.family import FitContext, FitData, InputKind, Parallelism, SearchSpace
 from medray.spec import Spec
-from medray.tasks.task import HeadKind, Task
+from medray.tasks.head import HeadKind
+from medray.tasks.task import Task
 
 if TYPE_CHECKING:
     from medray.models.cnn.model import CnnModel

@@ -14,7 +14,7 @@ from torch.nn import functional
 from medray.models.checks import class_counts, require_all_classes
 from medray.models.cnn.params import CnnParams
 from medray.models.family import FitContext, Samples
-from medray.tasks.task import Head, HeadKind, Output
+from medray.tasks.head import Head, HeadKind, Output
 from medray.types import Float64
 
 Loss = Callable[[Tensor, Tensor], Tensor]

@@ -21,7 +21,7 @@ from medray.models.cnn.heads import Scale, output_of
 from medray.models.cnn.network import CnnNetwork, as_batch, build_network, channels_of, torch_threads
 from medray.models.cnn.params import CnnParams
 from medray.spec import canonical_json
-from medray.tasks.task import Head, Output
+from medray.tasks.head import Head, Output
 from medray.types import Float32, Float64
 
 _WEIGHTS = "cnn.safetensors"
