@@ -24,7 +24,7 @@ _COLUMNS = ("uri", "size_bytes", "etag", "sop_uid", *_SETTLED)
 def settle_duplicates(table: SortedTable, progress: Progress | None = None) -> None:
     """Exclude duplicate instances and quarantine contradictory ones, in one commit.
 
-    What was known of contents is used; other objects that share a SOP Instance UID are read whole, and those whose contents
+    Known contents are used; other objects that share a SOP Instance UID are read whole, and those whose contents
     differ are decoded, to tell another encoding of the same image from another image.
 
     Raises:

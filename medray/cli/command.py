@@ -76,8 +76,8 @@ def _stoppable() -> Iterator[None]:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of the ``medray`` command; leaves the process.
 
-    It leaves without the interpreter's own ending: native threads (Arrow's) may still want to let go of Python objects then, and
-    that aborts a process whose work is done.
+    It skips the shutdown of the interpreter: native threads (Arrow's) may release Python objects during it, which aborts a
+    process whose work is done.
     """
     code = run(sys.argv[1:] if arguments is None else arguments)
     with suppress(BrokenPipeError):

@@ -158,7 +158,7 @@ class Catalog:
         """The rows as an Arrow dataset, which reads what a query needs.
 
         Raises:
-            StoreError: CATALOG_NOT_FOUND, TABLE_VERSION; TABLE_FORMAT when a version of medray made it that knew less than the
+            StoreError: CATALOG_NOT_FOUND, TABLE_VERSION; TABLE_FORMAT when an older medray made it without the
                 columns that are ``needed``.
         """
         self.require()

@@ -1,4 +1,4 @@
-"""Which of the stacks that were found is to be built, and what stands in its way."""
+"""Choose the stack to build among those that were found, and check it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Choice(NamedTuple):
 
     Attributes:
         stack: the stack.
-        flags: what was allowed or is worth knowing of it.
+        flags: troubles that were allowed, and notes.
         left_out: (number of the source, code) of the sources beside it: screens and localizers.
     """
 
@@ -79,7 +79,7 @@ def beside(found: Sequence[Stack]) -> Mapping[int, str]:
 
 
 def _lacks_place(stack: Stack) -> bool:
-    """Whether no plane of it, looked at one by one, says anything of where it lies."""
+    """Whether none of its planes states a position."""
     return all(plane.position_mm is None and plane.orientation is None and not plane.is_whole for plane in stack.planes)
 
 

@@ -1,4 +1,4 @@
-"""Catalog rows → one row for each stack of each series: what it is, or what to build it of."""
+"""Catalog rows → one row for each stack of each series: its description, or its members."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def swap(table: DeltaTable, added: Sequence[tuple[str, int, str]], removed: Sequ
         removed: (file name, size in bytes) of each file that goes.
 
     Raises:
-        StoreError: TABLE_BUSY when somebody else has made a newer version.
+        StoreError: TABLE_BUSY when another writer has made a newer version.
     """
     uri = table.table_uri
     stale = int(time.time() * 1000)

@@ -1,4 +1,4 @@
-"""What the feature families measure, as plain data for people: from their specs and features, so that nothing is said twice."""
+"""Descriptions of the feature families as plain data, made from their specs and features."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def describe_family(params: FamilyParams) -> dict[str, Any]:
 
 
 def describe(name: str, spec: FeatureSpec) -> list[dict[str, Any]]:
-    """What is called so in a spec: the families (of one name there may be several), or one feature with its ``family``.
+    """What a name means in a spec: its families (one name may have several), or one feature with its ``family``.
 
     Raises:
         ConfigError: FEATURE_UNKNOWN.

@@ -1,4 +1,4 @@
-"""The power spectrum: how much of the image is in which frequencies and directions."""
+"""The power spectrum: shares of the image by frequency and direction."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class FourierParams(Spec):
 class Fourier:
     """Shares of the power spectrum in rings and wedges, and what describes it as a whole.
 
-    The region is taken in its bounding box: its mean taken off, 0 outside, and a Hann window against the edges of the box.
-    Frequencies above 0.5 cycles per pixel (the corners) and the mean do not count. Scale and offset of the grey levels do not
-    show.
+    The region is taken in its bounding box: its mean subtracted, 0 outside, and a Hann window against the edges of the box.
+    Frequencies above 0.5 cycles per pixel (the corners) and the mean do not count. Scale and offset of the grey levels
+    have no effect.
     """
 
     name = "fourier"

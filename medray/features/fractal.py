@@ -1,4 +1,4 @@
-"""Fractal descriptors: how roughness and gaps change with the scale at which one looks."""
+"""Fractal descriptors: how roughness and gaps change with scale."""
 
 from __future__ import annotations
 

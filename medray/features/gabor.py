@@ -1,4 +1,4 @@
-"""A bank of Gabor filters: how strong which frequencies are in which direction."""
+"""A bank of Gabor filters: the strength of each frequency in each direction."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class GaborParams(Spec):
 class Gabor:
     """The magnitude of complex Gabor filters, one octave wide, with a round envelope that ends at 3 standard deviations.
 
-    The mean of the region is taken off, and pixels outside it are 0, so that neither the border nor what lies around the
-    region answers to a filter. The filters are those of skimage.filters.gabor; they are separable.
+    The mean of the region is subtracted, and pixels outside it are 0, so that no filter responds to the border or to what
+    lies around the region. The filters are those of skimage.filters.gabor; they are separable.
     """
 
     name = "gabor"

@@ -1,4 +1,4 @@
-"""What the crops to a region have in common: a margin, what becomes of the pixels outside, and thresholds."""
+"""Shared by the crops to a region: the margin, the pixels outside, and thresholds."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def above(image: Image, threshold: float) -> Bool:
 def li(values: Float32) -> float:
     """The threshold of least cross-entropy (Li and Tam, Pattern Recognition Letters 19:771, 1998), over 1,024 levels.
 
-    It parts a dark background from what is brighter also where the brighter part spreads widely.
+    It separates a dark background from brighter pixels, also where these vary widely.
 
     Args:
         values: float32 (n,), at least one.

@@ -1,4 +1,4 @@
-"""What the preprocessing ops do, as plain data for people: from their specs, so that nothing is said twice."""
+"""Descriptions of the preprocessing ops as plain data, made from their specs."""
 
 from __future__ import annotations
 

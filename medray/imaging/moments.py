@@ -1,4 +1,4 @@
-"""Mean and variance of what is around each pixel: what the speckle filters go by."""
+"""Mean and variance around each pixel, for the speckle filters."""
 
 from __future__ import annotations
 

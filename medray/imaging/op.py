@@ -1,4 +1,4 @@
-"""What every preprocessing op is made of: the base of its spec, and how it treats pixels that do not count.
+"""Shared by all preprocessing ops: the base of the specs, and the treatment of invalid pixels.
 
 An op is one file in :mod:`medray.imaging.ops`: a frozen spec and a pure function ``(image, spec) -> image``, listed in
 :mod:`medray.imaging.table`. Pixels are finite float32 before and after; the masks of valid pixels and of the region of interest

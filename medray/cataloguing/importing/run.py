@@ -105,7 +105,7 @@ def import_images(
     """Write every image under ``source`` as DICOM under ``out/images``; what is there already is left as it is.
 
     Also ``out/labels.csv``, keyed by SOPInstanceUID; ``out/masks`` and ``out/masks.csv``; ``out/import/files.csv`` with what
-    became of every input, and the labels and masks that were left out beside it.
+    became of every input; beside it, the labels and masks that were left out.
 
     Args:
         source: a folder, a prefix, a shard or a file.

@@ -1,6 +1,6 @@
 """Members of a tar archive, read from any seekable file of bytes without unpacking it.
 
-The standard library reads the headers (ustar, GNU long names, PAX); what it passes over in silence is found here: a damaged
+The standard library reads the headers (ustar, GNU long names, PAX); what it ignores is checked here: a damaged
 header, a cut end, archives that were put one after the other, sizes below zero, what a sparse member takes.
 """
 

@@ -1,4 +1,4 @@
-"""What a group of features is, and how its definitions are written down."""
+"""Groups of features and their definitions."""
 
 from __future__ import annotations
 

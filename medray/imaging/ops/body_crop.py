@@ -18,8 +18,8 @@ from medray.types import Bool, Image
 class BodyCrop(RegionCrop):
     """Crop to the body: the largest component brighter than the air around it, with its cavities filled slice by slice.
 
-    An opening first parts the body from a table or a label that touches it. It takes thinner walls too: for an empty shell (a
-    phantom) it is to be 0. For CT a threshold of -300 HU is apt; Li's, of
+    An opening first separates the body from a table or a label that touches it. It takes thinner walls too: for an empty shell (a
+    phantom) it is to be 0. For CT use a threshold of -300 HU; Li's, of
     least cross-entropy, is for MR and radiographs. Excluded as REGION_NOT_FOUND where nothing is brighter than the threshold.
     """
 

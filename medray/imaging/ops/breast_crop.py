@@ -16,7 +16,7 @@ from medray.types import Image
 class BreastCrop(RegionCrop):
     """Crop a mammogram to the breast: the largest bright component against the left or right side; labels beside it go.
 
-    The pectoral muscle is not parted from the breast. Excluded as REGION_NOT_FOUND where no bright component lies against a side,
+    The pectoral muscle is not removed. Excluded as REGION_NOT_FOUND where no bright component lies against a side,
     or where it lies against both alike (magnified spots, specimens, no mammogram).
     """
 

@@ -28,7 +28,7 @@ def clahe(image: Image, spec: Clahe) -> Image:
     """CLAHE (Zuiderveld, Graphics Gems IV, 1994) over 256 grey levels; pixels outside [0, 1] are clipped.
 
     The nearest valid pixel stands for one that is not, which keeps its value. OpenCV's 65,536-level variant has fewer pixels than
-    levels in any usual tile and rounds its clip limit to whole counts, so the limit asked for would mean nothing there.
+    levels in any usual tile and rounds its clip limit to whole counts, so the clip limit would have no meaning there.
 
     Raises:
         Quarantined: IMAGE_NO_VALID_PIXELS.

@@ -54,7 +54,7 @@ class Fill(OpSpec):
 
 
 def fill(image: Image, spec: Fill) -> Image:
-    """The image with what it lacked."""
+    """The image with the missing attributes filled in."""
     lacking = {name: value for name, value in spec.header_values().items() if getattr(image.header, name) in (None, "")}
     slice_mm = image.slice_spacing_mm
     if image.dimensions == 3 and slice_mm is None:

@@ -14,7 +14,7 @@ from medray.types import Float32, Image
 
 
 class Unsharp(OpSpec):
-    """Add a multiple of what a Gaussian filter takes away."""
+    """Add a multiple of the difference from a Gaussian-filtered image."""
 
     source: ClassVar[str] = "Gonzalez & Woods, Digital Image Processing: unsharp masking and highboost filtering"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)

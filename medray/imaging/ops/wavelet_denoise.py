@@ -12,7 +12,7 @@ from medray.types import Float32, Float64, Image
 
 
 class WaveletDenoise(OpSpec):
-    """Shrink the wavelet coefficients that noise explains towards 0."""
+    """Shrink wavelet coefficients at the level of the noise towards 0."""
 
     source: ClassVar[str] = "bayes: Chang, Yu & Vetterli 2000, IEEE TIP 9; visu: Donoho & Johnstone 1994, Biometrika 81"
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)

@@ -1,4 +1,4 @@
-"""What a feature class is, and how its definitions are written down."""
+"""Feature classes and their definitions."""
 
 from __future__ import annotations
 
@@ -52,5 +52,5 @@ def texture(values: Float64, levels: Discretised) -> Extracted:
 
 
 def too_many(features: tuple[Feature, ...]) -> Extracted:
-    """No texture, for want of grey levels."""
+    """No texture: too many grey levels."""
     return undefined(len(features), Reason.TOO_MANY_LEVELS)

@@ -60,7 +60,7 @@ def extract(measured: Measured) -> Extracted:
 
 
 def _reason(name: str) -> Reason:
-    """Why a feature is NaN where it is."""
+    """The reason why a feature is NaN."""
     if name == "TotalEnergy":
         return Reason.NO_SPACING
     if name == "RobustMeanAbsoluteDeviation":

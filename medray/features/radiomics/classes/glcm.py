@@ -134,7 +134,7 @@ def statistics(counts: Int64) -> Float64:
 
 @compiled
 def _of_pairs(found: Float64, counts: Int64, total: float, one: Float64, mean: float) -> None:
-    """What needs both levels of a pair; ``one`` the shares of one level."""
+    """Features of both levels of a pair; ``one`` the shares of one level."""
     covariance, variance, joint, single, product_joint, product = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(len(one)):
         if one[i] == 0:
@@ -162,7 +162,7 @@ def _of_pairs(found: Float64, counts: Int64, total: float, one: Float64, mean: f
 
 @compiled
 def _of_differences(found: Float64, share: Float64) -> None:
-    """What needs the difference of the levels of a pair; ``share`` of each."""
+    """Features of the difference of the levels of a pair; ``share`` of each."""
     count = len(share)
     for k in range(count):
         p = share[k]
@@ -181,7 +181,7 @@ def _of_differences(found: Float64, share: Float64) -> None:
 
 @compiled
 def _of_sums(found: Float64, share: Float64, mean: float) -> None:
-    """What needs the sum of the levels of a pair; ``share`` of each from 2."""
+    """Features of the sum of the levels of a pair; ``share`` of each from 2."""
     for k in range(len(share)):
         p = share[k]
         if p > 0:
