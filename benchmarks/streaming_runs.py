@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 from streaming_archive import base_files
 
-from medray.distributed.actor import BlockActor
 from medray.distributed.dataset import process
 from medray.features.table import FeatureSpec
 from medray.imaging.preprocess import PreprocessSpec
 from medray.work.extract import ExtractJob
+from medray.work.shard import ShardWriter
 
 CORES = os.cpu_count() or 1
 LEVELS, RADII, OUTPUT = 32, (1, 2, 3), 256
@@ -37,12 +37,12 @@ LENGTHS = {"light": 14_000, "full": 3_600}
 """Images of a run from local disk."""
 
 
-ACTOR: BlockActor | None = None
+ACTOR: ShardWriter | None = None
 
 
 def start_worker(job: ExtractJob, table_uri: str) -> None:
     global ACTOR
-    ACTOR = BlockActor(job, table_uri)
+    ACTOR = ShardWriter(job, table_uri)
 
 
 def block_of_pool(block: pa.Table) -> int:
@@ -64,7 +64,7 @@ def table() -> Iterator[str]:
 def one_core(job: ExtractJob, rows: pa.Table) -> float:
     """Images a second of the function in this process."""
     with table() as uri:
-        actor, blocks = BlockActor(job, uri), in_chunks(rows)
+        actor, blocks = ShardWriter(job, uri), in_chunks(rows)
         actor(blocks[0])
         started = time.perf_counter()
         for block in blocks:

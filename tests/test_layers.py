@@ -45,6 +45,7 @@ STORE_MODULES = {
     "medray/data/backends/troubles.py",
     "medray/data/backends/dicomweb.py",
 }
+IMAGE_PACKAGES = ("cv2", "pydicom", "imagecodecs", "PIL", "skimage", "scipy", "sklearn", "monai", "xgboost")
 PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 
 
@@ -109,6 +110,15 @@ def test_only_the_distributed_layer_imports_ray() -> None:
     using = users({"ray"})
     assert using
     assert all(path.startswith("medray/distributed/") for path in using), using
+
+
+def test_no_pixel_in_the_distributed_layer() -> None:
+    """It moves rows and calls ``work``; decoding and computing are done there."""
+    images = ("medray.imaging", "medray.features", "medray.data.dicom", "medray.data.foreign", "medray.report", *IMAGE_PACKAGES)
+    for path in SOURCES:
+        if part(path) == "distributed":
+            found = [one for one in imports(tree(path)) if one.startswith(images)]
+            assert not found, f"{name(path)} imports {found}"
 
 
 def test_only_the_store_knows_the_clients_of_object_stores() -> None:

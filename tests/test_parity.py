@@ -21,7 +21,7 @@ from medray.bundles import registry
 from medray.bundles.input_spec import InputSpec
 from medray.data import store
 from medray.data.dicom import decode
-from medray.distributed.dataset import outcomes, process, read_values
+from medray.distributed.dataset import process
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError
 from medray.imaging.preprocess import PreprocessSpec, preprocess
@@ -33,6 +33,7 @@ from medray.runs.screen import ScreenConfig, screen
 from medray.runs.train_config import TrainConfig
 from medray.runs.tune import tune
 from medray.work.prepare import PrepareJob
+from medray.work.table import outcomes, read_values
 
 LOCAL = ClusterSpec(address="local")
 TOLERANCE = 1e-6

@@ -15,12 +15,13 @@ from pydantic import Field
 from medray.data import store
 from medray.distributed import contexts
 from medray.distributed.failures import cause
-from medray.distributed.train import FitJob, Scaling, load_data, trainer
+from medray.distributed.train import Scaling, trainer
 from medray.errors import ModelError
 from medray.models.family import SearchSpace
 from medray.models.table import family_of
 from medray.spec import Spec
 from medray.tasks.head import Monitor
+from medray.work.fit import FitJob, load_data
 
 
 class TuneSpec(Spec):

@@ -15,7 +15,7 @@ from medray.bundles.manifest import Manifest, read_manifest
 from medray.data import store
 from medray.data.labels import SplitSpec
 from medray.distributed import session
-from medray.distributed.dataset import outcomes, process
+from medray.distributed.dataset import process
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError, RunError
 from medray.evaluation.thresholds import ThresholdPolicy
@@ -27,6 +27,7 @@ from medray.runs.summary import Summary, summarise
 from medray.spec import Spec, fingerprint
 from medray.types import State
 from medray.work.score import ScoreJob
+from medray.work.table import outcomes
 
 
 class EnsembleLabels(Spec):

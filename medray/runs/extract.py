@@ -18,7 +18,7 @@ from medray.data.plane import FIELDS
 from medray.data.query import query
 from medray.data.segmentation import MaskChoice
 from medray.data.stack_table import volume_table
-from medray.distributed.dataset import outcomes, process
+from medray.distributed.dataset import process
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError, LabelError
 from medray.features import table as features
@@ -34,6 +34,7 @@ from medray.spec import Spec, fingerprint
 from medray.work.extract import ExtractJob, WithoutMask
 from medray.work.job import Volumes
 from medray.work.outcome import KEYS, ONLY_MASKS, ONLY_VOLUMES
+from medray.work.table import outcomes
 
 _MADE_BY = {
     "preprocess",

@@ -19,7 +19,7 @@ from medray.bundles.manifest import Manifest, read_manifest, write_bundle
 from medray.bundles.scorer import Scorer
 from medray.data import store
 from medray.data.labels import SPLITS
-from medray.distributed.dataset import outcomes, process
+from medray.distributed.dataset import process
 from medray.errors import RunError
 from medray.evaluation.thresholds import ThresholdPolicy
 from medray.progress import Progress, counting
@@ -30,6 +30,7 @@ from medray.tasks.page import Cell
 from medray.tasks.task import Decision, Judged, Task
 from medray.types import State
 from medray.work.score import ScoreJob
+from medray.work.table import outcomes
 
 _PACKAGES = (
     *("medray", "ray", "torch", "monai", "scikit-learn", "xgboost", "xgboost-cpu"),

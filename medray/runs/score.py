@@ -17,13 +17,14 @@ from medray.data.shards.address import Address
 from medray.data.store import ObjectInfo
 from medray.data.tables import parquet_bytes
 from medray.distributed import session
-from medray.distributed.dataset import outcomes, process
+from medray.distributed.dataset import process
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError
 from medray.progress import Progress, counting
 from medray.runs.summary import Summary, summarise
 from medray.work.outcome import OUTCOME_COLUMNS
 from medray.work.score import ScoreJob
+from medray.work.table import outcomes
 
 
 def object_rows(objects: list[ObjectInfo]) -> pa.Table:

@@ -14,8 +14,8 @@ from medray.bundles.manifest import Manifest
 from medray.data import store, tables
 from medray.data.catalog import Catalog
 from medray.distributed import session
-from medray.distributed.dataset import outcomes, process
-from medray.distributed.train import FitJob, fit_all
+from medray.distributed.dataset import process
+from medray.distributed.train import fit_all
 from medray.errors import RunError
 from medray.models.table import family_of
 from medray.progress import Progress, counting
@@ -26,8 +26,10 @@ from medray.runs.train_config import TrainConfig
 from medray.source import source_fingerprint
 from medray.spec import fingerprint
 from medray.types import State
+from medray.work.fit import FitJob
 from medray.work.outcome import ONLY_MASKS, ONLY_VOLUMES
 from medray.work.prepare import PrepareJob
+from medray.work.table import outcomes
 
 OnStep = Callable[[str, int, dict[str, float]], None]
 

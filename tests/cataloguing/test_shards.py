@@ -19,12 +19,12 @@ from medray.cataloguing.ingest import ingest
 from medray.data import archive as archives
 from medray.data import store
 from medray.data.labels import join_labels
-from medray.distributed.actor import BlockActor
 from medray.errors import Quarantined
 from medray.imaging.preprocess import PreprocessSpec
 from medray.runs.score import object_rows
 from medray.tasks.binary import Binary
 from medray.work.prepare import PrepareJob
+from medray.work.shard import ShardWriter
 
 SPEC = InputSpec(
     preprocess=PreprocessSpec.model_validate({"steps": [{"op": "percentile"}, {"op": "resize", "rows": 16, "columns": 16}]})
@@ -69,7 +69,7 @@ def outcomes(source: str, table_uri: str) -> list[dict[str, object]]:
     """What an actor of a job makes of every object of a source."""
     rows = object_rows(archives.list_objects(source))
     block = rows.append_column("shard", pa.array(["part-0.parquet"] * len(rows)))
-    BlockActor(PrepareJob(SPEC), table_uri)(block)
+    ShardWriter(PrepareJob(SPEC), table_uri)(block)
     found: list[dict[str, object]] = pa.parquet.read_table(f"{table_uri}/part-0.parquet").to_pylist()
     assert len(found) == len(rows)
     return found

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from medray.data import store
-from medray.distributed.train import FitJob, Scaling, fit_all, load_data
+from medray.distributed.train import Scaling, fit_all
 from medray.errors import ModelError
 from medray.models.table import family_of
 from medray.runs.train import table_uri
+from medray.work.fit import FitJob, load_data
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from medray.bundles.input_spec import InputSpec
 from medray.data import store
-from medray.distributed.actor import BlockActor
 from medray.imaging.preprocess import PreprocessSpec
 from medray.runs.score import object_rows
 from medray.work import blocks
 from medray.work.prepare import PrepareJob
+from medray.work.shard import ShardWriter
 
 
 def rows(sizes: list[int]) -> pa.Table:
@@ -75,7 +75,7 @@ def test_calls_of_an_actor_at_a_time_write_what_they_write_one_by_one(archive: P
     ]
     for folder, threads in (("one", 1), ("many", 4)):
         with ThreadPoolExecutor(threads) as pool:
-            done = list(pool.map(BlockActor(job, str(tmp_path / folder)), named))
+            done = list(pool.map(ShardWriter(job, str(tmp_path / folder)), named))
         assert sum(table["done"][0].as_py() for table in done) == len(objects)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "many" / path.name).read_bytes()

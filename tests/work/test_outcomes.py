@@ -9,12 +9,12 @@ import pyarrow as pa
 from pydicom.data import get_testdata_file
 
 from medray.data import tables
-from medray.distributed.dataset import outcomes
 from medray.evaluation.thresholds import Threshold
 from medray.runs.summary import summarise
 from medray.tasks.binary import Binary
 from medray.tasks.task import Decision
 from medray.work.outcome import OUTCOME, OUTCOME_COLUMNS
+from medray.work.table import outcomes
 
 AT_A_HALF = Decision(thresholds={"positive": Threshold(value=0.5, reason="a test")})
 INSTANCES = {  # name: SOP Instance UID, content, state

@@ -1,4 +1,4 @@
-"""The actor of every stage that reads images: it fetches, decodes, computes and writes for itself; no pixel crosses Ray."""
+"""Blocks of inputs → shards of outcome rows: fetch, decode, compute and write, all in one process; no pixel leaves it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,14 @@ import pyarrow as pa
 from medray.data import store, tables
 from medray.work.blocks import chunks
 from medray.work.job import ImageJob
-from medray.work.outcome import MASK, OUTCOME, STACK, Row, fetch, table_of
+from medray.work.outcome import Row, fetch, table_of
+from medray.work.table import schema_of
 
 CALLS = 3
-"""Calls that run in an actor at a time: one computes while the others fetch."""
+"""Blocks that a process works on at a time: one computes while the others fetch."""
 
 
-def schema_of(job: ImageJob, inputs: pa.Schema) -> pa.Schema:
-    """Columns of the table that a job makes of inputs."""
-    return pa.schema([*OUTCOME, *(field for field in (*STACK, *MASK) if field.name in inputs.names), *job.fields()])
-
-
-class BlockActor:
+class ShardWriter:
     """Holds an opened job; turns a block of object rows into a shard of outcome rows."""
 
     def __init__(self, job: ImageJob, table_uri: str) -> None:
