@@ -1,4 +1,4 @@
-"""Training-only augmentation of greyscale images: parameters are drawn first, then applied.
+"""Training-only augmentation of images and their masks: parameters are drawn first, then applied.
 
 Every random number comes from the generator that the caller passes to :func:`draw`; :func:`apply` is a pure function.
 """
@@ -85,23 +85,42 @@ def apply(images: Float32, augmentation: Augmentation) -> Float32:
     """The altered images.
 
     Args:
-        images: float32 (n, rows, columns) in [0, 1].
-        augmentation: the alterations of as many images.
+        images: float32 (n, rows, columns), or (n, channels, rows, columns), in [0, 1].
+        augmentation: the alterations of as many images; channels are altered alike, but for the noise.
 
     Returns:
-        float32 (n, rows, columns) in [0, 1]. Borders are mirrored, interpolation is bilinear, an erased rectangle takes
-        the mean of its image (random erasing: Zhong et al. 2020, AAAI).
+        float32 of the same shape in [0, 1]. Borders are mirrored, interpolation is bilinear, an erased rectangle takes
+        the mean of its image, of each channel (random erasing: Zhong et al. 2020, AAAI).
     """
-    if len(images) != len(augmentation):
-        raise ValueError(f"{len(images)} images, but alterations of {len(augmentation)}")
+    _check_count(images, augmentation)
     if len(images) == 0:
         return images.copy()
     return np.stack([_apply_one(image, augmentation, index) for index, image in enumerate(images)])
 
 
+def apply_to_masks(masks: Bool, augmentation: Augmentation) -> Bool:
+    """The masks moved as :func:`apply` moves their images.
+
+    Args:
+        masks: bool (n, maps, rows, columns).
+
+    Returns:
+        bool of the same shape, the nearest pixel of each; borders are mirrored; what is erased stays marked.
+    """
+    _check_count(masks, augmentation)
+    pairs = zip(masks.view(np.uint8), augmentation.affine, strict=True)
+    moved = [_warp(mask, affine, cv2.INTER_NEAREST) for maps, affine in pairs for mask in maps]
+    return np.asarray(moved, dtype=np.bool_).reshape(masks.shape)
+
+
 def augment(images: Float32, spec: AugmentSpec, rng: np.random.Generator) -> Float32:
-    """Draw and apply in one step: float32 (n, rows, columns) in, the same out."""
+    """Draw and apply in one step: images as :func:`apply` takes them."""
     return apply(images, draw(spec, len(images), rng))
+
+
+def _check_count(images: NDArray[Any], augmentation: Augmentation) -> None:
+    if len(images) != len(augmentation):
+        raise ValueError(f"{len(images)} images, but alterations of {len(augmentation)}")
 
 
 def _draw_affine(spec: AugmentSpec, count: int, rng: np.random.Generator) -> Float64:
@@ -123,30 +142,34 @@ def _draw_box(longest: float, count: int, rng: np.random.Generator) -> Float64:
 
 
 def _apply_one(image: Float32, augmentation: Augmentation, index: int) -> Float32:
-    warped = _warp(image, augmentation.affine[index])
-    shaded = _shade(warped, augmentation, index)
+    noise = np.random.Generator(np.random.SFC64(augmentation.noise_seed[index]))
+    planes = [_apply_to_plane(plane, augmentation, index, noise) for plane in image.reshape(-1, *image.shape[-2:])]
+    return np.stack(planes).reshape(image.shape)
+
+
+def _apply_to_plane(plane: Float32, augmentation: Augmentation, index: int, noise: np.random.Generator) -> Float32:
+    shaded = _shade(_float32(_warp(plane, augmentation.affine[index], cv2.INTER_LINEAR)), augmentation, index, noise)
     if augmentation.erase[index]:
         _erase(shaded, augmentation.box[index])
     return shaded
 
 
-def _warp(image: Float32, affine: Float64) -> Float32:
+def _warp(image: NDArray[Any], affine: Float64, interpolation: int) -> NDArray[Any]:
     rows, columns = image.shape
     sides = np.array([columns, rows], dtype=np.float64)
     centre = (sides - 1) / 2
     linear = affine[:, :2]
     matrix = np.column_stack([linear, affine[:, 2] * sides + centre - linear @ centre])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return _float32(cv2.warpAffine(image, matrix, (columns, rows), flags=flags, borderMode=cv2.BORDER_REFLECT_101))
+    flags = interpolation | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, matrix, (columns, rows), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def _shade(image: Float32, augmentation: Augmentation, index: int) -> Float32:
+def _shade(image: Float32, augmentation: Augmentation, index: int, noise: np.random.Generator) -> Float32:
     gain, gamma = augmentation.gain[index], augmentation.gamma[index]
     powered = cv2.pow(image, gamma) if gamma != 1 else image
     shaded = powered * np.float32(gain) + np.float32(0.5 - 0.5 * gain + augmentation.bias[index])
     if augmentation.noise[index] > 0:
-        field = np.random.Generator(np.random.SFC64(augmentation.noise_seed[index]))
-        shaded += np.float32(augmentation.noise[index]) * field.standard_normal(image.shape, dtype=np.float32)
+        shaded += np.float32(augmentation.noise[index]) * noise.standard_normal(image.shape, dtype=np.float32)
     return _float32(np.clip(shaded, 0, 1, out=shaded))
 
 

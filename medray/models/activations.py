@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -10,23 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medray.models.cnn.network import as_batch, torch_threads
+from medray.models.deep.batches import BATCH, as_batch, padded_batches, torch_threads
 from medray.types import Float32, Float64
-
-BATCH = {"cpu": 8, "cuda": 64}
-"""Images that pass at once, by the kind of device."""
-
-
-def padded_batches(x: Float32, size: int) -> Iterator[tuple[Float32, int]]:
-    """The images in batches of one size, the last filled up with zeros, and how many of each are images.
-
-    Kernels are chosen by the batch size, and differ in the last bits.
-    """
-    for start in range(0, len(x), size):
-        part = x[start : start + size]
-        padded = np.zeros((size, *x.shape[1:]), dtype=np.float32)
-        padded[: len(part)] = part
-        yield padded, len(part)
 
 
 def last_layers(network: nn.Module) -> dict[str, nn.Linear]:

@@ -10,9 +10,10 @@ from medray.models.family import ModelFamily
 from medray.models.forest import FOREST
 from medray.models.isolation import ISOLATION
 from medray.models.svm import SVM
+from medray.models.unet.family import UNET
 from medray.models.xgb import XGB
 
-FAMILIES: Mapping[str, ModelFamily] = {family.name: family for family in (XGB, SVM, FOREST, ISOLATION, CNN)}
+FAMILIES: Mapping[str, ModelFamily] = {family.name: family for family in (XGB, SVM, FOREST, ISOLATION, CNN, UNET)}
 
 
 def family_of(name: str) -> ModelFamily:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from medray.imaging.augment import AugmentSpec, apply, augment, draw
+from medray.imaging.augment import AugmentSpec, apply, apply_to_masks, augment, draw
 
 OFF = AugmentSpec(flip_horizontal=0, rotate_degrees=0, scale=0, stretch=0, translate=0, gain=0, bias=0, gamma=0, erase=0)
 ALL = AugmentSpec(flip_vertical=0.5, noise=0.2, erase=0.5)
@@ -104,6 +104,27 @@ def test_any_size_stays_in_range(rows: int, columns: int, count: int, seed: int)
 def test_applying_to_another_number_of_images_is_refused() -> None:
     with pytest.raises(ValueError, match="6 images, but alterations of 5"):
         apply(images(6), draw(ALL, 5, np.random.default_rng(0)))
+
+
+def test_channels_are_altered_alike() -> None:
+    x = images()
+    drawn = draw(ALL.model_copy(update={"noise": 0.0}), len(x), np.random.default_rng(3))
+    np.testing.assert_array_equal(apply(np.stack([x, 1 - x], axis=1), drawn)[:, 0], apply(x, drawn))
+    noisy = apply(np.stack([x, x], axis=1), draw(ALL, len(x), np.random.default_rng(3)))
+    assert not np.array_equal(noisy[:, 0], noisy[:, 1])
+
+
+def test_masks_move_with_their_images() -> None:
+    rows, columns = np.mgrid[:48, :64]
+    discs = np.stack([np.hypot(rows - 20, columns - at) < 11 for at in (24, 28, 34)])
+    spec = OFF.model_copy(update={"rotate_degrees": 40.0, "scale": 0.3, "translate": 0.2, "flip_horizontal": 0.5})
+    drawn = draw(spec, 3, np.random.default_rng(1))
+    moved = apply_to_masks(discs[:, None], drawn)
+    assert (moved.shape, moved.dtype) == ((3, 1, 48, 64), np.bool_)
+    image = apply(discs.astype(np.float32), drawn)
+    assert ((image > 0.5) != moved[:, 0]).mean() < 0.004
+    assert not np.array_equal(moved[:, 0], discs)
+    assert apply_to_masks(discs[:0, None], draw(spec, 0, np.random.default_rng(1))).shape == (0, 1, 48, 64)
 
 
 def test_spec_names_the_allowed_range() -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.nn import functional
 
 from medray.models.checks import class_counts, require_all_classes
 from medray.models.cnn.params import CnnParams
+from medray.models.deep.ranks import total
 from medray.models.family import FitContext, Samples
 from medray.tasks.head import Head, HeadKind, Output
 from medray.types import Float64
@@ -102,14 +103,6 @@ def targets(y: Any, device: torch.device) -> Tensor:
     """Targets as a tensor: class numbers as they are, everything else in float32."""
     found = torch.from_numpy(np.ascontiguousarray(y)).to(device)
     return found if found.dtype == torch.int64 else found.float()
-
-
-def total(tensor: Tensor, context: FitContext) -> Tensor:
-    """The sum over all workers, on the device of the fit."""
-    tensor = tensor.to(context.device)
-    if context.world_size > 1:
-        distributed.all_reduce(tensor)
-    return tensor
 
 
 def _array(tensor: Tensor) -> Float64:

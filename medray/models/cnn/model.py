@@ -16,10 +16,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from medray.errors import BundleError, ModelError
-from medray.models.activations import BATCH, activations, last_layers, padded_batches
+from medray.models.activations import activations, last_layers
 from medray.models.cnn.heads import Scale, output_of
-from medray.models.cnn.network import CnnNetwork, as_batch, build_network, channels_of, torch_threads
+from medray.models.cnn.network import CnnNetwork, build_network
 from medray.models.cnn.params import CnnParams
+from medray.models.deep.batches import BATCH, as_batch, channels_of, padded_batches, torch_threads
 from medray.spec import canonical_json
 from medray.tasks.head import Head, Output
 from medray.types import Float32, Float64

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from monai.networks.nets.densenet import DenseNet, DenseNet121
@@ -14,6 +12,7 @@ from monai.networks.nets.resnet import ResNet
 from torch import Tensor, nn
 
 from medray.models.cnn.params import CnnParams
+from medray.models.deep.batches import standardised
 
 Build = Callable[[CnnParams, int, int], nn.Module]
 """(parameters, channels, outputs) → network."""
@@ -91,10 +90,7 @@ class CnnNetwork(nn.Module):
 
     def prepare(self, x: Tensor) -> Tensor:
         """What the members see: each image centred, and scaled by its own or by a fixed standard deviation."""
-        if not self.standardise:
-            return (x - 0.5) * 4
-        deviation, mean = torch.std_mean(x, dim=(1, 2, 3), keepdim=True, correction=0)
-        return (x - mean) / (deviation + 1e-3)
+        return standardised(x) if self.standardise else (x - 0.5) * 4
 
 
 def build_network(params: CnnParams, channels: int, outputs: int) -> CnnNetwork:
@@ -107,29 +103,3 @@ def build_network(params: CnnParams, channels: int, outputs: int) -> CnnNetwork:
     if params.width >= _FEWEST_CHANNELS_LAST:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
-
-
-def as_batch(images: Any, device: torch.device) -> Tensor:
-    """Images as a tensor (n, channels, rows, columns) on ``device``; the weights decide about the layout.
-
-    Args:
-        images: float32 (n, rows, columns), or (n, channels, rows, columns).
-    """
-    batch = torch.from_numpy(images)
-    return (batch.unsqueeze(1) if batch.ndim == 3 else batch).to(device)
-
-
-def channels_of(shape: tuple[int, ...]) -> int:
-    """Channels of an image of this shape: (rows, columns), or (channels, rows, columns)."""
-    return 1 if len(shape) == 2 else shape[0]
-
-
-@contextmanager
-def torch_threads(threads: int) -> Iterator[None]:
-    """Run with a number of torch threads; the number is as it was afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

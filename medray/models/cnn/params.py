@@ -6,32 +6,18 @@ from typing import Literal
 
 from pydantic import Field
 
-from medray.imaging.augment import AugmentSpec
-from medray.spec import Spec
+from medray.models.deep.params import TrainingParams
 
 Network = Literal["resnet10", "resnet18", "resnet34", "densenet-small", "densenet121", "efficientnet-b0"]
 
 
-class CnnParams(Spec):
-    """What is trained, and how. An epoch is one pass over the training images."""
+class CnnParams(TrainingParams):
+    """What is trained, and how."""
 
     network: Network = "resnet10"
     width: int = Field(default=16, ge=4, le=128, description="channels of the first stage of a resnet, growth rate of a densenet")
     members: int = Field(default=5, ge=1, le=16, description="networks that are trained together and averaged")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="share of the features dropped before the last layer")
     standardise: bool = Field(True, description="each image to mean 0 and standard deviation 1 inside the network")
-    epochs: int = Field(default=60, ge=1, le=10_000)
-    batch_size: int = Field(default=32, ge=2, le=4096, description="images of one step, over all workers")
-    learning_rate: float = Field(default=4e-3, gt=0, le=1, description="peak of the schedule")
-    warmup: float = Field(default=0.15, ge=0, le=0.9, description="share of the steps in which the learning rate rises")
-    weight_decay: float = Field(default=0.3, ge=0, le=10)
-    clip_norm: float = Field(default=5.0, gt=0, description="largest norm of the gradient")
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     class_balance: float = Field(default=0.5, ge=0, le=1, description="0: classes count as often as they occur, 1: all alike")
-    average_decay: float = Field(default=0.99, ge=0, lt=1, description="decay of the running mean of the weights; 0: none")
-    patience: int = Field(default=0, ge=0, description="epochs without a better monitored figure before the fit stops; 0: never")
-    keep: Literal["last", "best"] = Field(
-        default="last", description="weights of the last epoch, or of the best monitored figure on validation"
-    )
-    validate_every: int = Field(default=1, ge=1, description="epochs between validations (and checkpoints)")
-    augment: AugmentSpec = AugmentSpec()

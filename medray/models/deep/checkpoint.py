@@ -1,4 +1,4 @@
-"""Checkpoints of a ``cnn`` fit: tensors in safetensors, numbers in JSON. Imports torch: import it lazily."""
+"""Checkpoints of a fit: tensors in safetensors, numbers in JSON. Imports torch: import it lazily."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from medray.errors import ModelError
-from medray.models.cnn.network import CnnNetwork
 from medray.spec import canonical_json
 
 _TENSORS = "training.safetensors"
@@ -33,8 +32,8 @@ class Training:
         best_epoch, best_value, best: epoch, monitored figure (NaN before the first) and weights of the best running mean so far.
     """
 
-    network: CnnNetwork
-    average: CnnNetwork
+    network: nn.Module
+    average: nn.Module
     optimizer: torch.optim.Optimizer
     epoch: int = 0
     best_epoch: int = 0

@@ -1,0 +1,186 @@
+"""Training of a network, on one process or data-parallel. Imports torch: import this file lazily.
+
+The epoch's shuffle, augmentation and dropout follow from (seed, epoch, rank) and the learning rate from the step, so
+that a fit that goes on from a checkpoint ends with the weights of one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from medray.errors import ModelError
+from medray.models.checks import valid_scores
+from medray.models.deep import ranks
+from medray.models.deep.batches import torch_threads
+from medray.models.deep.checkpoint import Training, load_training, save_training
+from medray.models.deep.params import TrainingParams
+from medray.models.family import FitContext, FitData
+from medray.spec import fingerprint
+from medray.tasks.task import Output, Task
+from medray.types import Float32, Int64
+
+Batch = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What a family brings to the loop.
+
+    Attributes:
+        build: a network with fresh weights from torch's generator, on the CPU.
+        batch: (indices of training samples int64 (n,), random numbers) → what goes in and its targets, augmented, on the device.
+        loss: (what the network gives, targets) → mean over the batch.
+        output: (network, float32 (n, …) images) → the arrays of the head; for no images, too.
+    """
+
+    build: Callable[[], nn.Module]
+    batch: Callable[[Int64, np.random.Generator], Batch]
+    loss: Callable[[Tensor, Tensor], Tensor]
+    output: Callable[[Any, Float32], Output]
+
+
+def fitted_weights(learner: Learner, data: FitData, task: Task, params: TrainingParams, context: FitContext) -> dict[str, Tensor]:
+    """Train a network; returns the weights that ``params.keep`` asks for.
+
+    Raises:
+        ModelError: MODEL_EMPTY_SHARD, MODEL_SINGLE_CLASS where no epoch can be chosen, MODEL_DIVERGED, MODEL_CHECKPOINT.
+    """
+    if ranks.largest(-len(data.train), context) == 0:
+        raise ModelError("MODEL_EMPTY_SHARD", "a worker has no training image", "use fewer workers")
+    with torch_threads(context.threads), torch.random.fork_rng():
+        torch.manual_seed(context.seed)
+        loop = _Loop(learner, data, task, params, context)
+        training, wrapped = loop.start()
+        while training.epoch < params.epochs and not _out_of_patience(training, params):
+            loop.epoch(training, wrapped)
+        return training.best if params.keep == "best" else training.average.state_dict()
+
+
+def learning_rate(params: TrainingParams, progress: float) -> float:
+    """Rate at ``progress`` in [0, 1] of the fit: a linear rise, then half a cosine down to zero (one cycle)."""
+    if progress < params.warmup:
+        return params.learning_rate * progress / params.warmup
+    fall = (progress - params.warmup) / (1 - params.warmup)
+    return params.learning_rate * (1 + math.cos(math.pi * fall)) / 2
+
+
+def _optimizer(network: nn.Module, params: TrainingParams) -> torch.optim.Optimizer:
+    weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    groups = [{"params": weights, "weight_decay": params.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=params.learning_rate)
+
+
+def _identity(params: TrainingParams, context: FitContext) -> str:
+    return fingerprint({"params": params.model_dump(mode="json"), "seed": context.seed})
+
+
+def _out_of_patience(training: Training, params: TrainingParams) -> bool:
+    return 0 < params.patience <= training.epoch - training.best_epoch
+
+
+class _Loop:
+    """What stays the same from epoch to epoch."""
+
+    def __init__(self, learner: Learner, data: FitData, task: Task, params: TrainingParams, context: FitContext) -> None:
+        self.learner, self.data, self.task, self.params, self.context = learner, data, task, params, context
+        self.batch = max(2, params.batch_size // context.world_size)
+        self.steps = ranks.largest(math.ceil(len(data.train) / self.batch), context)
+
+    def start(self) -> tuple[Training, Any]:
+        """A fresh network, or one that goes on from the newest checkpoint; and the network as it is trained."""
+        network = self.learner.build()
+        average = copy.deepcopy(network).to(self.context.device)
+        wrapped = self.context.wrap(network)
+        training = Training(network, average, _optimizer(network, self.params))
+        folder = self.context.checkpoint()
+        if folder is not None:
+            load_training(folder, training, _identity(self.params, self.context))
+        return training, wrapped
+
+    def epoch(self, training: Training, wrapped: Any) -> None:
+        """One pass over the shard (a short one is cycled: ranks take equal steps), then validation and report."""
+        loss = self._train(training, wrapped)
+        training.epoch += 1
+        if training.epoch % self.params.validate_every and training.epoch < self.params.epochs:
+            return
+        scores = self._validate(training)
+        self._keep_best(training, scores[f"valid_{self.task.monitor.figure}"])
+        identity = _identity(self.params, self.context)
+        self.context.report(
+            training.epoch, {"train_loss": loss} | scores, lambda folder: save_training(folder, training, identity)
+        )
+
+    def _keep_best(self, training: Training, value: float) -> None:
+        if np.isnan(value) and (self.params.patience or self.params.keep == "best"):
+            message = f"{self.task.monitor.figure} is undefined on the validation images and cannot choose the epoch"
+            raise ModelError("MODEL_SINGLE_CLASS", message, "label more of each kind, or keep the last epoch")
+        if self.task.monitor.better(value, training.best_value):
+            training.best_epoch, training.best_value = training.epoch, value
+            training.best = _copy(training.average) if self.params.keep == "best" else {}
+
+    def _train(self, training: Training, wrapped: Any) -> float:
+        seeds = [self.context.seed, training.epoch, self.context.rank]
+        rng = np.random.default_rng(seeds)
+        torch.manual_seed(int(rng.integers(2**63)))
+        wrapped.train()
+        order = np.resize(rng.permutation(len(self.data.train)), self.steps * self.batch)
+        total = torch.zeros((), device=self.context.device)
+        for step, chosen in enumerate(order.reshape(self.steps, self.batch)):
+            done = training.epoch * self.steps + step
+            total += self._step(training, wrapped, self.learner.batch(chosen, rng), done)
+        ranks.share_buffers(training.average, self.context)
+        return _finite(ranks.mean(total / self.steps, self.context))
+
+    def _step(self, training: Training, wrapped: Any, batch: Batch, done: int) -> Tensor:
+        x, y = batch
+        loss = self.learner.loss(wrapped(x), y)
+        training.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(training.network.parameters(), self.params.clip_norm)
+        for group in training.optimizer.param_groups:
+            group["lr"] = learning_rate(self.params, (done + 1) / (self.params.epochs * self.steps + 1))
+        training.optimizer.step()
+        _follow(training.average, training.network, min(self.params.average_decay, (done + 1) / (done + 10)))
+        return loss.detach()
+
+    def _validate(self, training: Training) -> dict[str, float]:
+        """The task's scores of the running mean: measured on rank 0, then told to every rank."""
+        measured = len(self.data.valid) if self.context.rank == 0 else 0
+        x, y = self.data.valid.x[:measured], self.data.valid.y[:measured]
+        scores = valid_scores(self.task, y, self.learner.output(training.average, x))
+        values = ranks.told(torch.tensor(list(scores.values()), dtype=torch.float64), self.context)
+        return dict(zip(scores, values.tolist(), strict=True))
+
+
+def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move the running mean of weights and of batch statistics towards the network (Polyak averaging)."""
+    with torch.no_grad():
+        for mean, value in zip(_state(average), _state(network), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - decay)
+            else:
+                mean.copy_(value)
+
+
+def _state(network: nn.Module) -> Iterator[Tensor]:
+    yield from network.parameters()
+    yield from network.buffers()
+
+
+def _copy(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def _finite(loss: float) -> float:
+    if not math.isfinite(loss):
+        raise ModelError("MODEL_DIVERGED", "the training loss is not finite", "lower the learning rate")
+    return loss

@@ -1,0 +1,1 @@
+"""Model family ``unet``: see ``family``."""

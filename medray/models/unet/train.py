@@ -1,0 +1,43 @@
+"""Training of the ``unet`` family. Imports torch: import this file lazily."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import torch
+from monai.losses.dice import DiceCELoss
+
+from medray.errors import ModelError
+from medray.imaging.augment import apply, apply_to_masks, draw
+from medray.models.deep import ranks
+from medray.models.deep.batches import as_batch, channels_of
+from medray.models.deep.loop import Batch, Learner, fitted_weights
+from medray.models.family import FitContext, FitData
+from medray.models.unet.model import UnetModel, build_network, outputs
+from medray.models.unet.params import UnetParams
+from medray.tasks.task import Task
+from medray.types import Int64
+
+
+def fit(data: FitData, task: Task, params: UnetParams, context: FitContext) -> UnetModel:
+    """Train a network; see :meth:`medray.models.unet.family.UnetFamily.fit`."""
+    if not ranks.largest(int(data.train.y.any()), context):
+        raise ModelError("MODEL_NO_MASK", "no pixel of any training image is marked", "training needs some")
+    device, shape = torch.device(context.device), data.train.x.shape[1:]
+
+    def batch(chosen: Int64, rng: np.random.Generator) -> Batch:
+        """Images and masks, moved alike."""
+        drawn = draw(params.augment, len(chosen), rng)
+        marked = apply_to_masks(data.train.y[chosen], drawn)
+        return as_batch(apply(data.train.x[chosen], drawn), device), torch.from_numpy(marked).to(device, torch.float32)
+
+    build = partial(build_network, params, channels_of(shape), task.head.size)
+    learner = Learner(build, batch, _loss(params), outputs)
+    weights = fitted_weights(learner, data, task, params, context)
+    return UnetModel(params, shape, task.head, weights)
+
+
+def _loss(params: UnetParams) -> torch.nn.Module:
+    """Dice loss over the pixels of a batch (Milletari et al. 2016), with the binary cross entropy of its pixels."""
+    return DiceCELoss(sigmoid=True, batch=True, lambda_dice=params.dice_weight, lambda_ce=1 - params.dice_weight)
