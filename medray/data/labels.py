@@ -162,7 +162,8 @@ def join_labels(instances: pa.Table, labels: pa.Table, target: Target) -> pa.Tab
     Args:
         instances: catalog rows.
         labels: what :func:`read_labels` returned.
-        target: what is learnt. Where it does not ask for labels, instances without one take part with a null ``target``.
+        target: what is learnt. Where it does not ask for labels, instances without one take part with a null ``target``, and so
+            do all where it names no column.
 
     Raises:
         LabelError: LABELS_NO_TARGET, LABELS_NO_MATCH, LABELS_CONFLICT, LABELS_BAD_SPLIT; what ``target.targets`` raises.

@@ -116,6 +116,20 @@ class SaliencyModel(Protocol):
         ...
 
 
+@runtime_checkable
+class FixedSides(Protocol):
+    """Parameters of a network that takes images of certain sizes only.
+
+    Attributes:
+        side_multiple: what rows and columns must be multiples of.
+    """
+
+    @property
+    def side_multiple(self) -> int:
+        """See the class."""
+        ...
+
+
 class ModelFamily(Protocol):
     """One kind of model.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medray.tasks.page import Cell, Page
-from medray.types import Float32
+from medray.types import Bool, Float32
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,10 @@ class SampleImage:
         pixels: float32 (rows, columns), or (3, rows, columns) in colour, in [0, 1].
         answer: in a few words, for example ``"0.87"``.
         label: the truth, for example ``"benign"``; "" where unknown.
-        overlay: float32 (rows, columns) in [0, 1], what to show in colour over the image (Grad-CAM, an outline), or None.
-        overlay_note: what the overlay shows, for those who cannot see it.
+        overlay: float32 (rows, columns) in [0, 1], what to show in colour over the image (Grad-CAM), or None.
+        overlay_note: what overlay or outlines show, for those who cannot see it.
         caption: pseudonym or other note.
+        outlines: bool (rows, columns) each: the mask of the answer, and the true one where it is known.
     """
 
     pixels: Float32
@@ -37,6 +38,7 @@ class SampleImage:
     overlay: Float32 | None = None
     overlay_note: str = ""
     caption: str = ""
+    outlines: tuple[Bool, ...] = ()
 
 
 @dataclass(frozen=True)

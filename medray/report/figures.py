@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from medray.tasks.page import Curves, Histogram, Matrix, Plot, Scatter
-from medray.types import Float32, Float64
+from medray.types import Bool, Float32, Float64
 
 INK, RULE, ACCENT, ALARM = "#010101", "#020202", "#030303", "#040404"
 SERIES = (ACCENT, "#050505", "#060606", "#070707", "#080808", "#090909")
@@ -54,6 +54,8 @@ _STYLE: Any = {
     "legend.frameon": False,
 }
 _LONGEST_SIDE = 320
+_OUTLINES = ((0, 159, 230), (233, 180, 86))
+"""Orange and sky blue of Okabe & Ito (2008), blue first."""
 
 
 def draw(plot: Plot) -> str:
@@ -173,6 +175,23 @@ def overlay_uri(pixels: Float32, overlay: Float32) -> str:
     heat = cv2.resize(_to_uint8(overlay), base.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     opacity = 0.6 * heat[..., None].astype(np.float32) / 255
     return _data_uri((base * (1 - opacity) + cv2.applyColorMap(heat, cv2.COLORMAP_TURBO) * opacity).astype(np.uint8))
+
+
+def outlined_uri(pixels: Float32, outlines: Sequence[Bool]) -> str:
+    """The image with the outlines of masks, the first in orange, the second in blue, as a JPEG data URI.
+
+    Args:
+        pixels: as :func:`image_uri` takes them.
+        outlines: bool (rows, columns) each.
+    """
+    base = _bgr(pixels)
+    factor = max(1, round(_LONGEST_SIDE / max(base.shape)))
+    base = cv2.resize(base, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    for mask, colour in reversed(list(zip(outlines, _OUTLINES, strict=False))):
+        shown = cv2.resize(mask.astype(np.uint8), base.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        edges, _ = cv2.findContours(shown, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(base, edges, -1, colour, 1, cv2.LINE_AA)
+    return _data_uri(np.asarray(base, np.uint8))
 
 
 def _bgr(pixels: Float32) -> NDArray[np.uint8]:

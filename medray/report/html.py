@@ -85,4 +85,6 @@ def _best(cells: Sequence[Cell]) -> set[int]:
 
 def _sample(sample: SampleImage) -> _Sample:
     overlay = "" if sample.overlay is None else figures.overlay_uri(sample.pixels, sample.overlay)
+    if sample.outlines:
+        overlay = figures.outlined_uri(sample.pixels, sample.outlines)
     return _Sample(figures.image_uri(sample.pixels), overlay, sample)

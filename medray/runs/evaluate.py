@@ -8,15 +8,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medray.bundles.manifest import Manifest, read_manifest
+from medray.cataloguing.ingest import ingest
 from medray.data import archive, store
+from medray.data.catalog import Catalog
 from medray.data.labels import join_labels, read_labels
 from medray.distributed import session
 from medray.distributed.session import ClusterSpec
 from medray.errors import LabelError
 from medray.progress import Progress
+from medray.runs.labelled import labelled
 from medray.runs.score import object_rows, score, working_folder
 from medray.runs.summary import Summary
-from medray.tasks.task import Figures
+from medray.tasks.task import Figures, Task
 from medray.types import State
 
 
@@ -41,6 +44,8 @@ def evaluate_source(
 ) -> Evaluation:
     """Score every object under ``source`` and compare with the labels; nothing has to be ingested.
 
+    Masks are compared with images as they are scored, so of a masked task the images are catalogued first, in the working folder.
+
     Raises:
         LabelError: no label matches; StoreError; BundleError.
     """
@@ -48,11 +53,37 @@ def evaluate_source(
     task, labels = manifest.task, read_labels(labels_uri)
     rows = object_rows(archive.list_objects(source))
     with working_folder(work, cluster) as place, session.session(cluster):
-        table, summary = score(bundle_uri, rows, store.join(place, manifest.fingerprint()), None, progress, "evaluate")
+        masks = _masked(source, store.join(place, "catalog"), labels, task) if task.masked else None
+        if masks is not None:
+            rows = _looked_up(rows, masks, "mask", "mask_etag")
+        table_uri = store.join(place, manifest.fingerprint())
+        table, summary = score(bundle_uri, rows, table_uri, None, progress, "evaluate", task.masked)
     scored = table.filter(pc.equal(table["state"], State.SCORED.value))
     if not len(scored):
         message = f"none of {summary.inputs} objects of {source} could be scored"
         raise LabelError("EVALUATE_NOTHING_SCORED", message, f"codes: {summary.reasons}")
-    joined = join_labels(scored, labels, task)
+    joined = join_labels(scored, labels, task) if masks is None else _known(scored, masks)
     judged = joined.filter(pc.is_valid(joined["target"]))
     return Evaluation(task.evaluate(joined, manifest.decision), summary, len(scored) - len(judged), judged, manifest)
+
+
+def _masked(source: str, catalog_uri: str, labels: pa.Table, task: Task) -> pa.Table:
+    """The images of an archive that have a target, with their masks."""
+    ingest(source, catalog_uri)
+    catalog = Catalog(catalog_uri)
+    return labelled(catalog.images(), labels, task, catalog.segmentations)
+
+
+def _known(scored: pa.Table, masks: pa.Table) -> pa.Table:
+    """The images that have a target, with it and their group."""
+    found = _looked_up(scored, masks, "target", "group")
+    return found.filter(pc.is_valid(found["target"]))
+
+
+def _looked_up(rows: pa.Table, known: pa.Table, *names: str) -> pa.Table:
+    """The rows with columns of text of a table by URI; a target that it lacks is null, everything else ""."""
+    at = pc.index_in(rows["uri"], value_set=known["uri"].combine_chunks())
+    for name in names:
+        found = known[name].take(at)
+        rows = rows.append_column(name, found if name == "target" else pc.fill_null(found, ""))
+    return rows

@@ -25,7 +25,7 @@ from medray.types import Float32, Float64
 SHOWN_SAMPLES = 8
 SHOWN_STUDIES = 50
 _SALIENCY_NOTE = "The same image with the regions that speak for the answer in colour"
-_OVERLAY_NOTE = "The same image with what the model outlines in colour"
+_OUTLINE_NOTE = "The same image with the outline of the model in orange and the true one in blue"
 
 
 def write_train_report(result: TrainResult, night: ScreenResult | None = None, uri: str | None = None) -> str:
@@ -138,9 +138,9 @@ def _spread(urgency: Float64, count: int) -> Sequence[int]:
 def _sample(bundle: Scorer, row: Mapping[str, Any]) -> SampleImage:
     answer, label = bundle.manifest.task.caption(row)
     pixels = _display(as_image(row["uri"]).pixels)
-    marked = bundle.manifest.task.overlay(row)
-    if marked is not None:
-        return SampleImage(pixels, answer, label, marked, _OVERLAY_NOTE, row["patient_key"])
+    outlines = bundle.manifest.task.outlined(row)
+    if outlines:
+        return SampleImage(pixels, answer, label, None, _OUTLINE_NOTE, row["patient_key"], outlines)
     if isinstance(bundle, Bundle) and isinstance(bundle.model, SaliencyModel):
         seen = bundle.input.apply(as_image(row["uri"]))
         saliency = bundle.model.saliency(seen)

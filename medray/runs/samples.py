@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medray.data.catalog import Catalog
-from medray.data.labels import SplitSpec, assign_splits, join_labels
+from medray.data.labels import SplitSpec, assign_splits
+from medray.runs.labelled import labelled
 from medray.tasks.task import Task
 from medray.work.outcome import KEYS
 
@@ -22,7 +23,7 @@ def labelled_samples(catalog_uri: str, task: Task, split: SplitSpec) -> tuple[pa
     snapshot = catalog.version()
     needed = task.labelled or task.label_columns
     labels = catalog.labels() if needed or catalog.has_labels() else pa.table({"sop_uid": pa.array([], pa.string())})
-    rows = join_labels(catalog.images(snapshot), labels, task)
+    rows = labelled(catalog.images(snapshot), labels, task, lambda: catalog.segmentations(snapshot))
     require(task, rows, labels)
     rows = assign_splits(rows, split, task.strata(rows["target"]))
     for side in ("train", "val"):

@@ -43,18 +43,21 @@ def score(
     progress: Progress | None,
     what: str,
     judged: bool = False,
+    masks: bool = True,
 ) -> tuple[pa.Table, Summary]:
     """Score objects into a table that holds answers of this bundle only; needs a running session.
 
     Args:
         judged: whether rows come with the true masks (``mask``, ``mask_etag``), to compare answers with.
+        masks: whether to return columns of masks, which are large.
 
     Returns:
         The outcome of every object with the answer's columns, sorted by URI, and the sums.
     """
     job = ScoreJob({"": bundle_uri}, read_manifest(bundle_uri).task, judged)
     process(rows, job, table_uri, actors, counting(progress, what))
-    table = outcomes(rows, table_uri, [*OUTCOME_COLUMNS, *(field.name for field in job.fields())])
+    answers = [field.name for field in job.fields() if masks or not pa.types.is_binary(field.type)]
+    table = outcomes(rows, table_uri, [*OUTCOME_COLUMNS, *answers])
     return table, summarise(table, len(rows))
 
 

@@ -82,7 +82,7 @@ def screen(config: ScreenConfig, progress: Progress | None = None) -> ScreenResu
     rows = _fixed_inputs(config.source, night_uri)
     results_uri = store.join(night_uri, "results")
     with session.session(config.cluster):
-        table, summary = score(bundle_uri, rows, results_uri, config.resources.actors, progress, "screen")
+        table, summary = score(bundle_uri, rows, results_uri, config.resources.actors, progress, "screen", masks=False)
     store.write(store.join(night_uri, "summary.json"), _json({**summary.counts(), "reasons": summary.reasons}))
     if summary.failed:
         message = f"{summary.failed} of {summary.inputs} objects could not be fetched ({summary.reasons})"
@@ -98,7 +98,7 @@ def worklist(outcomes: pa.Table, task: Task, decision: Decision) -> pa.Table:
     """One row a study by its most urgent image, the most urgent study first; ties by study UID.
 
     Args:
-        outcomes: outcome rows with the answer's columns.
+        outcomes: outcome rows with the answer's columns, but those of masks.
         task, decision: of the bundle that scored.
     """
     scored = outcomes.filter(pc.equal(outcomes["state"], State.SCORED.value))
@@ -107,7 +107,7 @@ def worklist(outcomes: pa.Table, task: Task, decision: Decision) -> pa.Table:
     scored = scored.sort_by(order)
     first, images = _first_of_each(scored["study_uid"].to_pylist())
     best = scored.take(pa.array(first, pa.int64()))
-    shown = [name for name in task.answer_columns if not pa.types.is_binary(best.schema.field(name).type)]
+    shown = [name for name in task.answer_columns if name in best.column_names]
     ranks = {"rank": pa.array(range(1, len(best) + 1), pa.int64())}
     before = {name: best[name] for name in ("study_uid", "patient_key", *shown)}
     counts = {"images": pa.array(images, pa.int64())}

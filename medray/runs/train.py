@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
@@ -25,6 +26,7 @@ from medray.runs.summary import Summary, summarise
 from medray.runs.train_config import TrainConfig
 from medray.source import source_fingerprint
 from medray.spec import fingerprint
+from medray.tasks.task import Task
 from medray.types import State
 from medray.work.fit import FitJob
 from medray.work.outcome import ONLY_MASKS, ONLY_VOLUMES
@@ -89,14 +91,15 @@ def run_name(config: TrainConfig, samples: pa.Table) -> str:
     return f"{config.name}-{fingerprint([decides, data])}"
 
 
-def table_uri(output: str, spec: InputSpec, masked: bool = False) -> str:
+def table_uri(output: str, spec: InputSpec, task: Task) -> str:
     """The table of prepared inputs under an output root.
 
     Its path holds the fingerprint of what made it, specs and source, so that changed ops never meet stale data.
     """
-    unused = ONLY_VOLUMES if masked else (*ONLY_VOLUMES, *ONLY_MASKS)
+    unused = ONLY_VOLUMES if task.masked else (*ONLY_VOLUMES, *ONLY_MASKS)
     code = source_fingerprint("medray.work.prepare", "medray.work.outcome", *spec.modules, apart=unused)
-    made_by = fingerprint([spec.model_dump(mode="json"), masked, code])
+    masks = asdict(task.mask_choice) if task.masked else None
+    made_by = fingerprint([spec.model_dump(mode="json"), masks, code])
     return store.join(output, "cache", f"{spec.kind}-{made_by}")
 
 
@@ -108,10 +111,9 @@ def prepare(config: TrainConfig, samples: pa.Table, progress: Progress | None) -
     """
     bad: dict[str, dict[str, Any]] = {}
     for name, spec in used_inputs(config).items():
-        uri = table_uri(config.output, spec, config.task.masked)
-        process(
-            samples, PrepareJob(spec, config.task.masked), uri, config.resources.actors, counting(progress, f"prepare {name}")
-        )
+        uri = table_uri(config.output, spec, config.task)
+        job = PrepareJob(spec, config.task.masked, config.task.mask_choice)
+        process(samples, job, uri, config.resources.actors, counting(progress, f"prepare {name}"))
         for item in outcomes(samples, uri).to_pylist():
             if item["state"] != State.SCORED:
                 bad.setdefault(item["uri"], item)
@@ -148,7 +150,7 @@ def fit_job(config: TrainConfig, name: str, samples_uri: str, run_uri: str) -> F
         params=model.params,
         task=config.task,
         samples_uri=samples_uri,
-        values_uri=table_uri(config.output, spec, config.task.masked),
+        values_uri=table_uri(config.output, spec, config.task),
         shape=shape or (),
         columns=columns,
         fit_uri=store.join(run_uri, "fits", name),

@@ -14,6 +14,7 @@ from medray.distributed.train import Scaling
 from medray.distributed.tune import TuneSpec
 from medray.evaluation.thresholds import ThresholdPolicy
 from medray.explain import explain
+from medray.models.family import FixedSides
 from medray.models.table import FAMILIES
 from medray.runs.resources import Resources
 from medray.spec import Spec
@@ -59,8 +60,19 @@ class ModelSpec(Spec):
         if head not in family.heads:
             fitting = ", ".join(key for key, other in FAMILIES.items() if head in other.heads)
             raise ValueError(f"{where} does not learn the task {task.kind}; use one of {fitting}")
-        if given.kind == "image" and given.preprocess.output_shape is None:
+        if given.kind == "image":
+            self._check_shape(name, given.preprocess.output_shape)
+
+    def _check_shape(self, name: str, shape: tuple[int, ...] | None) -> None:
+        if shape is None:
             raise ValueError(f"inputs.{self.input} must end in a fixed size (add a resize or pad step) for models.{name}")
+        params = FAMILIES[self.family].params.model_validate(self.params)
+        multiple = params.side_multiple if isinstance(params, FixedSides) else 1
+        if any(side % multiple for side in shape[-2:]):
+            size = " x ".join(map(str, shape[-2:]))
+            raise ValueError(
+                f"inputs.{self.input} gives {size} pixels, but models.{name} takes multiples of {multiple}: resize or pad to such"
+            )
 
 
 class TrainConfig(Spec):

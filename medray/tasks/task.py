@@ -16,11 +16,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
+from medray.data.segmentation import ALL, MaskChoice
 from medray.evaluation.thresholds import Threshold, ThresholdPolicy
 from medray.spec import Spec
 from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Page
-from medray.types import Bool, Float32, Float64, Image, Int64
+from medray.types import Bool, Float64, Image, Int64
 
 
 class Monitored(Spec):
@@ -72,9 +73,6 @@ class Task(Spec, ABC):
     kind: str
     target: str = Field(description="label column to learn")
 
-    labelled: ClassVar[bool] = True
-    """Whether only images with a label take part."""
-
     masked: ClassVar[bool] = False
     """Whether the target is a mask: the prepared samples hold it, and held-out images are judged against it."""
 
@@ -94,6 +92,16 @@ class Task(Spec, ABC):
         ...
 
     @property
+    def labelled(self) -> bool:
+        """Whether only images with a label take part."""
+        return True
+
+    @property
+    def mask_choice(self) -> MaskChoice:
+        """What of the masks counts, where :attr:`masked`."""
+        return ALL
+
+    @property
     def title(self) -> str:
         """What is learnt, for headings."""
         return self.target
@@ -107,7 +115,7 @@ class Task(Spec, ABC):
 
     @property
     def label_columns(self) -> tuple[str, ...]:
-        """Columns of the label table that the target is read from."""
+        """Columns of the label table that the target is read from. Masks that no column names lie in the archive."""
         return (self.target,)
 
     @abstractmethod
@@ -115,7 +123,7 @@ class Task(Spec, ABC):
         """The target of each label row; null where there is none.
 
         Args:
-            labels: the :attr:`label_columns` as text, "" for empty.
+            labels: the :attr:`label_columns` as text, "" for empty; where :attr:`masked`, ``target`` with the URIs of masks.
 
         Raises:
             LabelError: a value that cannot be a target.
@@ -253,6 +261,6 @@ class Task(Spec, ABC):
         """Whether a decided row wants attention."""
         return False
 
-    def overlay(self, row: Mapping[str, Any]) -> Float32 | None:
-        """What an answer marks on the decoded image, float32 (rows, columns) in [0, 1]; None where it marks nothing."""
-        return None
+    def outlined(self, row: Mapping[str, Any]) -> tuple[Bool, ...]:
+        """What an answer marks on the decoded image, bool (rows, columns), then what is truly marked where that is known."""
+        return ()

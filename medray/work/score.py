@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from medray.bundles.bundle import open_bundle
 from medray.bundles.scorer import Scorer
-from medray.data.segmentation import ALL, MaskChoice
+from medray.data.segmentation import MaskChoice
 from medray.tasks.task import Task
 from medray.types import Image
 from medray.work.job import Done, Result, Work, each
@@ -24,15 +24,18 @@ class ScoreJob:
         bundles: what precedes the names of its columns → URI of a bundle; all are of one task.
         task: that one.
         judged: whether inputs come with their true mask, to compare answers with.
-        choice: what of the masks counts.
     """
 
     bundles: Mapping[str, str]
     task: Task
     judged: bool = False
-    choice: MaskChoice = ALL
     gpu: ClassVar[bool] = False
     volumes: ClassVar[None] = None
+
+    @property
+    def choice(self) -> MaskChoice:
+        """As the task says."""
+        return self.task.mask_choice
 
     def fields(self) -> list[pa.Field]:
         """The columns of the task's answer, for each bundle."""

@@ -1,0 +1,61 @@
+"""Images and what is known of them: targets and, of masked tasks, masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from medray.data.labels import join_labels
+from medray.data.mask_references import referenced_masks
+from medray.data.mask_table import mask_uris, with_masks
+from medray.errors import LabelError
+from medray.tasks.task import Task
+
+
+def labelled(images: pa.Table, labels: pa.Table, task: Task, segmentations: Callable[[], pa.Table]) -> pa.Table:
+    """Images that take part, with ``target``, ``group`` and ``split``; of a masked task with ``mask`` and ``mask_etag`` as well.
+
+    Args:
+        images: catalog rows.
+        labels: as :func:`medray.data.labels.read_labels` returns it.
+        segmentations: the catalog's rows of SEGs, where masks lie in the archive.
+
+    Raises:
+        LabelError: as :func:`medray.data.labels.join_labels`; LABELS_NO_MATCH; MASKS_NOT_FOUND, MASKS_NO_FOLDER, MASKS_SEVERAL,
+            MASKS_UNREADABLE; StoreError.
+    """
+    if not task.masked:
+        return join_labels(images, labels, task)
+    rows = _named_by_labels(images, labels, task) if task.label_columns else _referring(images, labels, task, segmentations())
+    return with_masks(rows, rows["target"].to_pylist())
+
+
+def _named_by_labels(images: pa.Table, labels: pa.Table, task: Task) -> pa.Table:
+    uris = pa.array(mask_uris(labels, task.target), pa.string())
+    return join_labels(images, labels.set_column(labels.column_names.index(task.target), task.target, uris), task)
+
+
+class _Untold:
+    """What no label tells; see :class:`medray.data.labels.Target`."""
+
+    label_columns: tuple[str, ...] = ()
+    labelled = False
+
+    def targets(self, labels: Mapping[str, pa.ChunkedArray]) -> pa.Array:
+        """None at all."""
+        return pa.nulls(0, pa.string())
+
+
+def _referring(images: pa.Table, labels: pa.Table, task: Task, segmentations: pa.Table) -> pa.Table:
+    rows = join_labels(images, labels, _Untold())
+    uids = rows["sop_uid"].to_pylist()
+    found = referenced_masks(segmentations, uids)
+    named = pa.chunked_array([pa.array([found.get(uid, "") for uid in uids], pa.string())])
+    rows = rows.set_column(rows.column_names.index("target"), "target", task.targets({task.target: named}))
+    kept = rows.filter(pc.is_valid(rows["target"]))
+    if not len(kept):
+        message = f"none of {len(segmentations)} segmentations refers to one of {len(images)} images"
+        raise LabelError("LABELS_NO_MATCH", message, "ingest the segmentations with their images, or name masks in the labels")
+    return kept
