@@ -184,9 +184,9 @@ def outlined_uri(pixels: Float32, outlines: Sequence[Bool]) -> str:
         pixels: as :func:`image_uri` takes them.
         outlines: bool (rows, columns) each.
     """
-    base = _bgr(pixels)
-    factor = max(1, round(_LONGEST_SIDE / max(base.shape)))
-    base = cv2.resize(base, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    small = _bgr(pixels)
+    factor = max(1, round(_LONGEST_SIDE / max(small.shape)))
+    base = cv2.resize(small, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
     for mask, colour in reversed(list(zip(outlines, _OUTLINES, strict=False))):
         shown = cv2.resize(mask.astype(np.uint8), base.shape[1::-1], interpolation=cv2.INTER_NEAREST)
         edges, _ = cv2.findContours(shown, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)

@@ -123,8 +123,8 @@ class Segmentation(Task):
         valid = np.ones_like(marked) if image.valid is None else image.valid
         marked &= valid
         area = int(marked.sum())
-        found = {"area_px": area, "area_mm2": _mm2(area, image), "area_share": area / max(int(valid.sum()), 1)}
-        found["mask_png"] = encoded(marked)
+        share = area / max(int(valid.sum()), 1)
+        found = {"area_px": area, "area_mm2": _mm2(area, image), "area_share": share, "mask_png": encoded(marked)}
         if not judged:
             return found
         truth = np.zeros_like(marked) if image.mask is None else image.mask
