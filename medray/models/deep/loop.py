@@ -24,7 +24,8 @@ from medray.models.deep.checkpoint import Training, load_training, save_training
 from medray.models.deep.params import TrainingParams
 from medray.models.family import FitContext, FitData
 from medray.spec import fingerprint
-from medray.tasks.task import Output, Task
+from medray.tasks.head import Output
+from medray.tasks.task import Task
 from medray.types import Float32, Int64
 
 Batch = tuple[Tensor, Tensor]

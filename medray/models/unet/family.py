@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from medray.models.family import FitContext, FitData, InputKind, Parallelism, SearchSpace
 from medray.models.unet.params import UnetParams
 from medray.spec import Spec
-from medray.tasks.task import HeadKind, Task
+from medray.tasks.head import HeadKind
+from medray.tasks.task import Task
 
 if TYPE_CHECKING:
     from medray.models.unet.model import UnetModel

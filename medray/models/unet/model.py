@@ -18,7 +18,7 @@ from medray.errors import BundleError, ModelError
 from medray.models.deep.batches import BATCH, as_batch, channels_of, padded_batches, standardised, torch_threads
 from medray.models.unet.params import UnetParams
 from medray.spec import canonical_json
-from medray.tasks.task import Head, Output
+from medray.tasks.head import Head, Output
 from medray.types import Float32
 
 _WEIGHTS = "unet.safetensors"
