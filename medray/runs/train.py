@@ -85,10 +85,14 @@ def units_of(samples: pa.Table, spec: InputSpec) -> tuple[str, ...]:
 
 
 def run_name(config: TrainConfig, samples: pa.Table) -> str:
-    """Name of the run that this configuration and these samples make; where it runs does not matter."""
+    """Name of the run that this configuration, these samples and the source that prepares them make.
+
+    Where it runs does not matter.
+    """
     decides = config.model_dump(mode="json", exclude={"output", "catalog", "cluster", "resources", "tune"})
     data = samples.select(sample_columns(samples)).to_pydict()
-    return f"{config.name}-{fingerprint([decides, data])}"
+    inputs = [table_uri("", spec, config.task.masked) for spec in used_inputs(config).values()]
+    return f"{config.name}-{fingerprint([decides, data, inputs])}"
 
 
 def table_uri(output: str, spec: InputSpec, task: Task) -> str:
