@@ -91,7 +91,7 @@ def run_name(config: TrainConfig, samples: pa.Table) -> str:
     """
     decides = config.model_dump(mode="json", exclude={"output", "catalog", "cluster", "resources", "tune"})
     data = samples.select(sample_columns(samples)).to_pydict()
-    inputs = [table_uri("", spec, config.task.masked) for spec in used_inputs(config).values()]
+    inputs = [table_uri("", spec, config.task) for spec in used_inputs(config).values()]
     return f"{config.name}-{fingerprint([decides, data, inputs])}"
 
 
