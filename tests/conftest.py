@@ -8,7 +8,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
@@ -68,18 +68,19 @@ def busi() -> Path:
 
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small synthetic archive: images/ and labels.csv, 120 patients of 64 × 64 pixels."""
+    """A small synthetic archive: images/, masks/ and labels.csv, 120 patients of 64 × 64 pixels."""
     from medray.data.synthetic import SyntheticSpec, labels_csv
     from medray.data.synthetic import write_archive as write
 
     folder = tmp_path_factory.mktemp("archive")
 
-    def put(name: str, data: bytes) -> None:
-        path = folder / "images" / name
+    def put(kind: str, name: str, data: bytes) -> None:
+        path = folder / kind / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
-    labels = write(SyntheticSpec(patients=120, rows=64, columns=64, difficulty=0.2, seed=7), put)
+    spec = SyntheticSpec(patients=120, rows=64, columns=64, difficulty=0.2, seed=7)
+    labels = write(spec, partial(put, "images"), put_mask=partial(put, "masks"))
     (folder / "labels.csv").write_bytes(labels_csv(labels))
     return folder
 

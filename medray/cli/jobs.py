@@ -219,7 +219,7 @@ def serve(
 
 @app.command()
 def synthesise(
-    folder: Annotated[str, typer.Argument(help="where images/ and labels.csv go: a path or URI", show_default=False)],
+    folder: Annotated[str, typer.Argument(help="where images/, masks/ and labels.csv go: a path or URI", show_default=False)],
     sets: Annotated[
         list[str] | None, typer.Option("--set", help="a setting of the archive: patients=1000, rows=512, seed=1, …")
     ] = None,
@@ -227,7 +227,7 @@ def synthesise(
     allow_open: AllowOpen = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a synthetic archive of labelled phantoms: to try medray or to load it."""
+    """Write a synthetic archive of phantoms with labels and outlined lesions: to try medray or to load it."""
     from medray.distributed.session import ClusterSpec
     from medray.runs.synthesise import synthesise as run
 

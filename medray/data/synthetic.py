@@ -10,9 +10,11 @@ import csv
 import io
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
@@ -24,10 +26,13 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEGLSLossless,
     RLELossless,
+    SegmentationStorage,
     UltrasoundImageStorage,
 )
 
 from medray.data.phantom import Finding, SyntheticSpec, phantom
+from medray.data.segmentation_file import DrawnOn, describe_segmentation
+from medray.types import Bool
 
 __all__ = [
     "LABEL_COLUMNS",
@@ -39,7 +44,9 @@ __all__ = [
     "write_archive",
 ]
 
-LABEL_COLUMNS = ("SOPInstanceUID", "PatientID", "finding", "malignant")
+LABEL_COLUMNS = ("SOPInstanceUID", "PatientID", "finding", "malignant", "mask", "area_px")
+MASKS = "masks"
+"""The folder of the masks, beside the label table."""
 IMPLEMENTATION_CLASS_UID = UID("2.25.227186684422187359145812016273055429755")
 
 _SYNTAX = {
@@ -55,16 +62,26 @@ _SAME_IMAGES = {"patients", "transfer_syntax"}
 
 @dataclass(frozen=True)
 class Label:
-    """The truth about one instance."""
+    """The truth about one instance.
+
+    Attributes:
+        sop_uid, patient_id: of which instance.
+        finding: what it shows.
+        malignant: 1 where that is malignant, else 0.
+        mask: where the mask of its lesion lies, relative to the label table; "" where it has none.
+        area_px: number of pixels of the lesion.
+    """
 
     sop_uid: str
     patient_id: str
     finding: Finding
     malignant: int
+    mask: str = ""
+    area_px: int = 0
 
     def row(self) -> dict[str, str | int]:
         """By the names of :data:`LABEL_COLUMNS`."""
-        return dict(zip(LABEL_COLUMNS, (self.sop_uid, self.patient_id, self.finding, self.malignant), strict=True))
+        return dict(zip(LABEL_COLUMNS, astuple(self), strict=True))
 
 
 def synthetic_instance(spec: SyntheticSpec, index: int) -> tuple[str, bytes, Label]:
@@ -73,25 +90,42 @@ def synthetic_instance(spec: SyntheticSpec, index: int) -> tuple[str, bytes, Lab
     Raises:
         ConfigError: ``SYNTHETIC_INDEX`` when the archive has no such image.
     """
-    image = phantom(spec, index)
-    patient, view = divmod(index, spec.images_per_study)
-    dataset = _dataset(spec, patient, view, image.pixels)
-    label = Label(str(dataset.SOPInstanceUID), dataset.PatientID, image.finding, image.malignant)
-    return f"{dataset.PatientID}/{dataset.SOPInstanceUID}.dcm", _file_bytes(dataset), label
+    name, data, label, _ = _made(spec, index)
+    return name, data, label
 
 
-def write_archive(spec: SyntheticSpec, put: Callable[[str, bytes], object], indices: Iterable[int] | None = None) -> list[Label]:
+def write_archive(
+    spec: SyntheticSpec,
+    put: Callable[[str, bytes], object],
+    indices: Iterable[int] | None = None,
+    put_mask: Callable[[str, bytes], object] | None = None,
+) -> list[Label]:
     """Make the given images (all by default) and hand each to ``put(name, data)``; returns their labels.
 
     Names are relative, ``<PatientID>/<SOPInstanceUID>.dcm``. To spread the work, give each worker its own indices and
-    write :func:`labels_csv` of all labels at the end.
+    write :func:`labels_csv` of all labels at the end. ``put_mask`` gets the DICOM SEG of each lesion, as
+    ``<SOPInstanceUID>.seg.dcm``: labels name it under :data:`MASKS`.
     """
     labels = []
     for index in range(spec.count) if indices is None else indices:
-        name, data, label = synthetic_instance(spec, index)
+        name, data, label, outline = _made(spec, index)
         put(name, data)
+        if put_mask is not None and outline is not None:
+            put_mask(label.mask.removeprefix(f"{MASKS}/"), outline())
         labels.append(label)
     return labels
+
+
+def _made(spec: SyntheticSpec, index: int) -> tuple[str, bytes, Label, Callable[[], bytes] | None]:
+    """File name, file and label of an image, and what makes the file of its mask, if it has a lesion."""
+    image = phantom(spec, index)
+    patient, view = divmod(index, spec.images_per_study)
+    dataset = _dataset(spec, patient, view, image.pixels)
+    uid, area = str(dataset.SOPInstanceUID), int(image.lesion.sum())
+    mask = f"{MASKS}/{uid}.seg.dcm" if area else ""
+    label = Label(uid, dataset.PatientID, image.finding, image.malignant, mask, area)
+    outline = partial(_segmentation, spec, patient, view, image.lesion) if area else None
+    return f"{dataset.PatientID}/{uid}.dcm", _file_bytes(dataset), label, outline
 
 
 def labels_csv(labels: Iterable[Label]) -> bytes:
@@ -111,16 +145,43 @@ def synthetic_uid(spec: SyntheticSpec, *path: str | int) -> str:
 
 def _dataset(spec: SyntheticSpec, patient: int, view: int, pixels: NDArray[Any]) -> FileDataset:
     """The instance of PS3.3 A.6 (Ultrasound Image) or A.2 (Computed Radiography Image)."""
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = _SYNTAX[spec.transfer_syntax]
-    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
-    meta.ImplementationVersionName = "MEDRAY"
-    dataset = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
-    dataset.SOPClassUID = meta.MediaStorageSOPClassUID = _SOP_CLASS[spec.texture]
-    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID = UID(synthetic_uid(spec, "image", patient, view))
+    sop_uid = synthetic_uid(spec, "image", patient, view)
+    dataset = _instance(_SOP_CLASS[spec.texture], sop_uid, _SYNTAX[spec.transfer_syntax])
     _describe_study(dataset, spec, patient, view)
     (_describe_ultrasound if spec.texture == "speckle" else _describe_radiograph)(dataset)
     _set_pixels(dataset, pixels, spec.transfer_syntax)
+    return dataset
+
+
+def _segmentation(spec: SyntheticSpec, patient: int, view: int, lesion: Bool) -> bytes:
+    """The DICOM SEG of a lesion; it is the same whatever the transfer syntax of the image."""
+    image = DrawnOn(
+        sop_class_uid=_SOP_CLASS[spec.texture],
+        sop_uid=synthetic_uid(spec, "image", patient, view),
+        series_uid=synthetic_uid(spec, "series", patient),
+        shape=(1, *lesion.shape),
+    )
+
+    def uid(role: str) -> str:
+        return synthetic_uid(spec, role, patient, view)
+
+    dataset = _instance(SegmentationStorage, uid("segmentation"), ExplicitVRLittleEndian)
+    _describe_study(dataset, spec, patient, view)
+    del dataset.Laterality  # which a SEG says of its frames, if at all
+    dataset.ContentDate, dataset.ContentTime = dataset.StudyDate, dataset.StudyTime
+    describe_segmentation(dataset, lesion[None].astype(np.uint8), {1: "lesion"}, image, uid)
+    return _file_bytes(dataset)
+
+
+def _instance(sop_class_uid: str, sop_uid: str, syntax: str) -> FileDataset:
+    """An instance with its file meta information, without anything else."""
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = UID(syntax)
+    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationVersionName = "MEDRAY"
+    dataset = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
+    dataset.SOPClassUID = meta.MediaStorageSOPClassUID = UID(sop_class_uid)
+    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID = UID(sop_uid)
     return dataset
 
 

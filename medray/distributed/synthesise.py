@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from medray.data import store
-from medray.data.synthetic import Label, SyntheticSpec, write_archive
+from medray.data.synthetic import MASKS, Label, SyntheticSpec, write_archive
 from medray.progress import Count
 
 CHUNK = 32
 
 
 def synthesise(spec: SyntheticSpec, uri: str, progress: Count | None = None) -> list[Label]:
-    """Write every image of an archive under ``uri``; returns the labels in order of the images."""
+    """Write every image of an archive to ``images/`` under ``uri``, and every mask to ``masks/``.
+
+    Returns:
+        The labels in order of the images.
+    """
     import ray
 
     task = ray.remote(num_cpus=1)(_write)
@@ -28,4 +33,7 @@ def synthesise(spec: SyntheticSpec, uri: str, progress: Count | None = None) -> 
 
 
 def _write(spec: SyntheticSpec, uri: str, start: int, stop: int) -> list[Label]:
-    return write_archive(spec, lambda name, data: store.write(store.join(uri, name), data), range(start, stop))
+    def put(folder: str, name: str, data: bytes) -> None:
+        store.write(store.join(uri, folder, name), data)
+
+    return write_archive(spec, partial(put, "images"), range(start, stop), partial(put, MASKS))

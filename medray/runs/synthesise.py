@@ -26,6 +26,6 @@ def synthesise(uri: str, settings: Sequence[str], cluster: ClusterSpec, progress
 
 
 def write_archive(spec: SyntheticSpec, uri: str, progress: Progress | None) -> None:
-    """Write ``images/`` and ``labels.csv`` under ``uri``; needs a running session."""
-    labels = write_parallel(spec, store.join(uri, "images"), counting(progress, f"write {uri.rsplit('/', 1)[-1]}"))
+    """Write ``images/``, ``masks/`` and ``labels.csv`` under ``uri``; needs a running session."""
+    labels = write_parallel(spec, uri, counting(progress, f"write {uri.rsplit('/', 1)[-1]}"))
     store.write(store.join(uri, "labels.csv"), labels_csv(labels))

@@ -13,9 +13,13 @@ import cv2
 import numpy as np
 import pydicom
 import pytest
+from foreign_files import errors_of
 from pydantic import ValidationError
 
 from medray.data.dicom import decode
+from medray.data.labels import read_labels
+from medray.data.mask_table import mask_uris, with_masks
+from medray.data.masks import decode_mask
 from medray.data.phantom import finding_of, phantom
 from medray.data.synthetic import SyntheticSpec, labels_csv, synthetic_instance, synthetic_uid, write_archive
 from medray.errors import ConfigError
@@ -41,6 +45,8 @@ def test_instance_is_valid_dicom_of_the_phantom(tmp_path: Path, texture: str, sy
         "PatientID": "SYN-000003",
         "finding": truth.finding,
         "malignant": truth.malignant,
+        "mask": f"masks/{dataset.SOPInstanceUID}.seg.dcm" if truth.lesion.any() else "",
+        "area_px": truth.lesion.sum(),
     }
     if shutil.which("dciodvfy") is None:
         pytest.skip("dciodvfy (Debian dicom3tools) is not installed")
@@ -58,6 +64,39 @@ def test_same_spec_and_index_give_the_same_bytes_in_any_order(texture: str) -> N
     backward = {name: data for name, data, _ in (synthetic_instance(spec, index) for index in reversed(range(8)))}
     assert forward == backward
     assert len(set(forward.values())) == 8
+
+
+@pytest.mark.parametrize("texture", TEXTURES)
+@pytest.mark.parametrize("syntax", ["explicit", "jpegls"])
+def test_masks_are_the_outlines_of_lesions(tmp_path: Path, texture: str, syntax: str) -> None:
+    spec = SyntheticSpec(patients=12, images_per_study=2, rows=65, columns=63, texture=texture, transfer_syntax=syntax)
+    images: dict[str, bytes] = {}
+    masks: dict[str, bytes] = {}
+    labels = write_archive(spec, images.__setitem__, put_mask=masks.__setitem__)
+    assert {label.mask for label in labels if label.finding != "normal"} == {f"masks/{name}" for name in masks}
+    for index, label in enumerate(labels):
+        truth = phantom(spec, index)
+        assert label.area_px == truth.lesion.sum()
+        assert (label.mask == "") == (label.area_px == 0) == (label.finding == "normal")
+        if label.mask:
+            data = masks[label.mask.removeprefix("masks/")]
+            image = decode(images[f"{label.patient_id}/{label.sop_uid}.dcm"])
+            np.testing.assert_array_equal(decode_mask(data, image), truth.lesion)
+            assert errors_of(data, tmp_path) == []
+    sop_uids = {pydicom.dcmread(io.BytesIO(data)).SOPInstanceUID for data in [*masks.values(), *images.values()]}
+    assert len(sop_uids) == len(masks) + len(images)
+    again: dict[str, bytes] = {}
+    write_archive(spec.model_copy(update={"transfer_syntax": "rle"}), lambda name, data: None, put_mask=again.__setitem__)
+    assert again == masks
+
+
+def test_labels_name_masks_and_areas_beside_the_rest(archive: Path) -> None:
+    text = (archive / "labels.csv").read_text()
+    assert text.splitlines()[0] == "SOPInstanceUID,PatientID,finding,malignant,mask,area_px"
+    labels = read_labels(str(archive / "labels.csv"))
+    rows = with_masks(labels, mask_uris(labels, "mask"))
+    for row in rows.to_pylist():
+        assert bool(row["mask_etag"]) == (row["finding"] != "normal") == (row["area_px"] != "0")
 
 
 def test_uids_follow_from_what_makes_the_image() -> None:

@@ -22,9 +22,9 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import format_number_as_ds
 
-from medray.data.foreign.groups import numbers, pixel_measures, plane_orientation, plane_position
 from medray.data.foreign.identity import IMPLEMENTATION_CLASS_UID, digest, uid
 from medray.data.foreign.picture import Picture
+from medray.data.functional_groups import numbers, pixel_measures, plane_orientation, plane_position
 from medray.errors import Quarantined
 from medray.types import Float64
 
