@@ -13,6 +13,7 @@ REMEDIES = {
     "IMAGE_SATURATED": "look at the image; raise the limits of the check op if it is sound",
     "IMAGE_SMALLER_THAN_CROP": "pad before the crop, or lower its size",
     "FEATURES_COLOUR": "take the images in grey",
+    "IMAGE_GREY": "keep grey images apart, or train a bundle that takes luminance (colour: false)",
     "IMAGE_TOO_LARGE": "crop or split it; larger images are not processed",
     "IMAGE_TOO_SMALL": "leave the op out for such images",
     "IMAGE_NOT_FINITE": "check the rescale slope, and the array where the image was given as one",

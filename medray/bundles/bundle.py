@@ -42,6 +42,11 @@ class Bundle:
             raise BundleError("BUNDLE_FORMAT", f"{self.uri} holds a model without its input", "publish the bundle again")
         return self.manifest.input
 
+    @property
+    def colour(self) -> bool:
+        """See :attr:`medray.bundles.scorer.Scorer.colour`."""
+        return self.input.colour
+
     def output(self, image: Image) -> tuple[Output, Image]:
         """See :meth:`medray.bundles.scorer.Scorer.output`."""
         self.check_scope(image)

@@ -17,6 +17,7 @@ from medray.bundles.bundle import Bundle, open_bundle
 from medray.data import store
 from medray.errors import BundleError, ConfigError, Excluded, InputError
 from medray.features.family import Extracted, Feature, explained
+from medray.imaging.op import luminance
 from medray.imaging.preprocess import PreprocessSpec, preprocess
 from medray.models.family import EmbeddingModel
 from medray.source import source_fingerprint
@@ -98,6 +99,11 @@ class Embedding:
         self.features = tuple(_feature(spec, k, model) for k in range(model.embedding_size))
         self._model, self._steps, self._bundle, self._content = model, steps, bundle, content
 
+    @property
+    def colour(self) -> bool:
+        """Whether images are to be decoded in colour."""
+        return self._bundle is not None and self._bundle.colour
+
     @cached_property
     def fingerprint(self) -> str:
         """Of the spec, the weights and the source; where the weights lie and on which device the network runs do not matter."""
@@ -130,7 +136,7 @@ class Embedding:
                 self._bundle.check_scope(image)
             if not np.isfinite(image.pixels).all():
                 raise Excluded("IMAGE_NOT_FINITE", "some pixels are not finite")
-            pixels = preprocess(image, self._steps).pixels
+            pixels = preprocess(image if self.colour else luminance(image), self._steps).pixels
             if pixels.shape != self._model.shape:
                 raise Excluded("MODEL_INPUT_SHAPE", f"image of {pixels.shape} pixels, the network takes {self._model.shape}")
         except InputError as error:

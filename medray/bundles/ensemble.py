@@ -29,6 +29,11 @@ class Ensemble:
         self.fingerprint = fingerprint(manifest.model_dump(mode="json"))
         self._combiner = Combiner.model_validate(manifest.params)
 
+    @property
+    def colour(self) -> bool:
+        """See :attr:`medray.bundles.scorer.Scorer.colour`."""
+        return any(member.colour for member in self.members)
+
     def output(self, image: Image) -> tuple[Output, Image]:
         """The combined arrays of all members, each of which prepares the image in its own way; and the image itself.
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from medray.errors import Excluded
 from medray.features import table as features
 from medray.features.table import FeatureSpec
-from medray.imaging.op import is_constant
+from medray.imaging.op import is_constant, luminance
 from medray.imaging.preprocess import PreprocessSpec, preprocess
 from medray.spec import Spec
 from medray.types import Float32, Image
@@ -24,6 +24,7 @@ class InputSpec(Spec):
 
     preprocess: PreprocessSpec
     features: FeatureSpec | None = None
+    colour: bool = Field(False, description="whether images are taken in colour: red, green, blue; else colours are luminance")
     allow_constant: bool = Field(False, description="whether images of one value alone are taken, before or after preprocessing")
 
     @model_validator(mode="after")
@@ -32,10 +33,26 @@ class InputSpec(Spec):
             features.check_range(self.features, self.preprocess.unit_range)
         return self
 
+    @model_validator(mode="after")
+    def _colour_fits(self) -> Self:
+        if self.colour:
+            self.preprocess.check_colour()
+        if self.colour and self.features is not None:
+            raise ValueError("features are of grey images: leave out colour, or the features")
+        return self
+
     @property
     def kind(self) -> InputKind:
         """What the model takes."""
         return "image" if self.features is None else "table"
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Of what the model takes, as :meth:`apply` gives it; None where the size of an image depends on it."""
+        if self.features is not None:
+            return (len(self.columns()),)
+        plane = self.preprocess.output_shape
+        return (3, *plane) if plane is not None and self.colour else plane
 
     def columns(self) -> tuple[str, ...]:
         """Names of the features; none for image models."""
@@ -47,16 +64,23 @@ class InputSpec(Spec):
         return (__name__, *self.preprocess.modules, *(() if self.features is None else self.features.modules))
 
     def apply(self, image: Image) -> Float32:
-        """float32 (rows, columns) for image models, (features,) for table models; raises what :meth:`prepared` raises."""
+        """float32 (rows, columns), in colour (3, rows, columns), for image models; (features,) for table models.
+
+        Raises what :meth:`prepared` raises.
+        """
         return self.values(self.prepared(image))
 
     def prepared(self, image: Image) -> Image:
-        """The image after preprocessing.
+        """The image after preprocessing; of one in colour the luminance where the input is not.
 
         Raises:
+            Excluded: IMAGE_GREY, a grey image where the input is in colour.
             Excluded: PIXELS_CONSTANT, all valid pixels are equal before or after preprocessing, or none is valid.
             InputError: as :func:`medray.imaging.preprocess.preprocess`.
         """
+        if self.colour and image.channels == 1:
+            raise Excluded("IMAGE_GREY", "the model takes images in colour, this one is grey")
+        image = image if self.colour else luminance(image)
         if not self.allow_constant and ("PIXELS_CONSTANT" in image.header.flags or is_constant(image)):
             raise Excluded("PIXELS_CONSTANT", "every valid pixel has the same value")
         prepared = preprocess(image, self.preprocess)

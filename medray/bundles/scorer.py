@@ -56,6 +56,11 @@ class Scorer(Protocol):
     uri: str
     fingerprint: str
 
+    @property
+    def colour(self) -> bool:
+        """Whether images are to be decoded in colour; what takes grey ones takes their luminance."""
+        ...
+
     def output(self, image: Image) -> tuple[Output, Image]:
         """What the model gives for one decoded image, without the axis of images; and the image as the model saw it.
 
@@ -70,6 +75,8 @@ class Scorer(Protocol):
 
     def predict(self, items: Sequence[Input]) -> list[Prediction]:
         """Score DICOM files (bytes, paths, URIs), arrays (2-D, in the units that it was trained on) or decoded images, in order.
+
+        Where the bundle takes colour arrays are (3, rows, columns).
 
         An input that cannot be scored takes its own state and code; nothing is raised for it.
         """
@@ -89,7 +96,7 @@ def predict_with(scorer: Scorer, items: Sequence[Input]) -> list[Prediction]:
 
 def _predict_one(scorer: Scorer, item: Input) -> Prediction:
     try:
-        image = as_image(item)
+        image = as_image(item, colour=scorer.colour)
         answer = scorer.answer(image)
     except MedrayError as error:
         return Prediction(terminal_state(error), code=error.code, message=error.message)

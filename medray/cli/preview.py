@@ -20,6 +20,7 @@ def preview(
     images: Annotated[int, typer.Option(min=1, max=64, help="draw at most this many images, one row each")] = 4,
     frame: Annotated[int | None, typer.Option(min=0, help="frame of multi-frame images, counted from 0")] = None,
     volume: Annotated[bool, typer.Option("--volume", help="take everything under SRC as one volume")] = False,
+    colour: Annotated[bool, typer.Option("--colour", help="keep the colours of images that have some")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Draw some images after each step of a preprocessing spec."""
@@ -27,6 +28,6 @@ def preview(
     from medray.imaging.preprocess import PreprocessSpec
     from medray.runs.preview import preview as run
 
-    found = run(source, load_config(spec, PreprocessSpec), out, images, frame, volume=volume)
+    found = run(source, load_config(spec, PreprocessSpec), out, images, frame, volume=volume, colour=colour)
     show(asdict(found), as_json, "Preview")
     finish(sum(found.reasons.values()), found.reasons)

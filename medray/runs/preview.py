@@ -36,7 +36,14 @@ class Preview:
 
 
 def preview(
-    source: str, spec: PreprocessSpec, out: str, images: int = 4, frame: int | None = None, *, volume: bool = False
+    source: str,
+    spec: PreprocessSpec,
+    out: str,
+    images: int = 4,
+    frame: int | None = None,
+    *,
+    volume: bool = False,
+    colour: bool = False,
 ) -> Preview:
     """Write a contact sheet of the first images under a prefix, a row each, or of one volume.
 
@@ -47,13 +54,16 @@ def preview(
         images: how many at most.
         frame: of multi-frame images, counted from 0.
         volume: take everything under the source as one volume.
+        colour: draw images that are stored in colour as such; a volume is grey.
 
     Raises:
-        ConfigError: PLOT_FORMAT, PREVIEW_EMPTY, FRAME_UNKNOWN, EXTRA_MISSING; StoreError.
+        ConfigError: PREVIEW_COLOUR, PLOT_FORMAT, PREVIEW_EMPTY, FRAME_UNKNOWN, EXTRA_MISSING; StoreError.
     """
     if not out.endswith(".png"):
         raise ConfigError("PLOT_FORMAT", f"{out} is not a .png file", "give a name that ends in .png")
-    inputs = iter([partial(_volume, source)]) if volume else _inputs(source, frame)
+    if colour:
+        _check_colour(spec)
+    inputs = iter([partial(_volume, source)]) if volume else _inputs(source, frame, colour)
     rows: list[Row] = []
     for load in inputs:
         row = _row(load, spec, len(rows) + 1)
@@ -67,19 +77,26 @@ def preview(
     return Preview(out, len(rows), dict(Counter(row.error.code for row in rows if row.error is not None)))
 
 
-def _inputs(source: str, frame: int | None) -> Iterator[Callable[[], Image]]:
+def _check_colour(spec: PreprocessSpec) -> None:
+    try:
+        spec.check_colour()
+    except ValueError as error:
+        raise ConfigError("PREVIEW_COLOUR", str(error), "draw without --colour to see the luminance") from error
+
+
+def _inputs(source: str, frame: int | None, colour: bool) -> Iterator[Callable[[], Image]]:
     """How to get each image under a prefix."""
     for info in archive.list_objects(source):
-        yield partial(_decoded, info.uri, frame)
+        yield partial(_decoded, info.uri, frame, colour)
 
 
 def _volume(source: str) -> Image:
     return build_volume(source).image()
 
 
-def _decoded(uri: str, frame: int | None) -> Image:
+def _decoded(uri: str, frame: int | None, colour: bool) -> Image:
     try:
-        return decode(archive.read(uri), frame)
+        return decode(archive.read(uri), frame, colour=colour)
     except IndexError as error:
         raise ConfigError("FRAME_UNKNOWN", f"{uri}: {error}", "frames are counted from 0") from error
 

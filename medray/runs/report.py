@@ -13,6 +13,7 @@ from medray.bundles.inputs import as_image
 from medray.bundles.scorer import Scorer
 from medray.data import store
 from medray.data.labels import SPLITS
+from medray.imaging.op import luminance
 from medray.models.family import SaliencyModel
 from medray.report.data import ModelRow, Reconciliation, ReportData, SampleImage, WorklistRow
 from medray.report.html import render_report
@@ -142,8 +143,9 @@ def _sample(bundle: Scorer, row: Mapping[str, Any]) -> SampleImage:
     if outlines:
         return SampleImage(pixels, answer, label, None, _OUTLINE_NOTE, row["patient_key"], outlines)
     if isinstance(bundle, Bundle) and isinstance(bundle.model, SaliencyModel):
-        seen = bundle.input.apply(as_image(row["uri"]))
-        saliency = bundle.model.saliency(seen)
+        prepared = bundle.input.prepared(as_image(row["uri"], colour=bundle.colour))
+        seen = luminance(prepared).pixels
+        saliency = bundle.model.saliency(bundle.input.values(prepared))
         return SampleImage(np.clip(seen, 0, 1), answer, label, saliency, _SALIENCY_NOTE, row["patient_key"])
     return SampleImage(pixels, answer, label, caption=row["patient_key"])
 

@@ -147,7 +147,6 @@ def fit_job(config: TrainConfig, name: str, samples_uri: str, run_uri: str) -> F
     model = config.models[name]
     spec = config.inputs[model.input]
     columns = spec.columns()
-    shape = spec.preprocess.output_shape if spec.kind == "image" else (len(columns),)
     return FitJob(
         model=name,
         family=model.family,
@@ -155,7 +154,7 @@ def fit_job(config: TrainConfig, name: str, samples_uri: str, run_uri: str) -> F
         task=config.task,
         samples_uri=samples_uri,
         values_uri=table_uri(config.output, spec, config.task),
-        shape=shape or (),
+        shape=spec.shape or (),
         columns=columns,
         fit_uri=store.join(run_uri, "fits", name),
         seed=config.seed,

@@ -16,6 +16,7 @@ from medray.errors import Excluded, InputError
 from medray.features import table as features
 from medray.features.family import Extracted, joined
 from medray.features.table import FeatureSpec
+from medray.imaging.op import luminance
 from medray.imaging.preprocess import PreprocessSpec, preprocess
 from medray.types import Image
 from medray.work.job import Done, Result, Volumes, Work, each
@@ -89,6 +90,10 @@ class _Extracting:
     def batch(self) -> int:
         return BATCH if self.embeddings else 1
 
+    @property
+    def colour(self) -> bool:
+        return any(embedding.colour for embedding in self.embeddings)
+
     def results(self, images: Sequence[Image]) -> list[Result]:
         measured = each(self._measured, images)
         good = [index for index, result in enumerate(measured) if isinstance(result, Done)]
@@ -100,7 +105,7 @@ class _Extracting:
     def _measured(self, image: Image) -> Done:
         if image.mask is None and self.job.without_mask == "exclude":
             raise Excluded("MASK_MISSING", "the table of masks has none for this image")
-        prepared = preprocess(image, self.job.preprocess)
+        prepared = preprocess(luminance(image), self.job.preprocess)
         measured = _Measured(features.extract(prepared, self.job.features), prepared.header.units)
         return Done(measured, prepared.header.flags)
 

@@ -53,6 +53,11 @@ class Work(Protocol):
         """How many images it takes at a time."""
         ...
 
+    @property
+    def colour(self) -> bool:
+        """Whether images are decoded in colour where they are stored so; a volume is grey."""
+        ...
+
     def results(self, images: Sequence[Image]) -> list[Result]:
         """What is made of each image, or why nothing is."""
         ...

@@ -89,7 +89,7 @@ def _members(row: Row, volumes: Volumes | None) -> list[tuple[str, str]]:
 
 
 def _load(
-    row: Row, fetched: Fetched, volumes: Volumes | None, choice: MaskChoice
+    row: Row, fetched: Fetched, volumes: Volumes | None, choice: MaskChoice, colour: bool
 ) -> tuple[dict[str, str], Image | InputError | StoreError]:
     """The outcome columns of one input as far as they are known, and its image, or why there is none."""
     given = (*KEYS, *IDENTIFIERS, *(field.name for field in STACK))
@@ -97,7 +97,7 @@ def _load(
     try:
         contents = [_bytes(answer) for answer in fetched.members]
         base["content_sha256"] = _sha256(contents)
-        image, marked = _decoded(contents, volumes, choice)
+        image, marked = _decoded(contents, volumes, choice, colour)
         base |= {name: getattr(image.header, name) for name in ("sop_uid", *IDENTIFIERS)}
         if fetched.mask is not None:
             image = masked(image, marked(_bytes(fetched.mask)))
@@ -112,10 +112,12 @@ def _sha256(contents: Sequence[bytes]) -> str:
     return digests[0].hexdigest() if len(digests) == 1 else hashlib.sha256(b"".join(one.digest() for one in digests)).hexdigest()
 
 
-def _decoded(contents: Sequence[bytes], volumes: Volumes | None, choice: MaskChoice) -> tuple[Image, Callable[[bytes], Bool]]:
+def _decoded(
+    contents: Sequence[bytes], volumes: Volumes | None, choice: MaskChoice, colour: bool
+) -> tuple[Image, Callable[[bytes], Bool]]:
     """The image of an input, and what its mask marks; a volume has a SOP Instance UID only where one instance holds all of it."""
     if volumes is None:
-        image = decode(contents[0])
+        image = decode(contents[0], colour=colour)
         return image, lambda mask: decode_mask(mask, image, choice.segment, choice.level)
     if not contents:
         raise Quarantined("VOLUME_TOO_LARGE", f"the slices have more than {volumes.max_bytes} bytes")
@@ -148,7 +150,8 @@ def table_of(
     done = []
     for start in range(0, len(rows), work.batch):
         stop = start + work.batch
-        loaded = [_load(row, found, volumes, choice) for row, found in zip(rows[start:stop], fetched[start:stop], strict=True)]
+        pairs = zip(rows[start:stop], fetched[start:stop], strict=True)
+        loaded = [_load(row, found, volumes, choice, work.colour) for row, found in pairs]
         results = iter(work.results([image for _, image in loaded if isinstance(image, Image)]))
         done += [_ended(base, next(results) if isinstance(image, Image) else image) for base, image in loaded]
     names = [*OUTCOME_COLUMNS, *(field.name for field in (*STACK, *MASK) if field.name in schema.names)]

@@ -32,6 +32,11 @@ class PrepareJob:
     volumes: ClassVar[None] = None
     batch: ClassVar[int] = 1
 
+    @property
+    def colour(self) -> bool:
+        """As the input says."""
+        return self.input.colour
+
     def fields(self) -> list[pa.Field]:
         """Column ``values``, and ``mask``."""
         values = pa.field("values", pa.list_(pa.float32()))
@@ -47,7 +52,7 @@ class PrepareJob:
 
     def _one(self, image: Image) -> Done:
         prepared = self.input.prepared(image)
-        mask = np.zeros(prepared.pixels.shape[-2:], np.bool_) if prepared.mask is None else prepared.mask
+        mask = np.zeros(prepared.shape, np.bool_) if prepared.mask is None else prepared.mask
         bits = np.packbits(mask).tobytes() if self.masked else b""
         return Done((self.input.values(prepared).ravel(), bits), image.header.flags)
 

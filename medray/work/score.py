@@ -52,6 +52,10 @@ class _Scoring:
     bundles: Sequence[Scorer]
     batch: ClassVar[int] = 1
 
+    @property
+    def colour(self) -> bool:
+        return any(bundle.colour for bundle in self.bundles)
+
     def results(self, images: Sequence[Image]) -> list[Result]:
         return each(self._one, images)
 

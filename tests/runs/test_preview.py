@@ -151,3 +151,20 @@ def test_a_series_as_a_volume(draw: Callable[..., Drawn]) -> None:
     )
     code, answer, _ = draw(series, f"steps: [{steps}]", "--volume")
     assert (code, answer["images"], answer["reasons"]) == (0, 1, {})
+
+
+def test_colours_are_drawn_when_they_are_asked_for(tmp_path: Path, draw: Callable[..., Drawn]) -> None:
+    source = get_testdata_file("examples_rgb_color.dcm")
+    yaml = "steps: [{op: percentile}, {op: resize, rows: 64, columns: 64}]"
+
+    def saturation(*options: str) -> float:
+        code, answer, _ = draw(source, yaml, *options)
+        assert (code, answer["reasons"]) == (0, {})
+        shown = picture(tmp_path).astype(int)
+        return float((shown.max(axis=2) - shown.min(axis=2)).mean())
+
+    assert saturation("--colour") > 5 * saturation()
+    code, _, said = draw(source, STEPS.replace("{op: pad", "{op: clahe}, {op: pad"), "--colour")
+    assert code == 1
+    assert "PREVIEW_COLOUR" in said
+    assert "clahe takes no colour" in said
