@@ -24,7 +24,9 @@ class InputSpec(Spec):
 
     preprocess: PreprocessSpec
     features: FeatureSpec | None = None
-    colour: bool = Field(False, description="whether images are taken in colour: red, green, blue; else colours are luminance")
+    colour: bool = Field(
+        False, description="whether images are decoded in colour (red, green, blue); otherwise colours become luminance"
+    )
     allow_constant: bool = Field(False, description="whether images of one value alone are taken, before or after preprocessing")
 
     @model_validator(mode="after")
@@ -38,7 +40,7 @@ class InputSpec(Spec):
         if self.colour:
             self.preprocess.check_colour()
         if self.colour and self.features is not None:
-            raise ValueError("features are of grey images: leave out colour, or the features")
+            raise ValueError("features are of grey images: remove colour or features")
         return self
 
     @property
@@ -71,7 +73,7 @@ class InputSpec(Spec):
         return self.values(self.prepared(image))
 
     def prepared(self, image: Image) -> Image:
-        """The image after preprocessing; of one in colour the luminance where the input is not.
+        """The image after preprocessing. An image in colour becomes its luminance first, unless the input is in colour.
 
         Raises:
             Excluded: IMAGE_GREY, a grey image where the input is in colour.

@@ -20,7 +20,7 @@ def preview(
     images: Annotated[int, typer.Option(min=1, max=64, help="draw at most this many images, one row each")] = 4,
     frame: Annotated[int | None, typer.Option(min=0, help="frame of multi-frame images, counted from 0")] = None,
     volume: Annotated[bool, typer.Option("--volume", help="take everything under SRC as one volume")] = False,
-    colour: Annotated[bool, typer.Option("--colour", help="keep the colours of images that have some")] = False,
+    colour: Annotated[bool, typer.Option("--colour", help="keep the colours of images stored in colour")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Draw some images after each step of a preprocessing spec."""

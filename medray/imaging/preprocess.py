@@ -49,14 +49,14 @@ class PreprocessSpec(Spec):
         return any(step.brings_units for step in self.steps)
 
     def check_colour(self) -> None:
-        """Nothing where every step takes colour.
+        """Check that every step takes images in colour.
 
         Raises:
-            ValueError: one does not.
+            ValueError: a step does not.
         """
         for step in self.steps:
             if not step.takes_colour:
-                raise ValueError(f"{step.op} takes no colour: leave it out, or take the images in grey")
+                raise ValueError(f"{step.op} does not take images in colour: remove the step, or decode the images in grey")
 
     @property
     def modules(self) -> tuple[str, ...]:

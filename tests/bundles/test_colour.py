@@ -88,7 +88,7 @@ def table(job: Any, archive: Path, folder: Path) -> list[dict[str, Any]]:
 def test_an_input_in_colour_refuses_what_is_of_grey_levels() -> None:
     clahe = PreprocessSpec.model_validate({"steps": [{"op": "minmax"}, {"op": "clahe"}]})
     InputSpec(preprocess=clahe)
-    with pytest.raises(ValidationError, match="clahe takes no colour"):
+    with pytest.raises(ValidationError, match="clahe does not take images in colour"):
         InputSpec(preprocess=clahe, colour=True)
     with pytest.raises(ValidationError, match="features are of grey images"):
         InputSpec(preprocess=STEPS, features=FeatureSpec(), colour=True)

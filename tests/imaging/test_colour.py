@@ -152,7 +152,7 @@ def test_an_op_that_takes_no_colour_says_so() -> None:
         steps = (ops.Minmax(), spec) if spec.takes_unit_range else (spec,)
         with pytest.raises(Excluded, match="OP_COLOUR"):
             preprocess(image, PreprocessSpec(steps=steps))
-        with pytest.raises(ValueError, match=f"{spec.op} takes no colour"):
+        with pytest.raises(ValueError, match=f"{spec.op} does not take images in colour"):
             PreprocessSpec(steps=steps).check_colour()
     taking = {spec.op for spec in (*BY_CHANNEL, *ONE_SCALE, *BY_LUMINANCE)}
     assert {name for name in op_names() if describe_op(name)["colour"]} == taking

@@ -167,4 +167,4 @@ def test_colours_are_drawn_when_they_are_asked_for(tmp_path: Path, draw: Callabl
     code, _, said = draw(source, STEPS.replace("{op: pad", "{op: clahe}, {op: pad"), "--colour")
     assert code == 1
     assert "PREVIEW_COLOUR" in said
-    assert "clahe takes no colour" in said
+    assert "clahe does not take images in colour" in said
