@@ -19,15 +19,16 @@ from medray.bundles.input_spec import InputSpec
 from medray.bundles.manifest import Manifest, write_bundle
 from medray.data import store
 from medray.data.dicom import decode
-from medray.distributed.actor import BlockActor
 from medray.errors import Excluded
 from medray.evaluation.thresholds import Threshold
 from medray.features.table import FeatureSpec
 from medray.imaging.op import luminance
 from medray.imaging.preprocess import PreprocessSpec
+from medray.models.cnn.family import CNN
 from medray.models.cnn.model import CnnModel
 from medray.models.cnn.network import build_network
 from medray.models.cnn.params import CnnParams
+from medray.models.family import FitData, LocalContext, Samples
 from medray.runs.score import object_rows
 from medray.tasks.binary import Binary
 from medray.tasks.task import Decision
@@ -35,6 +36,7 @@ from medray.types import Image, State
 from medray.work.extract import ExtractJob
 from medray.work.prepare import PrepareJob
 from medray.work.score import ScoreJob
+from medray.work.shard import ShardWriter
 
 TASK = Binary(target="referable")
 PARAMS = CnnParams(width=4, members=1)
@@ -81,7 +83,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def table(job: Any, archive: Path, folder: Path) -> list[dict[str, Any]]:
     """The rows that a job makes of the archive."""
     rows = object_rows(store.list_objects(str(archive)))
-    BlockActor(job, str(folder))(rows.append_column("shard", pa.array(["part.parquet"] * len(rows), pa.string())))
+    ShardWriter(job, str(folder))(rows.append_column("shard", pa.array(["part.parquet"] * len(rows), pa.string())))
     return sorted(pq.read_table(folder / "part.parquet").to_pylist(), key=lambda row: row["uri"])
 
 
@@ -167,3 +169,20 @@ def test_features_beside_an_embedding_in_colour_are_of_the_luminance(
         (direct,) = embedding.extract([decode(after["uri"], colour=True)])
         assert not isinstance(direct, Exception)
         assert [after[name] for name in embedding.columns] == direct.values.tolist()
+
+
+def hues(count: int, seed: int) -> Samples:
+    """Reddish and bluish images of one luminance, prepared in colour."""
+    rng, y = np.random.default_rng(seed), np.arange(count) % 2
+    grey = np.repeat(rng.uniform(80, 120, (count, 1, 32, 36)), 3, axis=1)
+    tint = np.float64([[1, -0.414, -0.49], [-0.5, -0.1, 1.826]])[y] * 40  # 299 R + 587 G + 114 B = 0
+    images = [Image(pixels.astype(np.float32), channels=3) for pixels in grey + tint[:, :, None, None]]
+    return Samples(np.stack([COLOUR.apply(image) for image in images]), y, np.arange(count))
+
+
+def test_a_network_learns_hues_that_luminance_does_not_show() -> None:
+    params = CnnParams(width=4, members=1, epochs=8, batch_size=8)
+    train, unseen = hues(24, 0), hues(12, 1)
+    model = CNN.fit(FitData(train, train), TASK, params, LocalContext())
+    assert model.shape == (3, 32, 36)
+    assert (model.predict(unseen.x)["probability"][:, 1] > 0.5).tolist() == (unseen.y == 1).tolist()
