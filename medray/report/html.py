@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from medray.report import figures
 from medray.report.data import ReportData, SampleImage
-from medray.tasks.page import Cell
+from medray.tasks.page import Cell, Table
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,13 @@ class _Row:
     name: str
     chosen: bool
     cells: tuple[_Cell, ...]
+
+
+@dataclass(frozen=True)
+class _PartTable:
+    title: str
+    columns: tuple[str, ...]
+    rows: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -52,10 +59,17 @@ def render_report(report: ReportData) -> str:
         tiles=[(tile.heading, tile.value, tile.note) for tile in report.page.tiles],
         columns=("Model", *_headings(report)),
         rows=_rows(report),
+        tables=[_part_table(table) for table in report.page.tables],
         figures=[_Figure(plot.title, plot.alt, Markup(figures.draw(plot))) for plot in report.page.plots],
         samples=[_sample(sample) for sample in report.samples],
         provenance={name: json.dumps(value, indent=2, ensure_ascii=False) for name, value in report.provenance.items()},
     )
+
+
+def _part_table(table: Table) -> _PartTable:
+    cells = next(iter(table.rows.values()), ())
+    rows = {name: tuple(cell.text for cell in row) for name, row in table.rows.items()}
+    return _PartTable(table.title, (table.part, *(cell.heading for cell in cells)), rows)
 
 
 def _headings(report: ReportData) -> list[str]:

@@ -14,11 +14,12 @@ from pydantic import Field
 from medray.errors import LabelError
 from medray.evaluation.binary import Metrics
 from medray.evaluation.binary import evaluate as metrics_of
-from medray.evaluation.curves import auroc, calibration_curve, roc_curve
+from medray.evaluation.curves import auroc, calibration_curve
 from medray.evaluation.thresholds import ThresholdPolicy, choose_threshold
 from medray.tasks.columns import floats, integers, is_same_text, log_loss, texts
 from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Curves, Histogram, Line, Matrix, Page, Plot, Sample, Tile
+from medray.tasks.plots import roc_line, roc_plot
 from medray.tasks.task import Decision, Figures, Judged, Monitored, Task
 from medray.tasks.text import interval_text, number
 from medray.types import Float64, Image, Int64
@@ -209,24 +210,9 @@ def roc_curves(models: Sequence[Judged]) -> Plot | None:
     lines = []
     for model in models:
         found: Any = model.figures
-        if found.auroc.value is None:
-            continue
-        curve = roc_curve(integers(model.rows["target"]), floats(model.rows[PROBABILITY]))
-        at = None if None in (found.sensitivity, found.specificity) else (1 - found.specificity, found.sensitivity)
-        lines.append(Line(f"{model.name}: {interval_text(found.auroc)}", curve.fpr, curve.tpr, at))
-    if not lines:
-        return None
-    alt = "ROC curves; AUROC: " + ", ".join(line.label for line in lines)
-    return Curves(
-        "Receiver operating characteristic",
-        alt,
-        "1 − specificity",
-        "sensitivity",
-        tuple(lines),
-        legend="AUROC [95 % interval]",
-        legend_at="lower right",
-        square=True,
-    )
+        y, p = integers(model.rows["target"]), floats(model.rows[PROBABILITY])
+        lines.append(roc_line(model.name, y, p, found.auroc, found.sensitivity, found.specificity))
+    return roc_plot("Receiver operating characteristic", lines)
 
 
 def calibration_curves(models: Sequence[Judged]) -> Plot | None:

@@ -1,6 +1,11 @@
-"""Columns of tables as arrays, what label texts mean, and the loss that tasks of classes share."""
+"""Columns of tables as arrays, what label texts mean, and what tasks of classes and labels share."""
 
 from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from statistics import fmean
 
 import numpy as np
 import pyarrow as pa
@@ -27,9 +32,46 @@ def texts(column: pa.ChunkedArray) -> list[str]:
     return found
 
 
+def plain(text: str) -> str:
+    """A text as it is compared: in lower case, without blanks around it."""
+    return text.strip().lower()
+
+
+def plain_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of text as it is compared, see :func:`plain`."""
+    return pc.utf8_lower(pc.utf8_trim_whitespace(column))
+
+
 def is_same_text(column: pa.ChunkedArray, value: str) -> pa.ChunkedArray:
     """Where a column has this value, upper or lower case and blanks around it aside."""
-    return pc.equal(pc.utf8_lower(pc.utf8_trim_whitespace(column)), value.strip().lower())
+    return pc.equal(plain_texts(column), plain(value))
+
+
+def column_name(prefix: str, name: str) -> str:
+    """``prefix_name`` with ``_`` for what is neither letter nor digit: a column of a class or label."""
+    safe = re.sub(r"\W+", "_", name).strip("_")
+    return f"{prefix}_{safe}"
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise ValueError unless names of classes or labels are told apart, as label texts and as columns."""
+    for name in names:
+        if not re.search(r"[^\W_]", name):
+            raise ValueError(f"{name!r} has neither letter nor digit")
+    columns = Counter(plain(column_name("", name)) for name in names)
+    if twice := [name for name in names if columns[plain(column_name("", name))] > 1]:
+        raise ValueError(f"{', '.join(map(repr, twice))} cannot be told apart: letters and digits make the names of columns")
+
+
+def matrix(rows: pa.Table, names: Sequence[str]) -> Float64:
+    """float64 (n, columns); NaN for null."""
+    return np.stack([floats(rows[name]) for name in names], axis=1)
+
+
+def mean_of(values: Sequence[float | None]) -> float:
+    """The mean of those that are defined; NaN where none is."""
+    defined = [value for value in values if value is not None]
+    return fmean(defined) if defined else float("nan")
 
 
 def is_number(column: pa.ChunkedArray) -> Bool:

@@ -36,6 +36,15 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Table:
+    """Figures of the parts of an answer (classes, labels): the name of each part and its cells, under the same headings."""
+
+    title: str
+    part: str
+    rows: Mapping[str, tuple[Cell, ...]]
+
+
+@dataclass(frozen=True)
 class Line:
     """A curve: float64 (points,) each; ``mark`` is a point to show on it."""
 
@@ -115,7 +124,7 @@ Plot = Curves | Matrix | Histogram | Scatter
 
 @dataclass(frozen=True)
 class Page:
-    """The part of a report that belongs to a task: what came out in a sentence or two, key figures, plots.
+    """The part of a report that belongs to a task: what came out in a sentence or two, key figures, plots, tables.
 
     Attributes:
         note: what to know of the table of models.
@@ -125,3 +134,4 @@ class Page:
     note: str = ""
     tiles: tuple[Tile, ...] = ()
     plots: tuple[Plot, ...] = ()
+    tables: tuple[Table, ...] = ()
