@@ -100,7 +100,7 @@ class Xgb:
 
     name = "xgb"
     inputs: frozenset[InputKind] = frozenset({"table"})
-    heads: frozenset[HeadKind] = frozenset({"classes", "value"})
+    heads: frozenset[HeadKind] = frozenset({"classes", "labels", "value"})
     parallelism: Parallelism = "xgboost"
     params: type[Spec] = XgbParams
     search_space: SearchSpace = SEARCH_SPACE
@@ -112,13 +112,15 @@ class Xgb:
         the state of its samplers to itself, and so a resumed fit still grows the very trees of an unbroken one.
 
         Raises:
-            ModelError: MODEL_SINGLE_CLASS; MODEL_NO_VALIDATION when there is nothing to stop early by.
+            ModelError: MODEL_SINGLE_CLASS; MODEL_LABELS_UNKNOWN; MODEL_NO_BALANCE; MODEL_NO_VALIDATION when there is nothing to
+                stop early by.
         """
         if len(data.valid) == 0 and params.early_stopping_rounds:
             raise ModelError("MODEL_NO_VALIDATION", "early stopping needs validation samples", "early_stopping_rounds=0")
         head, loss = task.head, f"valid_{task.monitor.loss}"
         settings, weights = _settings(data.train, head, params, context)
-        train, valid = _matrix(data.train, context.threads, weights), _matrix(data.valid, context.threads)
+        train = _matrix(data.train, context.threads, data.train.y, weights)
+        valid = _matrix(data.valid, context.threads)
         booster = _booster(settings, [train, valid], context.checkpoint())
         booster.set_attr(head=head.kind, head_size=str(head.size))
         best = Best.of(booster)
@@ -158,7 +160,11 @@ def _settings(train: Samples, head: Head, params: XgbParams, context: FitContext
         "seed": context.seed,
         "seed_per_iteration": True,
     }
+    if head.kind == "labels":
+        _require_labels(train)
     if head.kind != "classes":
+        if params.balance:
+            raise ModelError("MODEL_NO_BALANCE", "balance weighs classes, of which exactly one is true", "set balance=false")
         return settings, None
     counts = _counts(train, head.size)
     if head.size == 2:
@@ -176,8 +182,16 @@ def _counts(train: Samples, classes: int) -> Int64:
     return counts
 
 
+def _require_labels(train: Samples) -> None:
+    """Raise ModelError MODEL_LABELS_UNKNOWN unless every label of every sample is known."""
+    if unknown := int(np.isnan(train.y).any(axis=1).sum()):
+        message = f"{unknown} of {len(train)} training samples have labels that are not known"
+        raise ModelError("MODEL_LABELS_UNKNOWN", message, "fill them in, or take a family that learns without (cnn)")
+
+
 _OBJECTIVES: dict[HeadKind, dict[str, Any]] = {
     "classes": {"objective": "binary:logistic"},
+    "labels": {"objective": "binary:logistic"},
     "value": {"objective": "reg:squarederror"},
 }
 """By the kind of head; more than two classes take ``multi:softprob``."""
@@ -187,19 +201,20 @@ def _output(raw: Float64, head: Head) -> Output:
     """What a booster predicts as the arrays of a head.
 
     Args:
-        raw: (n,) probability of class 1 or value, or (n, classes).
+        raw: (n,) probability of class 1 or value, or (n, classes) or (n, labels).
     """
     if head.kind == "value":
         return {"value": raw}
-    if head.size == 2:
+    if head.kind == "classes" and head.size == 2:
         return {"probability": np.column_stack([1 - raw, raw])}
     return {"probability": raw.reshape(-1, head.size)}
 
 
-def _matrix(samples: Samples, threads: int, weights: Float64 | None = None) -> DMatrix:
+def _matrix(samples: Samples, threads: int, y: Any = None, weights: Float64 | None = None) -> DMatrix:
+    """Samples as XGBoost takes them, with targets (and weights) only where it is fitted to them."""
     from xgboost import DMatrix
 
-    return DMatrix(samples.x, samples.y, weight=weights, feature_names=list(samples.columns) or None, nthread=threads)
+    return DMatrix(samples.x, y, weight=weights, feature_names=list(samples.columns) or None, nthread=threads)
 
 
 def _booster(settings: dict[str, Any], matrices: list[DMatrix], start: Path | bytearray | None) -> Booster:

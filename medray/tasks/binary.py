@@ -21,7 +21,7 @@ from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Curves, Histogram, Line, Matrix, Page, Plot, Sample, Tile
 from medray.tasks.plots import roc_line, roc_plot
 from medray.tasks.task import Decision, Figures, Judged, Monitored, Task
-from medray.tasks.text import interval_text, number
+from medray.tasks.text import interval_note, interval_text, number
 from medray.types import Float64, Image, Int64
 
 PROBABILITY, POSITIVE = "probability", "positive"
@@ -182,9 +182,8 @@ class Binary(Task):
 
     def _tiles(self, found: Any) -> tuple[Tile, ...]:
         area, counts = found.auroc, found.confusion
-        interval = "undefined" if area.value is None else f"95 % interval {number(area.low)}–{number(area.high)}"
         return (
-            Tile("AUROC", number(area.value), interval),
+            Tile("AUROC", number(area.value), interval_note(area)),
             Tile("Sensitivity", number(found.sensitivity), f"{counts.tp} of {found.positives} found"),
             Tile("Specificity", number(found.specificity), f"{counts.tn} of {found.n - found.positives} cleared"),
             Tile("Calibration error", number(found.ece), f"Brier score {number(found.brier)}"),

@@ -20,12 +20,13 @@ from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Histogram, Matrix, Page, Plot, Sample, Table, Tile
 from medray.tasks.plots import roc_line, roc_plot
 from medray.tasks.task import Decision, Figures, Judged, Monitored, Task
-from medray.tasks.text import interval_text, number
+from medray.tasks.text import interval_note, interval_text, number
 from medray.types import Float64, Image, Int64
 
 DECISION = "decision"
 _NOTE = (
-    "95 % bootstrap interval. Macro figures are the mean over the classes, of each against the rest; the decision is the likeliest class."
+    "95 % bootstrap interval. Macro figures are the mean over the classes, each against the rest. "
+    "The decision is the likeliest class."
 )
 
 
@@ -176,13 +177,12 @@ class Multiclass(Task):
         )
 
     def _tiles(self, found: Any) -> tuple[Tile, ...]:
-        area, last = found.macro_auroc, found.classes[-1]
-        interval = "undefined" if area.value is None else f"95 % interval {number(area.low)}–{number(area.high)}"
+        area, last, most = found.macro_auroc, found.classes[-1], self.classes[-1]
         return (
-            Tile("Macro AUROC", number(area.value), interval),
+            Tile("Macro AUROC", number(area.value), interval_note(area)),
             Tile("Balanced accuracy", number(found.balanced_accuracy), f"accuracy {number(found.accuracy)}"),
-            Tile(f"Sensitivity, {self.classes[-1]}", number(last.sensitivity), f"{found.confusion[-1][-1]} of {last.cases} found"),
-            Tile("Quadratic κ", number(found.quadratic_kappa), f"agreement; unweighted κ {number(found.kappa)}"),
+            Tile(f"Sensitivity, {most}", number(last.sensitivity), f"{found.confusion[-1][-1]} of {last.cases} found"),
+            Tile("Quadratic κ", number(found.quadratic_kappa), f"unweighted κ {number(found.kappa)}"),
         )
 
     def _classes(self, model: Judged) -> Table:

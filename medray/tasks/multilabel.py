@@ -21,7 +21,7 @@ from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Histogram, Page, Plot, Sample, Table, Tile
 from medray.tasks.plots import roc_line, roc_plot
 from medray.tasks.task import Decision, Figures, Judged, Monitored, Task
-from medray.tasks.text import interval_text, number
+from medray.tasks.text import interval_note, interval_text, number
 from medray.types import Float64, Image, Int64
 
 _NOTE = "95 % bootstrap interval. Macro figures are the mean over the labels; each label has a threshold of its own."
@@ -95,7 +95,7 @@ class Multilabel(Task):
                 continue
             if split:
                 message = f"the {split} split holds {positives} images with {name} and {negatives} without"
-                raise LabelError("LABELS_TOO_FEW", message, "label more patients of each kind, or take the label out of task.labels")
+                raise LabelError("LABELS_TOO_FEW", message, "label more patients, or take the label out of task.labels")
             message = f"{positives} images have {name} and {negatives} do not (values {found}; positive is {self.positive!r})"
             raise LabelError("LABELS_SINGLE_CLASS", message, "give labels of both kinds, or set the positive value")
 
@@ -190,12 +190,14 @@ class Multilabel(Task):
 
     def _tiles(self, found: Any) -> tuple[Tile, ...]:
         area = found.macro_auroc
-        interval = "undefined" if area.value is None else f"95 % interval {number(area.low)}–{number(area.high)}"
-        known = [(one.auroc.value, name) for name, one in zip(self.labels, found.labels, strict=True) if name and one]
-        ranked = sorted((value, name) for value, name in known if value is not None)
+        each = [(one.auroc.value, name) for name, one in zip(self.labels, found.labels, strict=True) if one is not None]
+        ranked = sorted((value, name) for value, name in each if value is not None)
         ends = {"Best": ranked[-1], "Weakest": ranked[0]} if len(ranked) > 1 else {}
-        macro = (Tile("Macro AUROC", number(area.value), interval), Tile("Macro AUPRC", number(found.macro_auprc), "mean of the labels"))
-        return (*macro, *(Tile(f"{which} AUROC", number(value), name) for which, (value, name) in ends.items()))
+        return (
+            Tile("Macro AUROC", number(area.value), interval_note(area)),
+            Tile("Macro AUPRC", number(found.macro_auprc), "mean over the labels"),
+            *(Tile(f"{which} AUROC", number(value), name) for which, (value, name) in ends.items()),
+        )
 
     def _labels(self, model: Judged) -> Table:
         """The figures of each label at its threshold."""

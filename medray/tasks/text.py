@@ -29,6 +29,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
+def interval_note(found: Bounded, digits: int = 3) -> str:
+    """``95 % interval 0.871–0.948``, or that the value is undefined."""
+    return "undefined" if found.value is None else f"95 % interval {number(found.low, digits)}–{number(found.high, digits)}"
+
+
 def interval_text(found: Bounded, digits: int = 3) -> str:
     """``0.912 [0.871–0.948]``, or a dash where undefined."""
     if found.value is None or found.low is None or found.high is None:

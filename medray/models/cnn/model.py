@@ -63,7 +63,7 @@ class CnnModel:
     def saliency(self, x: Float32) -> Float32:
         """Where the network sees what speaks for its answer: float32 (rows, columns) in [0, 1], mean over the members.
 
-        Of two classes that is the positive one, of more the likeliest one.
+        Of two classes that is the second one, of more classes or of labels the likeliest one.
 
         Grad-CAM (Selvaraju et al. 2017, ICCV), scaled to a maximum of 1; all zeros where nothing speaks for the class.
         Raises ModelError MODEL_INPUT_SHAPE for an image of another size.
@@ -100,7 +100,7 @@ class CnnModel:
 
     def _shown(self, x: Float32) -> int:
         """Which output a saliency map is of."""
-        if self.head.kind == "value" or self.head.size < 3:
+        if self.head.kind == "value" or self.head == Head("classes", 2):
             return self.head.size - 1
         return int(np.argmax(self.predict(x[None])["probability"][0]))
 
