@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import subprocess
 import sys
@@ -81,8 +83,18 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     spec = SyntheticSpec(patients=120, rows=64, columns=64, difficulty=0.2, seed=7)
     labels = write(spec, partial(put, "images"), put_mask=partial(put, "masks"))
-    (folder / "labels.csv").write_bytes(labels_csv(labels))
+    (folder / "labels.csv").write_bytes(with_lesion(labels_csv(labels)))
     return folder
+
+
+def with_lesion(labels: bytes) -> bytes:
+    """A table of labels with one more: whether there is a lesion, benign or malignant."""
+    rows = list(csv.DictReader(io.StringIO(labels.decode())))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*rows[0], "lesion"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**row, "lesion": int(row["finding"] != "normal")} for row in rows)
+    return text.getvalue().encode()
 
 
 @pytest.fixture(scope="session")

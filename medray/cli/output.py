@@ -71,7 +71,8 @@ def _short(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, list):
-        return " ".join(_short(inner) for inner in value)
+        between = "; " if any(isinstance(inner, list | dict) for inner in value) else " "
+        return between.join(_short(inner) for inner in value)
     if isinstance(value, dict):
         return "  ".join(f"{key} {_short(inner)}" for key, inner in value.items())
     return str(value)

@@ -24,9 +24,9 @@ CLASSES = Multiclass(target="finding", classes=("normal", "benign", "malignant")
 LABELS = Multilabel(labels=("left", "right"))
 TREES = XgbParams(rounds=40, learning_rate=0.2, min_child_weight=1, colsample_bytree=0.8, report_every=5)
 NETWORK = CnnParams(
-    width=8,
+    width=4,
     members=2,
-    epochs=6,
+    epochs=5,
     batch_size=8,
     learning_rate=5e-3,
     augment=AugmentSpec(flip_horizontal=0, rotate_degrees=0, scale=0, stretch=0, translate=0, gain=0.05, bias=0.02, erase=0),
@@ -115,10 +115,10 @@ def test_saved_model_predicts_the_same(case: tuple[Any, ...], tmp_path: Path) ->
     np.testing.assert_array_equal(loaded.predict(data.valid.x)["probability"], model.predict(data.valid.x)["probability"])
 
 
-@pytest.mark.parametrize(("name", "at"), [(name, 10 if name.startswith("xgb") else 3) for name in CASES if "svm" not in name])
+@pytest.mark.parametrize(("name", "at"), [("xgb, classes", 10), ("xgb, labels", 10), ("cnn, classes", 2)])
 def test_an_interrupted_fit_goes_on_to_the_same_model(name: str, at: int, tmp_path: Path) -> None:
     family, task, params, data = CASES[name]
-    changes = {"early_stopping_rounds": 7} if family is XGB else {"keep": "best", "epochs": 4}
+    changes = {"early_stopping_rounds": 7} if family is XGB else {"keep": "best", "epochs": 3}
     params = params.model_copy(update=changes)
     whole = family.fit(data, task, params, LocalContext())
     with pytest.raises(Interrupted):
@@ -147,19 +147,19 @@ def test_trees_stop_early_and_remember_round_and_head(name: str, tmp_path: Path)
     ("family", "params", "balance", "samples"),
     [
         (XGB, TREES, ({"balance": False}, {"balance": True}), table),
-        (SVM, SvmParams(), ({"balance": False}, {"balance": True}), table),
-        (CNN, NETWORK, ({"class_balance": 0.0}, {"class_balance": 1.0}), discs),
+        (CNN, NETWORK.model_copy(update={"members": 1}), ({"class_balance": 0.0}, {"class_balance": 1.0}), discs),
     ],
 )
 def test_balance_raises_the_probability_of_a_rare_class(family: Any, params: Any, balance: Any, samples: Any) -> None:
+    """Where nothing tells the classes apart, an answer is their frequency, or with balance what they weigh."""
     whole, valid = samples(150, 0), samples(60, 1)
-    keep = (whole.y != 2) | (np.arange(150) % 4 == 2)
-    rare = FitData(Samples(whole.x[keep], whole.y[keep], whole.groups[keep], whole.columns), valid)
+    y = np.random.default_rng(2).permutation(np.repeat([0, 1, 2], [70, 65, 15]))
+    rare = FitData(Samples(whole.x, y, whole.groups, whole.columns), valid)
     plain, balanced = (
         family.fit(rare, CLASSES, params.model_copy(update=change), LocalContext()).predict(valid.x)["probability"][:, 2].mean()
         for change in balance
     )
-    assert balanced > plain
+    assert balanced > plain + 0.02
 
 
 @pytest.mark.parametrize("name", ["xgb, classes", "svm, classes", "cnn, classes"])
@@ -200,11 +200,14 @@ def test_a_network_learns_from_the_labels_that_are_known() -> None:
 
 
 @pytest.mark.parametrize("name", ["cnn, classes", "cnn, labels"])
-def test_saliency_points_at_what_speaks_for_the_likeliest_answer(name: str) -> None:
+def test_saliency_shows_what_speaks_for_the_likeliest_answer(name: str) -> None:
     family, task, params, data = CASES[name]
-    labels = task.head.kind == "labels"
     model = family.fit(data, task, params.model_copy(update={"members": 1}), LocalContext())
-    for side, half in enumerate((np.s_[:, :16], np.s_[:, 16:])):
-        alone = (data.valid.y == np.eye(2)[side]).all(axis=1) if labels else data.valid.y == side + 1
-        maps = np.mean([model.saliency(image) for image in data.valid.x[alone]], axis=0)
-        assert maps[half].mean() > maps.mean()
+    left, right = np.eye(2) if task.head.kind == "labels" else (1, 2)
+    on_the_left = [
+        np.mean(
+            [np.mean(model.saliency(image)[:, :16]) - np.mean(model.saliency(image)[:, 16:]) for image in data.valid.x[alone]]
+        )
+        for alone in ((data.valid.y == side).reshape(len(data.valid), -1).all(axis=1) for side in (left, right))
+    ]
+    assert on_the_left[0] > on_the_left[1] + 0.05

@@ -21,8 +21,21 @@ models:
   cnn: {family: cnn, input: image, params: {epochs: 3, width: 8}, scaling: {threads: 1}}
 """
 
+_TINY: dict[str, Any] = yaml.safe_load(BINARY)
+
+
+def _tiny(task: dict[str, Any], models: tuple[str, ...]) -> dict[str, Any]:
+    """The configuration for another task, with some of its models."""
+    rest = {name: part for name, part in _TINY.items() if name != "labels"}
+    return {**rest, "task": task, "models": {name: _TINY["models"][name] for name in models}}
+
+
 CASES: dict[str, dict[str, Any]] = {
-    "binary": yaml.safe_load(BINARY),
+    "binary": _TINY,
+    "multiclass": _tiny(
+        {"kind": "multiclass", "target": "finding", "classes": ["normal", "benign", "malignant"]}, ("xgb", "svm", "cnn")
+    ),
+    "multilabel": _tiny({"kind": "multilabel", "labels": ["lesion", "malignant"]}, ("xgb", "cnn")),
 }
 """Case → configuration but for ``output`` and ``catalog``."""
 

@@ -64,9 +64,9 @@ def test_a_label_outside_the_list_is_refused_with_values_and_counts() -> None:
 
 def test_every_class_is_needed() -> None:
     TASK.require(pa.chunked_array([[0, 1, 2]]))
-    with pytest.raises(LabelError, match="LABELS_CLASS_MISSING.*BI-RADS 5"):
+    with pytest.raises(LabelError, match=r"LABELS_CLASS_MISSING.*BI-RADS 5"):
         TASK.require(pa.chunked_array([[0, 1, 1]]), found="benign, normal")
-    with pytest.raises(LabelError, match="LABELS_TOO_FEW.*val split.*normal"):
+    with pytest.raises(LabelError, match=r"LABELS_TOO_FEW.*val split.*normal"):
         TASK.require(pa.chunked_array([[1, 2]]), "val")
 
 

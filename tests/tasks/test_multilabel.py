@@ -21,7 +21,10 @@ YOUDEN = ThresholdPolicy()
 
 
 def labels(*rows: tuple[str, str, str]) -> dict[str, pa.ChunkedArray]:
-    return {name: pa.chunked_array([list(column)], pa.string()) for name, column in zip(TASK.labels, zip(*rows), strict=True)}
+    return {
+        name: pa.chunked_array([list(column)], pa.string())
+        for name, column in zip(TASK.labels, zip(*rows, strict=True), strict=True)
+    }
 
 
 def cases(n: int = 90, seed: int = 0, strength: float = 1.5) -> pa.Table:
@@ -58,9 +61,9 @@ def test_every_label_needs_images_of_both_kinds() -> None:
     both = pa.chunked_array([[[1.0, 0.0, 0.0], [0.0, 1.0, None], [None, None, 1.0]]])
     TASK.require(both)
     lacking = both.slice(0, 2)
-    with pytest.raises(LabelError, match="LABELS_SINGLE_CLASS.*nodule"):
+    with pytest.raises(LabelError, match=r"LABELS_SINGLE_CLASS.*nodule"):
         TASK.require(lacking)
-    with pytest.raises(LabelError, match="LABELS_TOO_FEW.*val split.*nodule"):
+    with pytest.raises(LabelError, match=r"LABELS_TOO_FEW.*val split.*nodule"):
         TASK.require(lacking, "val")
 
 
@@ -72,7 +75,7 @@ def test_each_label_has_a_threshold_of_its_own() -> None:
     assert all(one.sensitivity >= 0.9 for one in found.labels)
     assert len({one.threshold for one in found.labels}) == 3
     without = table.filter(pa.array([row[2] != 1 for row in table["target"].to_pylist()]))
-    with pytest.raises(LabelError, match="LABELS_TOO_FEW.*validation split.*nodule"):
+    with pytest.raises(LabelError, match=r"LABELS_TOO_FEW.*validation split.*nodule"):
         TASK.decision(without, YOUDEN)
 
 
@@ -111,10 +114,12 @@ def test_figures_and_page_name_every_label() -> None:
     decision = TASK.decision(table, YOUDEN)
     found = TASK.evaluate(table, decision)
     assert found.monitor.low < found.monitor.value < found.monitor.high
-    assert [one.n for one in found.labels] == [len(table) - column.count(None) for column in zip(*table["target"].to_pylist())]
+    assert [one.n for one in found.labels] == [
+        len(table) - column.count(None) for column in zip(*table["target"].to_pylist(), strict=True)
+    ]
     assert type(found).model_validate_json(found.model_dump_json()) == found
     page = TASK.page([Judged("cnn", table, found, decision)], "cnn", "test")
     assert list(page.tables[0].rows) == list(TASK.labels)
     assert isinstance(page.plots[0], Curves)
     assert len(page.plots[0].lines) == 3
-    assert [cell.heading for cell in TASK.cells(found)][0] == "Macro AUROC [95 %]"
+    assert TASK.cells(found)[0].heading == "Macro AUROC [95 %]"
