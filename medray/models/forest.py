@@ -98,7 +98,8 @@ class Forest:
         """Grow the trees; the number of threads does not change them. Raises ModelError MODEL_SINGLE_CLASS."""
         if task.head.kind == "classes":
             require_all_classes(class_counts(data.train, task.head.size))
-        forest = _forest(task.head, params, context).fit(data.train.x, data.train.y)
+        x, y = np.array(data.train.x), np.array(data.train.y)  # scikit-learn's trees refuse Arrow's memory, which is read-only
+        forest = _forest(task.head, params, context).fit(x, y)
         model = ForestModel(forest.set_params(n_jobs=1))
         context.report(1, valid_scores(task, data.valid.y, model.predict(data.valid.x)), model.save)
         return model

@@ -128,6 +128,7 @@ def _scatter(plot: Scatter) -> str:
     with _figure(5.2, 4.6) as (figure, axes):
         axes.plot(plot.x, plot.y, "o", color=ACCENT, markersize=4, alpha=0.6)
         axes.set(xlabel=plot.x_label, ylabel=plot.y_label)
+        axes.locator_params(nbins=7)
         if plot.levels:
             for (name, at), style in zip(plot.levels.items(), itertools.chain(["-"], itertools.repeat("--")), strict=False):
                 axes.axhline(at, color=INK, linewidth=1.2, linestyle=style, label=name)

@@ -45,7 +45,7 @@ def quantity(value: float | None, unit: str = "") -> str:
     """A number of any size to three digits and more, with its unit; a dash where undefined."""
     if value is None:
         return "–"
-    text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    text = (f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}").replace("-", "−")
     return f"{text} {unit}" if unit else text
 
 

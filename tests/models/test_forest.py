@@ -32,7 +32,9 @@ def data(task: Task) -> FitData:
         value = np.asarray(3 * x[:, 0] - x[:, 1] ** 2, np.float64)
         x[rng.random(x.shape) < 0.05] = np.nan
         x[:, 4] = np.nan
-        return Samples(x, value if task is NUMBER else (value > 0).astype(np.int64), np.arange(n), tuple("abcde"))
+        y = value if task is NUMBER else (value > 0).astype(np.int64)
+        x.flags.writeable = y.flags.writeable = False  # as they are in Arrow's memory
+        return Samples(x, y, np.arange(n), tuple("abcde"))
 
     return FitData(samples(400, 0), samples(150, 1))
 

@@ -101,4 +101,4 @@ def test_figures_and_page() -> None:
 
 def test_captions() -> None:
     assert AREA.caption({"value": 1234.5, "target": 0.5}) == ("1,234 mm²", "0.5 mm²")
-    assert AREA.caption({"value": 12.345}) == ("12.3 mm²", "")
+    assert AREA.caption({"value": -12.345}) == ("−12.3 mm²", "")
