@@ -76,6 +76,25 @@ class Reconciliation:
 
 
 @dataclass(frozen=True)
+class ReportPart:
+    """The results of one training run.
+
+    Attributes:
+        page: what the task shows of the results.
+        heading: of the part, where a report has several.
+        models: figures on the same images, of the ``split`` named ("test", "validation"); ``selected`` names the chosen one.
+        samples: in the order to show them.
+    """
+
+    page: Page
+    heading: str = ""
+    models: tuple[ModelRow, ...] = ()
+    split: str = "test"
+    selected: str = ""
+    samples: tuple[SampleImage, ...] = ()
+
+
+@dataclass(frozen=True)
 class ReportData:
     """A whole report.
 
@@ -83,20 +102,15 @@ class ReportData:
         title: heading of the page.
         date: as the caller wants it shown; the report itself reads no clock.
         facts: what was run, shown as a list of name and value (bundle, fingerprint, data, patients, …).
-        page: what the task shows of the results.
-        models: figures on the same images, of the ``split`` named ("test", "validation"); ``selected`` names the chosen one.
-        samples, worklist: in the order to show them; ``worklist_total`` is the number of studies of the whole worklist.
+        parts: the results of training runs, the main one first.
+        worklist: in the order to show it; ``worklist_total`` is the number of studies of the whole worklist.
         provenance: name → plain JSON data (specs, versions), shown folded.
     """
 
     title: str
     date: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
-    page: Page = field(default_factory=lambda: Page(""))
-    models: tuple[ModelRow, ...] = ()
-    split: str = "test"
-    selected: str = ""
-    samples: tuple[SampleImage, ...] = ()
+    parts: tuple[ReportPart, ...] = ()
     worklist: tuple[WorklistRow, ...] = ()
     worklist_total: int | None = None
     reconciliation: Reconciliation | None = None

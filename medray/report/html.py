@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from medray.report import figures
-from medray.report.data import ReportData, SampleImage
+from medray.report.data import ReportData, ReportPart, SampleImage
 from medray.tasks.page import Cell, Table
 
 
@@ -49,19 +49,25 @@ class _Sample:
     sample: SampleImage
 
 
+@dataclass(frozen=True)
+class _Part:
+    part: ReportPart
+    id: str
+    tiles: list[tuple[str, str, str]]
+    columns: tuple[str, ...]
+    rows: list[_Row]
+    tables: list[_PartTable]
+    figures: list[_Figure]
+    samples: list[_Sample]
+
+
 def render_report(report: ReportData) -> str:
     """The page, UTF-8 text. Every string of the report is escaped; parts that are missing are left out."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(files("medray.report").joinpath("template.html").read_text("utf-8"))
     return template.render(
         report=report,
-        summary=report.page.summary,
-        tiles=[(tile.heading, tile.value, tile.note) for tile in report.page.tiles],
-        columns=("Model", *_headings(report)),
-        rows=_rows(report),
-        tables=[_part_table(table) for table in report.page.tables],
-        figures=[_Figure(plot.title, plot.alt, Markup(figures.draw(plot))) for plot in report.page.plots],
-        samples=[_sample(sample) for sample in report.samples],
+        parts=[_part(part, number) for number, part in enumerate(report.parts)],
         provenance={name: json.dumps(value, indent=2, ensure_ascii=False) for name, value in report.provenance.items()},
     )
 
@@ -72,20 +78,29 @@ def _part_table(table: Table) -> _PartTable:
     return _PartTable(table.title, (table.part, *(cell.heading for cell in cells)), rows)
 
 
-def _headings(report: ReportData) -> list[str]:
-    return [cell.heading for cell in report.models[0].cells] if report.models else []
+def _part(part: ReportPart, number: int) -> _Part:
+    return _Part(
+        part=part,
+        id=str(number or ""),
+        tiles=[(tile.heading, tile.value, tile.note) for tile in part.page.tiles],
+        columns=("Model", *(cell.heading for cell in part.models[0].cells)) if part.models else (),
+        rows=_rows(part),
+        tables=[_part_table(table) for table in part.page.tables],
+        figures=[_Figure(plot.title, plot.alt, Markup(figures.draw(plot))) for plot in part.page.plots],
+        samples=[_sample(sample) for sample in part.samples],
+    )
 
 
-def _rows(report: ReportData) -> list[_Row]:
+def _rows(part: ReportPart) -> list[_Row]:
     """The table of models; with several models, the best figure of each column is marked."""
-    best = [_best(column) for column in zip(*(model.cells for model in report.models), strict=True)]
+    best = [_best(column) for column in zip(*(model.cells for model in part.models), strict=True)]
     return [
         _Row(
             model.name,
-            len(report.models) > 1 and model.name == report.selected,
+            len(part.models) > 1 and model.name == part.selected,
             tuple(_Cell(cell.text, index in winners) for cell, winners in zip(model.cells, best, strict=True)),
         )
-        for index, model in enumerate(report.models)
+        for index, model in enumerate(part.models)
     ]
 
 

@@ -15,7 +15,7 @@ from medray.data import store
 from medray.data.labels import SPLITS
 from medray.imaging.op import luminance
 from medray.models.family import SaliencyModel
-from medray.report.data import ModelRow, Reconciliation, ReportData, SampleImage, WorklistRow
+from medray.report.data import ModelRow, Reconciliation, ReportData, ReportPart, SampleImage, WorklistRow
 from medray.report.html import render_report
 from medray.runs.publish import TrainResult
 from medray.runs.screen import ScreenResult
@@ -29,30 +29,45 @@ _SALIENCY_NOTE = "The same image with the regions that speak for the answer in c
 _OUTLINE_NOTE = "The same image with the outline of the model in orange and the true one in blue"
 
 
-def write_train_report(result: TrainResult, night: ScreenResult | None = None, uri: str | None = None) -> str:
-    """Write ``report.html`` into the run's folder (or to ``uri``), with the worklist of a night where there is one."""
+def write_train_report(
+    result: TrainResult, night: ScreenResult | None = None, uri: str | None = None, others: Sequence[TrainResult] = ()
+) -> str:
+    """Write ``report.html`` into the run's folder (or to ``uri``).
+
+    Args:
+        night: whose worklist is shown as well.
+        others: further runs on the same archive, each in a part of its own.
+    """
     target = uri or store.join(result.run_uri, "report.html")
-    store.write(target, render_report(train_report(result, night)).encode())
+    store.write(target, render_report(train_report(result, night, others)).encode())
     return target
 
 
-def train_report(result: TrainResult, night: ScreenResult | None = None) -> ReportData:
-    """What the report of a training run shows."""
-    task, manifest = result.task, result.bundles[result.best].manifest
-    split = "test" if result.evaluated_on == "test" else "validation"
+def train_report(result: TrainResult, night: ScreenResult | None = None, others: Sequence[TrainResult] = ()) -> ReportData:
+    """What the report of a training run shows; ``others`` are further runs on the same archive."""
+    manifest = result.bundles[result.best].manifest
+    runs = (result, *others)
     return ReportData(
-        title=f"{manifest.name.removesuffix('-' + result.best)}: {task.title}",
+        title=f"{manifest.name.removesuffix('-' + result.best)}: {result.task.title}",
         date=_now(),
         facts=_facts(result, result.bundles[result.best]),
+        parts=tuple(_part(run, run.task.title if others else "") for run in runs),
+        worklist=_worklist(night) if night else (),
+        worklist_total=len(night.worklist) if night else None,
+        reconciliation=_reconciliation(night.summary if night else result.summary),
+        provenance=_provenance([bundle for run in runs for bundle in run.bundles.values()]),
+    )
+
+
+def _part(result: TrainResult, heading: str) -> ReportPart:
+    task, split = result.task, "test" if result.evaluated_on == "test" else "validation"
+    return ReportPart(
         page=task.page(list(result.judged.values()), result.best, split),
+        heading=heading,
         models=tuple(ModelRow(name, tuple(task.cells(found.figures))) for name, found in result.judged.items()),
         split=split,
         selected=result.best,
         samples=_samples(result),
-        worklist=_worklist(night) if night else (),
-        worklist_total=len(night.worklist) if night else None,
-        reconciliation=_reconciliation(night.summary if night else result.summary),
-        provenance=_provenance(result.bundles.values()),
     )
 
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pytest
 
 from medray.evaluation.thresholds import Threshold, choose_threshold
-from medray.report.data import ModelRow, Reconciliation, ReportData, SampleImage, WorklistRow
+from medray.report.data import ModelRow, Reconciliation, ReportData, ReportPart, SampleImage, WorklistRow
 from medray.report.figures import draw, image_uri, overlay_uri
 from medray.report.html import render_report
 from medray.tasks.binary import Binary, roc_curves
@@ -80,7 +80,11 @@ def _report(title: str, *models: Judged, selected: str = "", split: str = "test"
     task = _task(positive)
     rows = tuple(ModelRow(model.name, tuple(task.cells(model.figures))) for model in models)
     chosen = models[0].name if len(models) == 1 else selected
-    return ReportData(title=title, page=task.page(models, chosen, split), models=rows, split=split, selected=selected)
+    return ReportData(title=title, parts=(ReportPart(task.page(models, chosen, split), "", rows, split, selected),))
+
+
+def _with_samples(report: ReportData, *samples: SampleImage) -> ReportData:
+    return replace(report, parts=(replace(report.parts[0], samples=samples),))
 
 
 def _sample(label: str = "benign", saliency: bool = True) -> SampleImage:
@@ -92,10 +96,13 @@ def _full(text: str = "") -> ReportData:
     reason = f"maximises J{text}"
     models = (_model(f"XGBoost{text}", 1.0, reason=reason), _model(f"CNN{text}", 2.5, reason=reason))
     return replace(
-        _report(f"Screening{text}", *models, selected=f"CNN{text}", positive=f"malignant{text}"),
+        _with_samples(
+            _report(f"Screening{text}", *models, selected=f"CNN{text}", positive=f"malignant{text}"),
+            _sample(f"benign{text}"),
+            _sample(saliency=False),
+        ),
         date=f"today{text}",
         facts={f"Bundle{text}": f"b-1{text}"},
-        samples=(_sample(f"benign{text}"), _sample(saliency=False)),
         worklist=(WorklistRow(f"st-1{text}", f"0.90{text}", 0.9, 3, True), WorklistRow("st-2", "0.10", 0.1, 1, False)),
         worklist_total=50,
         reconciliation=Reconciliation(10, 6, 1, 2, 1, {f"PIXELS_SHORT{text}": 2}),
@@ -174,17 +181,28 @@ def _clean_tags() -> list[str]:
 def test_everything_is_optional() -> None:
     bare = Page(render_report(ReportData(title="Empty")))
     assert {"table", "img", "svg", "details"}.isdisjoint(tag for tag, _ in bare.tags)
-    single = Page(render_report(replace(_report("One", _model("SVM", 1.0)), samples=(_sample(saliency=False),))))
+    single = Page(render_report(_with_samples(_report("One", _model("SVM", 1.0)), _sample(saliency=False))))
     assert "SVM reaches an AUROC" in single.text
     assert "chosen" not in single.text
     assert len([tag for tag, _ in single.tags if tag == "img"]) == 1
 
 
+def test_a_report_may_have_several_parts() -> None:
+    first, second = _report("Two", _model("SVM", 1.0)), _report("", _model("CNN", 2.0))
+    parts = (replace(first.parts[0], heading="malignant"), replace(second.parts[0], heading="outlines"))
+    page = Page(render_report(replace(first, parts=parts, facts={"Bundle": "b-1"})))
+    assert "SVM reaches an AUROC" in page.text
+    assert "CNN reaches an AUROC" in page.text
+    assert page.text.count("b-1") == 1
+    labels = page.values("aria-labelledby")
+    assert {"models", "models1", "figures", "figures1"} <= set(labels) <= set(page.values("id"))
+
+
 def test_undefined_figures_are_dashes_not_numbers() -> None:
     y, p = np.zeros(20, np.int64), np.linspace(0, 0.6, 20)
     model = _judged("XGBoost", y, p, threshold=0.5)
-    report = _report("Healthy only", model, _model("SVM", 1.0), selected="XGBoost")
-    assert report.page.summary.startswith("The AUROC of XGBoost is undefined on 20 test images of one class.")
+    report = _report("Healthy only", model, _model("SVM", 1.0), selected="XGBoost", positive="sick")
+    assert report.parts[0].page.summary.startswith("The AUROC of XGBoost is undefined on 20 test images of one class.")
     page = Page(render_report(report))
     assert "nan" not in page.text.lower()
     assert "None" not in page.text
