@@ -255,5 +255,6 @@ def demo(
         show(answer, True, "")
     else:
         show_models(cells_of(result.train), answer["train"])
+        show_models(cells_of(result.outline), answer["outline"])
         show(answer["night"], False, "Night")
         print(f"report: {result.report}")

@@ -31,37 +31,42 @@ class DemoResult:
     """What the demo made.
 
     Attributes:
+        train, outline: the runs that learn malignancy and outlines.
         report: path of ``report.html``.
     """
 
     train: TrainResult
+    outline: TrainResult
     night: ScreenResult
     report: str
 
     def as_json(self) -> dict[str, Any]:
         """As ``medray demo --json`` prints it."""
         night = {"studies": len(self.night.worklist), **asdict(self.night.summary)}
-        return {"train": as_json(self.train), "night": night, "report": self.report}
+        return {"train": as_json(self.train), "outline": as_json(self.outline), "night": night, "report": self.report}
 
 
 def demo(folder: str, seed: int, progress: Progress | None = None, on_step: OnStep | None = None) -> DemoResult:
-    """Make an archive and a night of unseen studies, train on one, screen the other, and write ``report.html``."""
+    """Make an archive and a night of unseen studies, train on one, screen the other, and write ``report.html``.
+
+    Two runs share the archive: one learns which lesions are malignant, one outlines them."""
     root = store.normalise(folder)
-    config = demo_config(root, seed)
+    config, outline_config = (demo_config(name, root, seed) for name in ("demo.yaml", "demo-outline.yaml"))
     with session.session(config.cluster):
         write_archive(ARCHIVE.model_copy(update={"seed": seed}), store.join(root, "archive"), progress)
         write_archive(NIGHT.model_copy(update={"seed": seed + UNSEEN}), store.join(root, "night"), progress)
         ingest(store.join(root, "archive", "images"), config.catalog, store.join(root, "archive", "labels.csv"), progress)
         result = train(config, progress, on_step)
+        outline = train(outline_config, progress, on_step)
         night_config = ScreenConfig(output=config.output, source=store.join(root, "night", "images"), night=f"demo-{seed}")
         night = screen(night_config.model_copy(update={"bundle": result.bundles[result.best].uri}), progress)
-    report = write_train_report(result, night, store.join(root, "report.html"))
-    return DemoResult(result, night, report)
+    report = write_train_report(result, night, store.join(root, "report.html"), (outline,))
+    return DemoResult(result, outline, night, report)
 
 
-def demo_config(root: str, seed: int) -> TrainConfig:
-    """The training configuration of the demo, kept as a file so that it can be read and copied."""
-    raw = yaml.safe_load(files("medray.runs").joinpath("demo.yaml").read_text())
+def demo_config(name: str, root: str, seed: int) -> TrainConfig:
+    """A training configuration of the demo, kept as a file so that it can be read and copied."""
+    raw = yaml.safe_load(files("medray.runs").joinpath(name).read_text())
     return TrainConfig.model_validate(
         {**raw, "seed": seed, "output": store.join(root, "out"), "catalog": store.join(root, "catalog")}
     )
