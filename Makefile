@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: install demo test lint bench against clean
+.PHONY: install demo test test-plain test-runs lint bench against clean
 
 $(VENV)/made-base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -20,8 +20,16 @@ install: $(VENV)/made-dev
 demo: $(VENV)/made-base
 	$(BIN)/medray demo
 
-test: $(VENV)/made-dev
-	$(BIN)/python -m pytest
+# Tests of plain functions share the cores; those that start Ray and its servers have the machine for themselves.
+PLAIN := tests/data tests/imaging tests/features tests/hostile tests/evaluation tests/tasks tests/models tests/bundles tests/report
+
+test: test-plain test-runs
+
+test-plain: $(VENV)/made-dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PLAIN)
+
+test-runs: $(VENV)/made-dev
+	$(BIN)/python -m pytest tests $(PLAIN:%=--ignore=%)
 
 lint: $(VENV)/made-dev
 	$(BIN)/ruff check .
