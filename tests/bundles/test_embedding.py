@@ -85,7 +85,7 @@ def test_the_last_layers_turn_the_activations_into_the_bundles_probabilities(bun
         member.fc[1](torch.from_numpy(part).float()) for member, part in zip(members, np.split(found, 2, axis=1), strict=True)
     ]
     probability = torch.stack(logits).double().softmax(dim=2).mean(dim=0)[:, 1].detach().numpy()
-    assert probability == pytest.approx([opened.probability(image) for image in images(3)], rel=1e-5)
+    assert probability == pytest.approx([found.probability for found in opened.predict(images(3))], rel=1e-5)
 
 
 def test_columns_and_features_are_known_when_it_is_opened(bundle: str) -> None:
