@@ -122,6 +122,10 @@ class Anomaly(Task):
         """The score."""
         return {SCORE: float(output["score"])}
 
+    def outputs(self, rows: pa.Table) -> Output:
+        """``score``."""
+        return {"score": floats(rows[SCORE])}
+
     def decision(self, rows: pa.Table, policy: ThresholdPolicy) -> Decision:
         """The threshold by the policy where labels of both kinds allow it, else the one that the contamination asks for."""
         scores, known = floats(rows[SCORE]), rows.filter(pc.is_valid(rows["target"]))

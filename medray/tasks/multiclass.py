@@ -112,6 +112,10 @@ class Multiclass(Task):
         """``decision``."""
         return (DECISION,)
 
+    def outputs(self, rows: pa.Table) -> Output:
+        """``probability`` of each class."""
+        return {"probability": matrix(rows, self.columns)}
+
     def urgency(self, rows: pa.Table) -> Float64:
         """The expected place of the class among all, from 0 for the first to 1 for the last: Σ k pₖ / (C − 1)."""
         places: Float64 = np.linspace(0, 1, len(self.classes))

@@ -112,6 +112,10 @@ class Multilabel(Task):
         """The probability of each label."""
         return dict(zip(self.columns, map(float, output["probability"]), strict=True))
 
+    def outputs(self, rows: pa.Table) -> Output:
+        """``probability`` of each label."""
+        return {"probability": matrix(rows, self.columns)}
+
     def decision(self, rows: pa.Table, policy: ThresholdPolicy) -> Decision:
         """A threshold for each label by the policy, on the images where the label is known. Raises what :meth:`require` does."""
         self.require(rows["target"], "validation")

@@ -88,6 +88,10 @@ class Regression(Task):
         """The value."""
         return {VALUE: float(output["value"])}
 
+    def outputs(self, rows: pa.Table) -> Output:
+        """``value``."""
+        return {"value": floats(rows[VALUE])}
+
     def urgency(self, rows: pa.Table) -> Float64:
         """The value, or its negative where low values come first."""
         return floats(rows[VALUE]) * (1 if self.first == "high" else -1)
