@@ -77,14 +77,25 @@ def test_the_readme_names_only_commands_that_are_run() -> None:
 def test_the_commands_of_your_archive(site: Path, medray: Run) -> None:
     elsewhere = ("catalog", "quarantine", "ops", "preview", "features", "extract", "import")
     said = [words for words in medray_commands() if words[0] not in elsewhere and "dicomweb" not in words[1]]
-    assert [words[0] for words in said] == ["ingest", "train", "evaluate", "predict", "screen", "serve", "tune", "synthesise"]
-    ingest, train, evaluate, predict, screen, serve, tune, synthesise = said
+    assert [words[0] for words in said] == [
+        "ingest",
+        "train",
+        "evaluate",
+        "predict",
+        "screen",
+        "serve",
+        "tune",
+        "ensemble",
+        "synthesise",
+    ]
+    ingest, train, evaluate, predict, screen, serve, tune, ensemble, synthesise = said
     small = [part for setting in SMALL for part in ("--set", setting)]
 
     assert medray(*ingest).returncode == 0
     trained = medray(*train, *small, "--json", timeout_s=500)
     assert trained.returncode == 0, trained.stderr
-    bundle = json.loads(trained.stdout)["bundle"]
+    result = json.loads(trained.stdout)
+    bundle = result["bundle"]
 
     evaluated = medray(*with_bundle(evaluate, bundle))
     assert "auroc" in evaluated.stdout, evaluated.stderr
@@ -96,6 +107,10 @@ def test_the_commands_of_your_archive(site: Path, medray: Run) -> None:
     tuned = medray(*tune, "--set", "tune.samples=1", "--json")
     assert tuned.returncode == 0, tuned.stderr
     assert set(json.loads(tuned.stdout)) == {"xgb"}
+    members = ", ".join(result["models"][name]["bundle"] for name in ("xgb", "svm"))
+    combined = medray(*ensemble, "--set", f"members=[{members}]", "--json")
+    assert combined.returncode == 0, combined.stderr
+    assert json.loads(combined.stdout)["bundle"].endswith("/mean")
     assert medray(*synthesise, "--set", "patients=8").returncode == 0
     assert len(list((site / "phantoms" / "images").rglob("*.dcm"))) == 8
     check_serving(with_bundle(serve, bundle))
