@@ -33,11 +33,11 @@ def tune(config: TrainConfig, models: list[str], progress: Progress | None = Non
             "MODEL_UNKNOWN", f"no model {', '.join(unknown)} in the configuration", f"it has {', '.join(config.models)}"
         )
     samples, _ = labelled_samples(config.catalog, config.task, config.labels.split)
+    require_comparable(config, samples)
     root = store.join(config.output, "tune", run_name(config, samples))
     found: dict[str, list[Trial]] = {}
     with session.session(config.cluster):
         kept, _ = prepare(config, samples, progress)
-        require_comparable(config, kept)
         samples_uri = write_samples(kept, root)
         for name in models or list(config.models):
             job = replace(fit_job(config, name, samples_uri, root), fit_uri=store.join(root, name))

@@ -135,7 +135,7 @@ class Anomaly(Task):
             threshold = choose_threshold(np.zeros(len(scores)), scores, policy)
         else:
             reason = (
-                f"leaves {self.contamination:.0%} of {len(scores)} validation images above it, "
+                f"leaves {100 * self.contamination:g} % of {len(scores)} validation images above it, "
                 "since their labels are not of both kinds"
             )
             threshold = Threshold(value=float(np.quantile(scores, 1 - self.contamination)), reason=reason)

@@ -107,7 +107,7 @@ def test_the_contamination_decides_elsewhere(truth: list[int | None]) -> None:
     rows = scored(truth)
     decision = JUDGED.decision(rows, YOUDEN)
     assert decision.threshold("anomalous") == pytest.approx(np.quantile(rows["score"], 0.95))
-    assert "leaves 5% of 101 validation images above it" in decision.thresholds["anomalous"].reason
+    assert "leaves 5 % of 101 validation images above it" in decision.thresholds["anomalous"].reason
     assert sum(JUDGED.decided(rows, decision)["anomalous"].to_pylist()) == 6
     assert JUDGED.answer_columns == ("score", "anomalous")
 
