@@ -117,16 +117,16 @@ class SaliencyModel(Protocol):
 
 
 @runtime_checkable
-class FixedSides(Protocol):
-    """Parameters of a network that takes images of certain sizes only.
-
-    Attributes:
-        side_multiple: what rows and columns must be multiples of.
-    """
+class Sized(Protocol):
+    """Parameters of a network that takes images of certain sizes only."""
 
     @property
     def side_multiple(self) -> int:
-        """See the class."""
+        """What rows and columns must be multiples of."""
+        ...
+
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        """Whether it takes images of this shape, (…, rows, columns)."""
         ...
 
 

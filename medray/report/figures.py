@@ -191,7 +191,7 @@ def outlined_uri(pixels: Float32, outlines: Sequence[Bool]) -> str:
     for mask, colour in reversed(list(zip(outlines, _OUTLINES, strict=False))):
         shown = cv2.resize(mask.astype(np.uint8), base.shape[1::-1], interpolation=cv2.INTER_NEAREST)
         edges, _ = cv2.findContours(shown, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(base, edges, -1, colour, 1, cv2.LINE_AA)
+        cv2.drawContours(base, edges, -1, colour, max(1, max(base.shape) // 110), cv2.LINE_AA)
     return _data_uri(np.asarray(base, np.uint8))
 
 

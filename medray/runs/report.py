@@ -26,7 +26,7 @@ from medray.types import Float32, Float64
 SHOWN_SAMPLES = 8
 SHOWN_STUDIES = 50
 _SALIENCY_NOTE = "The same image with the regions that speak for the answer in colour"
-_OUTLINE_NOTE = "The same image with the outline of the model in orange and the true one in blue"
+_OUTLINE_NOTE = "The outline by the model in orange, the true one in blue"
 
 
 def write_train_report(

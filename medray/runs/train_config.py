@@ -14,7 +14,7 @@ from medray.distributed.train import Scaling
 from medray.distributed.tune import TuneSpec
 from medray.evaluation.thresholds import ThresholdPolicy
 from medray.explain import explain
-from medray.models.family import FixedSides
+from medray.models.family import Sized
 from medray.models.table import FAMILIES
 from medray.runs.resources import Resources
 from medray.spec import Spec
@@ -67,12 +67,10 @@ class ModelSpec(Spec):
         if shape is None:
             raise ValueError(f"inputs.{self.input} must end in a fixed size (add a resize or pad step) for models.{name}")
         params = FAMILIES[self.family].params.model_validate(self.params)
-        multiple = params.side_multiple if isinstance(params, FixedSides) else 1
-        if any(side % multiple for side in shape[-2:]):
+        if isinstance(params, Sized) and not params.takes(shape):
             size = " x ".join(map(str, shape[-2:]))
-            raise ValueError(
-                f"inputs.{self.input} gives {size} pixels, but models.{name} takes multiples of {multiple}: resize or pad to such"
-            )
+            multiples = f"multiples of {params.side_multiple} from {2 * params.side_multiple} on"
+            raise ValueError(f"inputs.{self.input} gives {size} pixels, models.{name} takes {multiples}: resize or pad to such")
 
 
 class TrainConfig(Spec):

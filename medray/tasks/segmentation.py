@@ -67,6 +67,11 @@ class Segmentation(Task):
         return self.masks == "labels"
 
     @property
+    def title(self) -> str:
+        """``outlines``."""
+        return "outlines"
+
+    @property
     def mask_choice(self) -> MaskChoice:
         """Segment and level."""
         return MaskChoice(self.segment, self.level)

@@ -158,8 +158,20 @@ def test_masks_without_a_marked_pixel_are_refused(data: FitData) -> None:
     assert refused.value.code == "MODEL_NO_MASK"
 
 
+def test_images_that_misfit_the_levels_are_refused(data: FitData) -> None:
+    with pytest.raises(ModelError, match="32 x 32 pixels do not fit the 6 levels") as refused:
+        UNET.fit(data, TASK, TINY.model_copy(update={"channels": (4,) * 6}), LocalContext())
+    assert refused.value.code == "MODEL_INPUT_SHAPE"
+
+
 def test_sides_are_multiples_of_what_the_levels_halve() -> None:
     assert UnetParams(channels=(4, 8)).side_multiple == 2
+    assert [UnetParams(channels=(4, 8, 16)).takes(shape) for shape in ((8, 12), (3, 8, 8), (4, 8), (10, 8))] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     assert UnetParams(channels=(16, 32, 64, 128, 256)).side_multiple == 16
     with pytest.raises(ValidationError, match="at least 2 items"):
         UnetParams(channels=(4,))

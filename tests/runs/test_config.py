@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from medray.configuration import apply_override, load_config
 from medray.data import store
@@ -104,7 +105,7 @@ def test_an_override_does_not_go_through_a_value() -> None:
         ("inputs.image.preprocess.steps.1.row=3", "did you mean rows?"),
         ("models.xgb.params.max_depth=99", "models.xgb: params.max_depth: 99 is not from 1 to 16"),
         ("seed=-1", "seed: -1 is not from 0 to 2147483647"),
-        ("models.xgb.family=xgboost", "there is no model family 'xgboost'; use one of xgb, svm, forest, isolation, cnn"),
+        ("models.xgb.family=xgboost", "there is no model family 'xgboost'; use one of xgb, svm, forest, isolation, cnn, unet"),
         ("models.xgb.input=tabel", "models.xgb.input is 'tabel', but inputs has table, image"),
         ("models.xgb.input=image", "models.xgb (xgb) takes a table, inputs.image gives a image"),
         ("inputs.image.preprocess.steps.1.op=resiz", "preprocess.steps.1.op: there is no op 'resiz', did you mean resize?"),
@@ -156,3 +157,17 @@ def test_files_that_hold_no_mapping(tmp_path: Path, text: str) -> None:
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_bytes(b"\xff\xfe\x00\x80")
     assert problem(str(tmp_path / "bad.yaml")).startswith("CONFIG_UNREADABLE")
+
+
+@pytest.mark.parametrize("rows", [20, 8])
+def test_images_of_a_size_that_a_network_cannot_halve(rows: int) -> None:
+    steps = [{"op": "percentile"}, {"op": "resize", "rows": rows, "columns": 64}]
+    raw = {
+        "output": "o",
+        "catalog": "c",
+        "task": {"kind": "segmentation"},
+        "inputs": {"image": {"preprocess": {"steps": steps}}},
+        "models": {"unet": {"family": "unet", "input": "image"}},
+    }
+    with pytest.raises(ValidationError, match=f"gives {rows} x 64 pixels, models.unet takes multiples of 8 from 16 on"):
+        TrainConfig.model_validate(raw)

@@ -30,11 +30,20 @@ def _tiny(task: dict[str, Any], models: tuple[str, ...]) -> dict[str, Any]:
     return {**rest, "task": task, "models": {name: _TINY["models"][name] for name in models}}
 
 
+def _outlines() -> dict[str, Any]:
+    """The configuration for masks; images without one have nothing to outline."""
+    network = {"channels": [8, 16, 32], "epochs": 6, "batch_size": 8, "learning_rate": 0.02}
+    task = {"kind": "segmentation", "target": "mask", "without_mask": "empty"}
+    model = {"family": "unet", "input": "image", "params": network, "scaling": {"threads": 1}}
+    return {**_tiny(task, ()), "models": {"unet": model}}
+
+
 CASES: dict[str, dict[str, Any]] = {
     "binary": _TINY,
     "multiclass": _tiny(
         {"kind": "multiclass", "target": "finding", "classes": ["normal", "benign", "malignant"]}, ("xgb", "svm", "cnn")
     ),
+    "segmentation": _outlines(),
     "multilabel": _tiny({"kind": "multilabel", "labels": ["lesion", "malignant"]}, ("xgb", "cnn")),
 }
 """Case → configuration but for ``output`` and ``catalog``."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from medray.models.unet.model import UnetModel
 
 _SEARCH_SPACE: SearchSpace = {
-    "channels": {"choice": [[8, 16, 32, 64], [16, 32, 64, 128], [16, 32, 64, 128, 256]]},
+    "channels": {"choice": [[8, 16, 32, 64], [16, 32, 64, 128], [24, 48, 96, 192]]},
     "residual_units": {"choice": [0, 1, 2]},
     "learning_rate": {"log": [5e-4, 1e-2]},
     "weight_decay": {"log": [1e-4, 0.1]},
@@ -37,7 +37,11 @@ class UnetFamily:
     search_space: SearchSpace = _SEARCH_SPACE
 
     def fit(self, data: FitData, task: Task, params: Any, context: FitContext) -> UnetModel:
-        """Train on ``data.train``; raises ModelError MODEL_NO_MASK when nothing is marked, MODEL_DIVERGED, MODEL_CHECKPOINT."""
+        """Train on ``data.train``; raises ModelError.
+
+        MODEL_NO_MASK when nothing is marked, MODEL_INPUT_SHAPE when the sides of images misfit the levels, and what
+        :func:`medray.models.deep.loop.fitted_weights` raises.
+        """
         from medray.models.unet.train import fit
 
         return fit(data, task, UnetParams.model_validate(params), context)

@@ -26,6 +26,10 @@ class UnetParams(TrainingParams):
     average_decay: float = Field(default=0.98, ge=0, lt=1, description="decay of the running mean of the weights; 0: none")
     augment: AugmentSpec = NO_ERASING
 
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        """Whether images of this shape (…, rows, columns) can be halved as often as there are levels; 2 pixels remain."""
+        return all(side % self.side_multiple == 0 and side > self.side_multiple for side in shape[-2:])
+
     @property
     def side_multiple(self) -> int:
         """What the sides of images must be multiples of."""

@@ -25,6 +25,9 @@ def fit(data: FitData, task: Task, params: UnetParams, context: FitContext) -> U
     if not ranks.largest(int(data.train.y.any()), context):
         raise ModelError("MODEL_NO_MASK", "no pixel of any training image is marked", "training needs some")
     device, shape = torch.device(context.device), data.train.x.shape[1:]
+    if not params.takes(shape):
+        message = f"images of {shape[-2]} x {shape[-1]} pixels do not fit the {len(params.channels)} levels of the network"
+        raise ModelError("MODEL_INPUT_SHAPE", message, f"preprocess to multiples of {params.side_multiple}, or take fewer levels")
 
     def batch(chosen: Int64, rng: np.random.Generator) -> Batch:
         """Images and masks, moved alike."""
