@@ -14,12 +14,12 @@ from pydantic import Field
 from medray.errors import LabelError
 from medray.evaluation.binary import Metrics
 from medray.evaluation.binary import evaluate as metrics_of
-from medray.evaluation.curves import auroc, calibration_curve
+from medray.evaluation.curves import auroc
 from medray.evaluation.thresholds import ThresholdPolicy, choose_threshold
 from medray.tasks.columns import floats, integers, is_same_text, log_loss, texts
 from medray.tasks.head import Answer, Head, Monitor, Output
-from medray.tasks.page import Cell, Curves, Histogram, Line, Matrix, Page, Plot, Sample, Tile
-from medray.tasks.plots import roc_line, roc_plot
+from medray.tasks.page import Cell, Histogram, Matrix, Page, Plot, Sample, Tile
+from medray.tasks.plots import calibration_plot, roc_line, roc_plot
 from medray.tasks.task import Decision, Figures, Judged, Monitored, Task
 from medray.tasks.text import interval_note, interval_text, number
 from medray.types import Float64, Image, Int64
@@ -215,24 +215,6 @@ def roc_curves(models: Sequence[Judged]) -> Plot | None:
 
 
 def calibration_curves(models: Sequence[Judged]) -> Plot | None:
-    """Reliability curves (10 bins of equal counts) above the histograms of the probabilities."""
-    if not models:
-        return None
-    lines, below = [], []
-    for model in models:
-        found: Any = model.figures
-        p = floats(model.rows[PROBABILITY])
-        curve = calibration_curve(integers(model.rows["target"]), p)
-        lines.append(Line(f"{model.name}: ECE {found.ece:.3f}", curve.predicted, curve.observed, points=True))
-        below.append(Sample(model.name, p))
-    alt = "Reliability curves of " + ", ".join(line.label for line in lines)
-    return Curves(
-        "Calibration",
-        alt,
-        "predicted probability",
-        "observed share",
-        tuple(lines),
-        legend_at="upper left",
-        below=tuple(below),
-        below_x_label="predicted probability",
-    )
+    """Reliability curves of all models."""
+    cases = [(model.name, integers(model.rows["target"]), floats(model.rows[PROBABILITY])) for model in models]
+    return calibration_plot("Calibration", cases)

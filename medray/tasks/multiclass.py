@@ -18,7 +18,7 @@ from medray.evaluation.multiclass import evaluate as metrics_of
 from medray.tasks.columns import check_names, column_name, integers, log_loss, matrix, mean_of, plain, plain_texts, texts
 from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Histogram, Matrix, Page, Plot, Sample, Table, Tile
-from medray.tasks.plots import roc_line, roc_plot
+from medray.tasks.plots import calibration_plot, roc_line, roc_plot
 from medray.tasks.task import Decision, Figures, Judged, Monitored, Task
 from medray.tasks.text import interval_note, interval_text, number
 from medray.types import Float64, Image, Int64
@@ -149,11 +149,11 @@ class Multiclass(Task):
         return [area, *(Cell(heading, number(value), value, sign) for heading, value, sign in shown)]
 
     def page(self, models: Sequence[Judged], chosen: str, split: str) -> Page:
-        """ROC of each class, decisions and urgency of the chosen model."""
+        """ROC and calibration of each class, decisions and urgency of the chosen model."""
         best = next((model for model in models if model.name == chosen), None)
         if best is None:
             return Page(f"{len(models)} models were compared; none is chosen.", _NOTE)
-        plots = (self._rocs(best), self._decisions(best), self._urgencies(best))
+        plots = (self._rocs(best), self._calibration(best), self._decisions(best), self._urgencies(best))
         shown = tuple(plot for plot in plots if plot is not None)
         return Page(self._summary(best, split), _NOTE, self._tiles(best.figures), shown, (self._classes(best),))
 
@@ -209,12 +209,20 @@ class Multiclass(Task):
         )
 
     def _rocs(self, model: Judged) -> Plot | None:
-        """The ROC of each class against the rest."""
         found: Any = model.figures
-        truth, table = integers(model.rows["target"]), matrix(model.rows, self.columns)
-        each = enumerate(zip(self.classes, found.classes, table.T, strict=True))
-        lines = [roc_line(name, (truth == one).astype(np.int64), p, figures.auroc) for one, (name, figures, p) in each]
+        lines = [
+            roc_line(name, y, p, figures.auroc)
+            for (name, y, p), figures in zip(self._against_the_rest(model), found.classes, strict=True)
+        ]
         return roc_plot(f"Receiver operating characteristic of {model.name}, each class against the rest", lines)
+
+    def _calibration(self, model: Judged) -> Plot | None:
+        return calibration_plot(f"Calibration of {model.name}, each class against the rest", self._against_the_rest(model))
+
+    def _against_the_rest(self, model: Judged) -> list[tuple[str, Int64, Float64]]:
+        """Name of each class, whether it is the true one, and its probability."""
+        truth, table = integers(model.rows["target"]), matrix(model.rows, self.columns)
+        return [(name, (truth == one).astype(np.int64), table[:, one]) for one, name in enumerate(self.classes)]
 
     def _decisions(self, model: Judged) -> Matrix:
         found: Any = model.figures

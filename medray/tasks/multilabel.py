@@ -19,7 +19,7 @@ from medray.evaluation.thresholds import ThresholdPolicy, choose_threshold
 from medray.tasks.columns import check_names, column_name, is_same_text, matrix, mean_of, texts
 from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Histogram, Page, Plot, Sample, Table, Tile
-from medray.tasks.plots import roc_line, roc_plot
+from medray.tasks.plots import calibration_plot, roc_line, roc_plot
 from medray.tasks.task import Decision, Figures, Judged, Monitored, Task
 from medray.tasks.text import interval_note, interval_text, number
 from medray.types import Float64, Image, Int64
@@ -163,11 +163,11 @@ class Multilabel(Task):
         return [area, macro, *(Cell(f"AUROC, {name}", number(value), value, 1) for name, value in each)]
 
     def page(self, models: Sequence[Judged], chosen: str, split: str) -> Page:
-        """ROC, probabilities and figures of each label by the chosen model."""
+        """ROC, calibration and figures of each label, and urgency by the chosen model."""
         best = next((model for model in models if model.name == chosen), None)
         if best is None:
             return Page(f"{len(models)} models were compared; none is chosen.", _NOTE)
-        plots = (self._rocs(best), self._probabilities(best))
+        plots = (self._rocs(best), self._calibration(best), self._probabilities(best))
         shown = tuple(plot for plot in plots if plot is not None)
         return Page(self._summary(best, split), _NOTE, self._tiles(best.figures), shown, (self._labels(best),))
 
@@ -211,13 +211,18 @@ class Multilabel(Task):
 
     def _rocs(self, model: Judged) -> Plot | None:
         found: Any = model.figures
-        truth, table = self.truth(model.rows["target"]), matrix(model.rows, self.columns)
-        lines = [
-            roc_line(name, y[y >= 0].astype(np.int64), p[y >= 0], one.auroc, one.sensitivity, one.specificity)
-            for name, one, y, p in zip(self.labels, found.labels, truth.T, table.T, strict=True)
-            if one is not None
-        ]
+        each = zip(self._known(model), (one for one in found.labels if one is not None), strict=True)
+        lines = [roc_line(name, y, p, one.auroc, one.sensitivity, one.specificity) for (name, y, p), one in each]
         return roc_plot(f"Receiver operating characteristic of {model.name}, by label", lines)
+
+    def _calibration(self, model: Judged) -> Plot | None:
+        return calibration_plot(f"Calibration of {model.name}, by label", self._known(model))
+
+    def _known(self, model: Judged) -> list[tuple[str, Int64, Float64]]:
+        """Each label that is known somewhere: whether it holds, and its probability."""
+        truth, table = self.truth(model.rows["target"]), matrix(model.rows, self.columns)
+        each = [(name, y[y >= 0].astype(np.int64), p[y >= 0]) for name, y, p in zip(self.labels, truth.T, table.T, strict=True)]
+        return [(name, y, p) for name, y, p in each if len(y)]
 
     def _probabilities(self, model: Judged) -> Histogram:
         """The probability of the likeliest label, of images with a label and without one."""

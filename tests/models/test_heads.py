@@ -15,6 +15,7 @@ from medray.imaging.augment import AugmentSpec
 from medray.models.cnn.family import CNN
 from medray.models.cnn.params import CnnParams
 from medray.models.family import FitData, LocalContext, Samples
+from medray.models.forest import FOREST, ForestParams
 from medray.models.svm import SVM, SvmParams
 from medray.models.xgb import XGB, XgbParams
 from medray.tasks.multiclass import Multiclass
@@ -58,6 +59,7 @@ def discs(n: int, seed: int, labels: bool = False) -> Samples:
 CASES = {
     "xgb, classes": (XGB, CLASSES, TREES, FitData(table(300, 0), table(90, 1))),
     "xgb, labels": (XGB, LABELS, TREES, FitData(table(300, 0, True), table(90, 1, True))),
+    "forest, classes": (FOREST, CLASSES, ForestParams(n_estimators=60), FitData(table(300, 0), table(90, 1))),
     "svm, classes": (SVM, CLASSES, SvmParams(), FitData(table(300, 0), table(90, 1))),
     "cnn, classes": (CNN, CLASSES, NETWORK, FitData(discs(48, 0), discs(24, 1))),
     "cnn, labels": (CNN, LABELS, NETWORK, FitData(discs(48, 0, True), discs(24, 1, True))),
@@ -147,6 +149,7 @@ def test_trees_stop_early_and_remember_round_and_head(name: str, tmp_path: Path)
     ("family", "params", "balance", "samples"),
     [
         (XGB, TREES, ({"balance": False}, {"balance": True}), table),
+        (FOREST, ForestParams(n_estimators=60, min_samples_leaf=10), ({"balance": False}, {"balance": True}), table),
         (CNN, NETWORK.model_copy(update={"members": 1}), ({"class_balance": 0.0}, {"class_balance": 1.0}), discs),
     ],
 )
@@ -162,7 +165,7 @@ def test_balance_raises_the_probability_of_a_rare_class(family: Any, params: Any
     assert balanced > plain + 0.02
 
 
-@pytest.mark.parametrize("name", ["xgb, classes", "svm, classes", "cnn, classes"])
+@pytest.mark.parametrize("name", ["xgb, classes", "forest, classes", "svm, classes", "cnn, classes"])
 def test_a_class_without_samples_is_refused(name: str) -> None:
     family, task, params, data = CASES[name]
     keep = data.train.y != 1

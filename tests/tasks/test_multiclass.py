@@ -121,8 +121,10 @@ def judged(name: str, strength: float) -> Judged:
 def test_page_shows_a_curve_for_each_class_the_decisions_and_the_urgency() -> None:
     models = [judged("weak", 0.5), judged("strong", 2)]
     page = TASK.page(models, "strong", "test")
-    curves, decisions, urgency = page.plots
+    curves, calibration, decisions, urgency = page.plots
     assert isinstance(curves, Curves)
+    assert isinstance(calibration, Curves)
+    assert len(calibration.lines) == 3
     assert isinstance(decisions, Matrix)
     assert isinstance(urgency, Histogram)
     assert [line.label.split(":")[0] for line in curves.lines] == list(TASK.classes)
@@ -139,7 +141,7 @@ def test_page_of_one_class_says_that_figures_are_undefined() -> None:
     decision = TASK.decision(table, ThresholdPolicy())
     page = TASK.page([Judged("one", table, TASK.evaluate(table, decision), decision)], "one", "test")
     assert "undefined" in page.summary
-    assert not any(isinstance(plot, Curves) for plot in page.plots)
+    assert not any("ROC" in plot.alt for plot in page.plots)
 
 
 def test_a_patient_counts_by_its_most_urgent_image() -> None:
