@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import pyarrow as pa
@@ -25,6 +25,7 @@ from medray.runs.resources import Resources
 from medray.runs.samples import labelled_samples, sample_columns
 from medray.runs.summary import Summary, summarise
 from medray.spec import Spec, fingerprint
+from medray.tasks.task import Task
 from medray.types import State
 from medray.work.score import ScoreJob
 from medray.work.table import outcomes
@@ -61,34 +62,51 @@ def ensemble(config: EnsembleConfig, progress: Progress | None = None) -> TrainR
     """
     uris = [store.normalise(uri) for uri in config.members]
     manifests = [read_manifest(uri) for uri in uris]
+    task = _common_task(manifests, config.combine)
+    samples, version = labelled_samples(config.catalog, task, config.labels.split)
+    fingerprints = [manifest.fingerprint() for manifest in manifests]
+    name = _run_name(config, fingerprints, samples)
+    run_uri = store.join(config.output, "runs", name)
+    settings = Settings(task, config.threshold, config.seed, config.resources.actors)
+    members = {str(number): uri for number, uri in enumerate(uris)}
+    provenance = {"run": name, "catalog": store.normalise(config.catalog), "catalog_version": version, **environment()}
+    with session.session(config.cluster):
+        kept, answers, summary = _answers(members, samples, run_uri, settings, progress)
+        combiner = Combiner() if config.combine == "mean" else _fitted(settings, members, answers)
+        run = Run(config.output, run_uri, settings, kept, {**provenance, "members": dict(zip(uris, fingerprints, strict=True))})
+        drafts = {str(config.combine): _draft(run, config, members, combiner)}
+        scores = score_held_out(run, drafts, progress)
+    return publish(run, drafts, scores, summary)
+
+
+def _common_task(manifests: Sequence[Manifest], combine: str) -> Task:
+    """The task of all members; raises ConfigError where they differ or cannot be combined."""
     task = manifests[0].task
     if any(manifest.task != task for manifest in manifests):
         found = ", ".join(f"{manifest.task.kind} of {manifest.task.target}" for manifest in manifests)
         raise ConfigError("ENSEMBLE_TASKS", f"the members learn different tasks: {found}", "name bundles of one task")
-    check_combiner(task.head, config.combine)
-    samples, version = labelled_samples(config.catalog, task, config.labels.split)
-    fingerprints = [manifest.fingerprint() for manifest in manifests]
+    check_combiner(task.head, combine)
+    return task
+
+
+def _run_name(config: EnsembleConfig, fingerprints: Sequence[str], samples: pa.Table) -> str:
+    """Name of the run that this configuration, these members and samples make."""
     decides = config.model_dump(mode="json", exclude={"output", "catalog", "members", "cluster", "resources"})
-    name = f"{config.name}-{fingerprint([decides, fingerprints, samples.select(sample_columns(samples)).to_pydict()])}"
-    uri = store.join(config.output, "runs", name)
-    settings = Settings(task, config.threshold, config.seed, config.resources.actors)
-    with session.session(config.cluster):
-        members = {f"{number}": member for number, member in enumerate(uris)}
-        kept, answers, summary = _answers(members, samples, uri, settings, progress)
-        provenance = {"run": name, "catalog": store.normalise(config.catalog), "catalog_version": version, **environment()}
-        run = Run(config.output, uri, settings, kept, {**provenance, "members": dict(zip(uris, fingerprints, strict=True))})
-        combiner = Combiner() if config.combine == "mean" else _fitted(settings, members, answers)
-        manifest = Manifest(
-            name=f"{config.name}-{config.combine}",
-            task=task,
-            family=ENSEMBLE,
-            params=combiner.model_dump(mode="json"),
-            input=None,
-            provenance={**run.provenance, "seed": config.seed, "images": run.images()},
-        )
-        drafts = {str(config.combine): Draft(manifest, {f"{MEMBERS}/{number}": member for number, member in members.items()})}
-        scores = score_held_out(run, drafts, progress)
-    return publish(run, drafts, scores, summary)
+    data = samples.select(sample_columns(samples)).to_pydict()
+    return f"{config.name}-{fingerprint([decides, list(fingerprints), data])}"
+
+
+def _draft(run: Run, config: EnsembleConfig, members: Mapping[str, str], combiner: Combiner) -> Draft:
+    """The bundle of the ensemble but for its decision."""
+    manifest = Manifest(
+        name=f"{config.name}-{config.combine}",
+        task=run.settings.task,
+        family=ENSEMBLE,
+        params=combiner.model_dump(mode="json"),
+        input=None,
+        provenance={**run.provenance, "seed": config.seed, "images": run.images()},
+    )
+    return Draft(manifest, {f"{MEMBERS}/{number}": uri for number, uri in members.items()})
 
 
 def _answers(
