@@ -104,8 +104,8 @@ class Multiclass(Task):
     def decided(self, rows: pa.Table, decision: Decision) -> pa.Table:
         """With ``decision``: the likeliest class."""
         table = matrix(rows, self.columns)
-        names = [None if np.isnan(p).any() else self.classes[p.argmax()] for p in table]
-        return rows.append_column(DECISION, pa.array(names, pa.string()))
+        likeliest = pa.array(table.argmax(axis=1), mask=np.isnan(table).any(axis=1))
+        return rows.append_column(DECISION, pa.array(self.classes, pa.string()).take(likeliest))
 
     @property
     def decision_columns(self) -> tuple[str, ...]:
