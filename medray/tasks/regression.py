@@ -21,7 +21,7 @@ from medray.tasks.task import Decision, Figures, Judged, Monitored, Task
 from medray.tasks.text import number, quantity, quantity_interval
 from medray.types import Float64, Image, Int64
 
-VALUE = "value"
+PREDICTED = "predicted"
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _FEWEST_VALUES = 5
 _QUARTILES = (0.25, 0.5, 0.75)
@@ -33,7 +33,7 @@ class RegressionFigures(RegressionMetrics, Figures):
 
 
 class Regression(Task):
-    """The number that an image has in a label column. An answer is the value."""
+    """The number that an image has in a label column. An answer is the predicted one."""
 
     kind: Literal["regression"] = "regression"
     unit: str = Field("", description="unit of the numbers, for people")
@@ -81,20 +81,20 @@ class Regression(Task):
         return floats(targets)
 
     def fields(self, judged: bool = False) -> list[pa.Field]:
-        """``value``."""
-        return [pa.field(VALUE, pa.float64())]
+        """``predicted``."""
+        return [pa.field(PREDICTED, pa.float64())]
 
     def answer(self, output: Output, prepared: Image, image: Image, judged: bool = False) -> Answer:
         """The value."""
-        return {VALUE: float(output["value"])}
+        return {PREDICTED: float(output["value"])}
 
     def outputs(self, rows: pa.Table) -> Output:
-        """``value``."""
-        return {"value": floats(rows[VALUE])}
+        """``predicted``."""
+        return {"value": floats(rows[PREDICTED])}
 
     def urgency(self, rows: pa.Table) -> Float64:
         """The value, or its negative where low values come first."""
-        return floats(rows[VALUE]) * (1 if self.first == "high" else -1)
+        return floats(rows[PREDICTED]) * (1 if self.first == "high" else -1)
 
     def scores(self, truth: NDArray[Any], output: Output) -> dict[str, float]:
         """``mae``, ``rmse`` and ``r2``."""
@@ -107,7 +107,7 @@ class Regression(Task):
 
     def evaluate(self, rows: pa.Table, decision: Decision, seed: int = 0) -> RegressionFigures:
         """All figures."""
-        found = metrics_of(floats(rows["target"]), floats(rows[VALUE]), groups=texts(rows["group"]), seed=seed)
+        found = metrics_of(floats(rows["target"]), floats(rows[PREDICTED]), groups=texts(rows["group"]), seed=seed)
         monitor = Monitored(figure="mae", sign=-1, **dict(found.mae))
         return RegressionFigures(**dict(found), monitor=monitor)
 
@@ -134,7 +134,7 @@ class Regression(Task):
     def caption(self, row: Mapping[str, Any]) -> tuple[str, str]:
         """The value, and the true one."""
         truth = row.get("target")
-        return quantity(row[VALUE], self.unit), "" if truth is None else quantity(truth, self.unit)
+        return quantity(row[PREDICTED], self.unit), "" if truth is None else quantity(truth, self.unit)
 
     def _summary(self, model: Judged, split: str) -> str:
         found: Any = model.figures
@@ -161,7 +161,7 @@ class Regression(Task):
         return f"{what} ({self.unit})" if self.unit else what
 
     def _agreement(self, model: Judged) -> Scatter:
-        truth, value = floats(model.rows["target"]), floats(model.rows[VALUE])
+        truth, value = floats(model.rows["target"]), floats(model.rows[PREDICTED])
         alt = f"Values predicted by {model.name} against the true ones"
         return Scatter(
             f"{self.target} by {model.name}", alt, self._named("true value"), self._named("predicted value"), truth, value
@@ -169,7 +169,9 @@ class Regression(Task):
 
     def _calibration(self, models: Sequence[Judged]) -> Curves:
         """Mean true against mean predicted value in 10 bins of equal counts."""
-        curves = [(model.name, calibration_curve(floats(model.rows["target"]), floats(model.rows[VALUE]))) for model in models]
+        curves = [
+            (model.name, calibration_curve(floats(model.rows["target"]), floats(model.rows[PREDICTED]))) for model in models
+        ]
         lines = tuple(Line(name, curve.predicted, curve.observed, points=True) for name, curve in curves)
         alt = f"Mean true against mean predicted value of {', '.join(line.label for line in lines)}"
         x, y = self._named("mean predicted value"), self._named("mean true value")
@@ -177,7 +179,7 @@ class Regression(Task):
 
     def _differences(self, model: Judged) -> Scatter:
         """Differences against means, with bias and limits of agreement (Bland & Altman 1986)."""
-        truth, value = floats(model.rows["target"]), floats(model.rows[VALUE])
+        truth, value = floats(model.rows["target"]), floats(model.rows[PREDICTED])
         found: Any = model.figures
         agreement = found.agreement
         limits = [] if agreement.low is None else [agreement.low, agreement.high]
@@ -188,7 +190,7 @@ class Regression(Task):
         return Scatter(f"Agreement of {model.name}", alt, x, y, (truth + value) / 2, value - truth, levels)
 
     def _errors(self, model: Judged) -> Histogram:
-        errors = floats(model.rows[VALUE]) - floats(model.rows["target"])
+        errors = floats(model.rows[PREDICTED]) - floats(model.rows["target"])
         alt = f"Histogram of predicted − true value of {model.name}"
         x = self._named("predicted − true value")
         return Histogram(f"Errors of {model.name}", alt, x, (Sample("images", errors),), {"no error": 0.0}, limits=None)

@@ -23,7 +23,7 @@ def column(*values: str) -> dict[str, pa.ChunkedArray]:
 
 def judged(truth: np.ndarray, value: np.ndarray) -> pa.Table:
     groups = [f"p{number // 2}" for number in range(len(truth))]
-    return pa.table({"target": truth, "value": value, "group": groups})
+    return pa.table({"target": truth, "predicted": value, "group": groups})
 
 
 def test_targets_are_numbers_and_an_empty_text_is_no_label() -> None:
@@ -56,15 +56,15 @@ def test_few_distinct_values_are_refused() -> None:
 def test_an_answer_is_the_value_and_nothing_is_decided() -> None:
     image = Image(np.zeros((4, 4), np.float32))
     answer = AREA.answer({"value": np.float64(7.5)}, image, image)
-    assert answer == {"value": 7.5}
+    assert answer == {"predicted": 7.5}
     rows = AREA.table([answer, None])
-    assert AREA.decided(rows, AREA.decision(rows, None)).to_pydict() == {"value": [7.5, None]}
-    assert AREA.answer_columns == ("value",)
+    assert AREA.decided(rows, AREA.decision(rows, None)).to_pydict() == {"predicted": [7.5, None]}
+    assert AREA.answer_columns == ("predicted",)
 
 
 @pytest.mark.parametrize(("first", "order"), [("high", [2, 0, 1]), ("low", [1, 0, 2])])
 def test_a_worklist_begins_with_high_or_low_values(first: str, order: list[int]) -> None:
-    rows = pa.table({"value": [3.0, -1.0, 8.0]})
+    rows = pa.table({"predicted": [3.0, -1.0, 8.0]})
     urgency = Regression.model_validate({"target": "age", "first": first}).urgency(rows)
     assert np.argsort(-urgency).tolist() == order
 
@@ -87,7 +87,7 @@ def test_figures_and_page() -> None:
     rows = judged(truth, truth + rng.normal(size=80) * 50)
     figures = AREA.evaluate(rows, Decision())
     assert figures.n == 80
-    assert figures.monitor.value == figures.mae.value == pytest.approx(np.abs(rows["value"].to_numpy() - truth).mean())
+    assert figures.monitor.value == figures.mae.value == pytest.approx(np.abs(rows["predicted"].to_numpy() - truth).mean())
     assert figures.monitor.low < figures.monitor.value < figures.monitor.high
     assert AREA.cells(figures)[0].value == figures.mae.value
     page = AREA.page([Judged("xgb", rows, figures, Decision())], "xgb", "test")
@@ -100,5 +100,5 @@ def test_figures_and_page() -> None:
 
 
 def test_captions() -> None:
-    assert AREA.caption({"value": 1234.5, "target": 0.5}) == ("1,234 mm²", "0.5 mm²")
-    assert AREA.caption({"value": -12.345}) == ("−12.3 mm²", "")
+    assert AREA.caption({"predicted": 1234.5, "target": 0.5}) == ("1,234 mm²", "0.5 mm²")
+    assert AREA.caption({"predicted": -12.345}) == ("−12.3 mm²", "")
