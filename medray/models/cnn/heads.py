@@ -80,7 +80,7 @@ def _labels(head: Head, train: Samples, params: CnnParams, context: FitContext) 
 
 def _value(head: Head, train: Samples, params: CnnParams, context: FitContext) -> tuple[Loss, Scale]:
     """Mean squared error of standardised targets."""
-    y = torch.from_numpy(np.asarray(train.y, dtype=np.float64))
+    y = torch.tensor(train.y, dtype=torch.float64)
     count, first, second = total(torch.stack([torch.tensor(len(y)).double(), y.sum(), (y**2).sum()]), context).tolist()
     mean = first / count
     scale = Scale(mean, max(float(np.sqrt(max(second / count - mean**2, 0.0))), 1e-12))
