@@ -151,6 +151,12 @@ def test_image_of_another_size_is_refused(model: UnetModel) -> None:
     assert refused.value.code == "MODEL_INPUT_SHAPE"
 
 
+def test_fit_leaves_torch_as_it_was(data: FitData) -> None:
+    state = torch.get_rng_state()
+    UNET.fit(data, TASK, TINY.model_copy(update={"epochs": 1}), LocalContext())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_masks_without_a_marked_pixel_are_refused(data: FitData) -> None:
     empty = FitData(replace(data.train, y=np.zeros_like(data.train.y)), data.valid)
     with pytest.raises(ModelError) as refused:

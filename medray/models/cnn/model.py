@@ -39,7 +39,8 @@ class CnnModel:
         self.shape = shape
         self.head = head
         self.scale = scale or Scale()
-        self._network = build_network(params, channels_of(shape), head.size)
+        with torch.random.fork_rng(devices=[]):  # its first weights, which are replaced, cost no random numbers
+            self._network = build_network(params, channels_of(shape), head.size)
         self._network.load_state_dict(weights)
         self._network.eval()
         self.embedding_size = sum(layer.in_features for layer in last_layers(self._network).values())

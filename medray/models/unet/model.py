@@ -58,7 +58,8 @@ class UnetModel:
         self.params = params
         self.shape = shape
         self.head = head
-        self._network = build_network(params, channels_of(shape), head.size)
+        with torch.random.fork_rng(devices=[]):  # its first weights, which are replaced, cost no random numbers
+            self._network = build_network(params, channels_of(shape), head.size)
         self._network.load_state_dict(weights)
         self._network.eval()
 
