@@ -22,12 +22,14 @@ models:
 """
 
 _TINY: dict[str, Any] = yaml.safe_load(BINARY)
+_FOREST = {"family": "forest", "input": "table", "params": {"n_estimators": 50}}
+_ISOLATION = {"family": "isolation", "input": "table", "params": {"n_estimators": 50}}
 
 
-def _tiny(task: dict[str, Any], models: tuple[str, ...]) -> dict[str, Any]:
-    """The configuration for another task, with some of its models."""
+def _tiny(task: dict[str, Any], models: tuple[str, ...], **others: dict[str, Any]) -> dict[str, Any]:
+    """The configuration for another task, with some of its models and others."""
     rest = {name: part for name, part in _TINY.items() if name != "labels"}
-    return {**rest, "task": task, "models": {name: _TINY["models"][name] for name in models}}
+    return {**rest, "task": task, "models": {name: _TINY["models"][name] for name in models} | others}
 
 
 def _outlines() -> dict[str, Any]:
@@ -45,6 +47,10 @@ CASES: dict[str, dict[str, Any]] = {
     ),
     "segmentation": _outlines(),
     "multilabel": _tiny({"kind": "multilabel", "labels": ["lesion", "malignant"]}, ("xgb", "cnn")),
+    "regression": _tiny({"kind": "regression", "target": "area_px", "unit": "px"}, ("xgb", "cnn"), forest=_FOREST),
+    "anomaly": _tiny(
+        {"kind": "anomaly", "target": "finding", "normal": ["normal"], "train_on": "normal"}, (), isolation=_ISOLATION
+    ),
 }
 """Case → configuration but for ``output`` and ``catalog``."""
 
