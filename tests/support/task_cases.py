@@ -46,8 +46,8 @@ CASES: dict[str, dict[str, Any]] = {
         {"kind": "multiclass", "target": "finding", "classes": ["normal", "benign", "malignant"]}, ("xgb", "svm", "cnn")
     ),
     "segmentation": _outlines(),
-    "multilabel": _tiny({"kind": "multilabel", "labels": ["lesion", "malignant"]}, ("xgb", "cnn")),
-    "regression": _tiny({"kind": "regression", "target": "area_px", "unit": "px"}, ("xgb", "cnn"), forest=_FOREST),
+    "multilabel": _tiny({"kind": "multilabel", "labels": ["lesion", "malignant"]}, ("cnn",)),
+    "regression": _tiny({"kind": "regression", "target": "area_px", "unit": "px"}, ("xgb",), forest=_FOREST),
     "anomaly": _tiny(
         {"kind": "anomaly", "target": "finding", "normal": ["normal"], "train_on": "normal"}, (), isolation=_ISOLATION
     ),
