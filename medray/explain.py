@@ -22,6 +22,7 @@ _PHRASES = {
     "bool_parsing": "neither true nor false",
     "bool_type": "neither true nor false",
     "finite_number": "not a finite number",
+    "string_type": "not text: put it in quotes",
 }
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
@@ -68,7 +69,8 @@ def _other(first: ErrorDetails, where: str, kind: type[Spec]) -> str:
     if first["type"].startswith(("int_", "float_")):
         word = "not a whole number" if first["type"].startswith("int_") else "not a number"
         return f"{where}: {_value(first)} is {word} {_range(_limits(kind, first['loc']))}".rstrip()
-    return f"{where}: {first['msg'].removeprefix('Value error, ')}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if first["loc"] else message
 
 
 def _outside(first: ErrorDetails, where: str, kind: type[Spec]) -> str:
@@ -95,6 +97,10 @@ def _no_match(first: ErrorDetails, where: str, kind: type[Spec]) -> str:
     return f"{where}: {first['msg']}, not {_value(first)}"
 
 
+def _too_few(first: ErrorDetails, where: str, kind: type[Spec]) -> str:
+    return f"{where}: {first['ctx']['actual_length']} given, at least {first['ctx']['min_length']} needed"
+
+
 def _missing(first: ErrorDetails, where: str, kind: type[Spec]) -> str:
     return f"{where} is missing"
 
@@ -110,6 +116,7 @@ _SAY: Mapping[str, Callable[[ErrorDetails, str, type[Spec]], str]] = {
     "literal_error": _no_choice,
     "missing": _missing,
     "string_pattern_mismatch": _no_match,
+    "too_short": _too_few,
     "union_tag_invalid": _unknown_tag,
     "union_tag_not_found": _no_tag,
 }

@@ -117,7 +117,7 @@ def test_labels_of_a_single_class(train: Callable[..., str]) -> None:
 
 
 def test_a_target_that_the_labels_do_not_have(train: Callable[..., str]) -> None:
-    assert "no column 'malignat' (found sop_uid, patient_key, finding, malignant)" in train("labels.target=malignat")
+    assert "no column 'malignat' (found sop_uid, patient_key, finding, malignant" in train("labels.target=malignat")
 
 
 def test_training_without_a_catalog(train: Callable[..., str], tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+
 from medray.bundles.inputs import Input, as_image
 from medray.bundles.manifest import Manifest
 from medray.data.catalog import terminal_state
-from medray.errors import MedrayError
+from medray.errors import MedrayError, Quarantined
 from medray.tasks.head import Answer, Output
 from medray.types import Image, State
 
@@ -70,7 +72,11 @@ class Scorer(Protocol):
         ...
 
     def answer(self, image: Image, judged: bool = False) -> Answer:
-        """What the task says of one decoded image (see :meth:`medray.tasks.task.Task.answer`)."""
+        """What the task says of one decoded image (see :meth:`medray.tasks.task.Task.answer`).
+
+        Raises:
+            InputError: what :meth:`output` raises; MODEL_NOT_FINITE.
+        """
         ...
 
     def predict(self, items: Sequence[Input]) -> list[Prediction]:
@@ -84,8 +90,10 @@ class Scorer(Protocol):
 
 
 def answer_of(scorer: Scorer, image: Image, judged: bool) -> Answer:
-    """See :meth:`Scorer.answer`."""
+    """See :meth:`Scorer.answer`. What is no number has no place in a worklist and reaches no threshold."""
     output, prepared = scorer.output(image)
+    if not all(np.isfinite(values).all() for values in output.values()):
+        raise Quarantined("MODEL_NOT_FINITE", "the answer of the model is not a finite number")
     return scorer.manifest.task.answer(output, prepared, image, judged)
 
 

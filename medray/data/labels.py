@@ -152,7 +152,7 @@ class Target(Protocol):
         ...
 
     def targets(self, labels: Mapping[str, pa.ChunkedArray]) -> pa.Array:
-        """The target of each label row; null where there is none."""
+        """The target of each label row, from texts without blanks around them; null where there is none."""
         ...
 
 
@@ -185,7 +185,7 @@ def join_labels(instances: pa.Table, labels: pa.Table, target: Target) -> pa.Tab
 
 def _targets(labels: pa.Table, at: pa.Array, target: Target) -> pa.Array:
     """The target of each instance; null where its row has none, or there is no row."""
-    found = target.targets({name: labels[name] for name in target.label_columns})
+    found = target.targets({name: pc.utf8_trim_whitespace(labels[name]) for name in target.label_columns})
     return found.take(at) if target.label_columns else pa.nulls(len(at), found.type)
 
 
@@ -228,10 +228,12 @@ def join_keys(instances: pa.Table, labels: pa.Table) -> int:
 
 
 def _finder(labels: pa.Table, key: str, columns: Sequence[str]) -> Callable[[str], int | None]:
-    """Number of the label row by key; a path matches in full or by its longest known tail, down to the file name."""
+    """Number of the label row by key, none where the key is empty; a path matches in full or by its longest known tail, down to the file name."""
     rows = list(zip(*(labels[name].to_pylist() for name in columns), strict=True)) if columns else [()] * len(labels)
     index: dict[str, int] = {}
     for number, value in enumerate(labels[key].to_pylist()):
+        if not value:
+            continue
         first = index.setdefault(value, number)
         if rows[first] != rows[number]:
             both = f"{', '.join(rows[first])!r} and {', '.join(rows[number])!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,9 @@ from medray.runs.resources import Resources
 from medray.spec import Spec
 from medray.tasks.table import AnyTask
 from medray.tasks.task import Task
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+"""Names of runs and models, which become folders."""
 
 
 class LabelSpec(Spec):
@@ -78,7 +82,7 @@ class TrainConfig(Spec):
 
     output: str = Field(description="root of everything a run makes")
     catalog: str = Field(description="where `medray ingest` wrote")
-    name: str = Field("model", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
+    name: str = Field("model", pattern=NAME)
     seed: int = Field(0, ge=0, le=2**31 - 1)
     task: AnyTask = Field(description="what is learnt")
     labels: LabelSpec = LabelSpec()
@@ -92,21 +96,28 @@ class TrainConfig(Spec):
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, raw: Any) -> Any:
-        """``labels: {target: …, positive: …}`` is short for ``task: {kind: binary, target: …, positive: …}``."""
+        """``labels: {target: …, positive: …}`` is short for ``task: {kind: binary, target: …, positive: …}``, and becomes that."""
         labels = raw.get("labels") if isinstance(raw, Mapping) else None
-        given = {name: labels[name] for name in ("target", "positive") if labels.get(name)} if isinstance(labels, Mapping) else {}
+        if not isinstance(labels, Mapping):
+            return raw
+        given = {name: labels[name] for name in ("target", "positive") if labels.get(name) is not None}
         if not given:
             return raw
         if "task" in raw:
-            raise ValueError(f"labels.{min(given)}: what is learnt is said by task: set task.{min(given)}")
-        return {**raw, "task": {"kind": "binary", **given}}
+            raise ValueError(f"labels.{min(given)}: the task says what is learnt: set task.{min(given)}")
+        if "target" not in given:
+            raise ValueError("labels.target is missing: the column that labels.positive is a value of")
+        rest = {name: value for name, value in labels.items() if name not in given}
+        return {**raw, "labels": rest, "task": {"kind": "binary", **given}}
 
     @model_validator(mode="after")
     def _fits(self) -> TrainConfig:
         for name, model in self.models.items():
+            if not re.fullmatch(NAME, name):
+                raise ValueError(f"models.{name}: a name has letters, digits, _ and -, at most 64")
             if model.input not in self.inputs:
                 raise ValueError(f"models.{name}.input is {model.input!r}, but inputs has {', '.join(self.inputs)}")
             model.check(name, self.inputs[model.input], self.task)
         if not self.task.decides and "threshold" in self.model_fields_set:
-            raise ValueError(f"threshold: the task {self.task.kind} decides by none")
+            raise ValueError(f"threshold: the task {self.task.kind} takes none; remove it")
         return self

@@ -18,7 +18,10 @@ from pydantic import ValidationError
 from medray.data.labels import SplitSpec, assign_splits, join_keys, join_labels, read_labels
 from medray.data.pseudonym import patient_key
 from medray.errors import LabelError
+from medray.tasks.anomaly import Anomaly
 from medray.tasks.binary import Binary
+from medray.tasks.multiclass import Multiclass
+from medray.tasks.multilabel import Multilabel
 
 
 def labels_file(folder: Path, text: str, name: str = "labels.csv") -> str:
@@ -145,6 +148,19 @@ def test_a_part_of_a_file_name_is_no_tail() -> None:
 def test_an_empty_label_is_none_and_case_does_not_matter() -> None:
     labels = {"sop_uid": ["1.0", "1.1", "1.2"], "y": ["Malignant ", "", "benign"]}
     assert joined(labels, positive="malignant") == {"1.0": 1, "1.2": 0}
+
+
+def test_a_label_of_blanks_is_empty_in_every_task() -> None:
+    labels = pa.table({"sop_uid": ["1.0", "1.1", "1.2"], "y": ["normal", " ", "odd"]})
+    tasks = (TASK, Multilabel(labels=("y",)), Multiclass(target="y", classes=("normal", "odd")), Anomaly(target="y"))
+    found = [join_labels(INSTANCES, labels, task) for task in tasks]
+    assert [sorted(rows.filter(rows["target"].is_valid())["sop_uid"].to_pylist()) for rows in found] == [["1.0", "1.2"]] * 4
+
+
+def test_a_row_without_a_key_labels_nothing() -> None:
+    instances = pa.Table.from_pylist([instance(0), instance(4, study_uid="")])
+    labels = pa.table({"study_uid": ["3.0", "", ""], "y": ["0", "1", "0"]})
+    assert join_labels(instances, labels, TASK)["sop_uid"].to_pylist() == ["1.0"]
 
 
 def test_the_patient_is_that_of_the_labels_then_of_the_catalog_then_the_study() -> None:

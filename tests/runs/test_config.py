@@ -132,7 +132,11 @@ def test_an_override_does_not_go_through_a_value() -> None:
         ("inputs.table.preprocess.steps=[]", "intensity takes an image in [0, 1]: put window, percentile or minmax before it"),
         ("inputs.image.preprocess.steps=[]", "inputs.image must end in a fixed size"),
         ("name='a/b'", "name: String should match pattern"),
-        ("models={}", "models"),
+        ("models={}", "models: 0 given, at least 1 needed"),
+        ("models={../x: {family: xgb, input: table}}", "models.../x: a name has letters, digits, _ and -"),
+        ("labels={positive: 1}", "labels.target is missing"),
+        ("labels.positive=yes", "task.binary.positive: true is not text: put it in quotes"),
+        ("task={kind: binary, target: malignant}", "labels.target: the task says what is learnt: set task.target"),
         ("labels.split.val=0.9", "train + val must not be more than 1"),
     ],
 )
@@ -140,6 +144,19 @@ def test_a_wrong_setting_is_named_in_one_line(path: str, override: str, says: st
     text = problem(path, override)
     assert text.startswith("CONFIG_INVALID")
     assert says in text
+
+
+def test_the_short_form_of_a_task_becomes_the_long_one(path: str) -> None:
+    """A positive of 0 as well, which is a value like any other."""
+    config = load_config(path, TrainConfig, ["labels.positive=0", "labels.split.seed=3"])
+    assert config.task == Binary(target="malignant", positive="0")
+    assert TrainConfig.model_validate(config.model_dump()) == config
+
+
+def test_a_threshold_where_none_is_taken_is_refused(path: str) -> None:
+    said = problem(path, "labels={}", "task={kind: regression, target: area}", "threshold={kind: youden}")
+    assert ": threshold: the task regression takes none; remove it" in said
+    assert "the file" not in said
 
 
 def test_a_missing_setting_is_named(tmp_path: Path) -> None:
