@@ -120,6 +120,7 @@ REMEDIES = {
     "MASK_OTHER_IMAGE": "give the mask that was drawn on this image: correct the table of masks",
     "MASK_SIZE": "draw the mask on this very image, or correct the table of masks",
     "MASK_UNREADABLE": "give the mask as a DICOM segmentation (with the setting `level`, if it is fractional) or a PNG",
+    "MODEL_NOT_FINITE": "look at the image; if it is sound, preprocess to a fixed range and train again",
     "OBJECT_NAME": "rename it: its name is not valid UTF-8",
     "PIXELS_BITS": _LOOK,
     "PIXELS_CODEC": _AGAIN,

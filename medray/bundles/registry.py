@@ -37,7 +37,8 @@ def publish(output: str, rows: list[dict[str, Any]]) -> None:
     """Record the bundles of a run in one commit; a bundle that is recorded already with the same standing is left alone.
 
     Args:
-        rows: the columns of :data:`SCHEMA` of each but ``published_at``; ``value`` is that of the monitored figure on validation.
+        rows: the columns of :data:`SCHEMA` of each but ``published_at``; ``value`` is that of the monitored figure on validation,
+            None where it is undefined.
     """
     newest = history(output)[-len(rows) :]
     if sorted(map(_key, newest)) == sorted(map(_key, rows)):
@@ -64,11 +65,15 @@ def champion(output: str) -> str:
     """URI of the bundle published last as champion.
 
     Raises:
-        BundleError: BUNDLE_NO_CHAMPION.
+        BundleError: BUNDLE_NO_CHAMPION, BUNDLE_SEVERAL_TASKS, BUNDLE_NOT_FOUND.
     """
     chosen = [row for row in history(output) if row["champion"]]
     if not chosen:
         raise BundleError("BUNDLE_NO_CHAMPION", f"no bundle was published under {output}", "train one, or name a bundle")
+    tasks = sorted({f"{row['task']} of {row['target'] or 'no label'}" for row in chosen if row.get("task")})
+    if len(tasks) > 1:
+        message = f"the champions under {output} learnt different tasks: {', '.join(tasks)}"
+        raise BundleError("BUNDLE_SEVERAL_TASKS", message, "name the bundle that is meant")
     uri: str = chosen[-1]["bundle"]
     if not store.exists(store.join(uri, MANIFEST)):
         raise BundleError("BUNDLE_NOT_FOUND", f"the champion {uri} is gone", "train again, or name a bundle")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -232,7 +233,7 @@ def _record(run: Run, name: str, bundle: Scorer, value: float, champion: bool) -
         "bundle": bundle.uri,
         "fingerprint": bundle.fingerprint,
         "monitor": manifest.task.monitor.figure,
-        "value": value,
+        "value": None if math.isnan(value) else value,
         "champion": champion,
     }
 

@@ -97,14 +97,17 @@ def screen(config: ScreenConfig, progress: Progress | None = None) -> ScreenResu
 def worklist(outcomes: pa.Table, task: Task, decision: Decision) -> pa.Table:
     """One row a study by its most urgent image, the most urgent study first; ties by study UID.
 
+    What the decision flags is more urgent than what it does not, so that no flagged image hides behind another of its study.
+
     Args:
         outcomes: outcome rows with the answer's columns, but those of masks.
         task, decision: of the bundle that scored.
     """
     scored = outcomes.filter(pc.equal(outcomes["state"], State.SCORED.value))
     scored = task.decided(scored, decision).append_column("urgency", pa.array(task.urgency(scored), pa.float64()))
-    order = [("urgency", "descending"), ("study_uid", "ascending"), ("uri", "ascending")]
-    scored = scored.sort_by(order)
+    flagged = pa.array([task.urgent(row) for row in scored.to_pylist()], pa.bool_())
+    order = [("flagged", "descending"), ("urgency", "descending"), ("study_uid", "ascending"), ("uri", "ascending")]
+    scored = scored.append_column("flagged", flagged).sort_by(order)
     first, images = _first_of_each(scored["study_uid"].to_pylist())
     best = scored.take(pa.array(first, pa.int64()))
     shown = [name for name in task.answer_columns if name in best.column_names]

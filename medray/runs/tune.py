@@ -17,10 +17,13 @@ from medray.progress import Progress, counting
 from medray.runs.samples import labelled_samples
 from medray.runs.train import fit_job, prepare, run_name, write_samples
 from medray.runs.train_config import TrainConfig
+from medray.spec import fingerprint
 
 
 def tune(config: TrainConfig, models: list[str], progress: Progress | None = None) -> dict[str, list[Trial]]:
     """Sweep each model on the validation split and write the best parameters as a YAML file for ``--set`` or the configuration.
+
+    The same command resumes or repeats the sweep; other settings of ``tune`` make another one.
 
     Returns:
         Model → trials, best first.
@@ -35,12 +38,13 @@ def tune(config: TrainConfig, models: list[str], progress: Progress | None = Non
     samples, _ = labelled_samples(config.catalog, config.task, config.labels.split)
     require_comparable(config, samples)
     root = store.join(config.output, "tune", run_name(config, samples))
+    sweep_of = fingerprint(config.tune.model_dump(exclude={"concurrent"}))
     found: dict[str, list[Trial]] = {}
     with session.session(config.cluster):
         kept, _ = prepare(config, samples, progress)
         samples_uri = write_samples(kept, root)
         for name in models or list(config.models):
-            job = replace(fit_job(config, name, samples_uri, root), fit_uri=store.join(root, name))
+            job = replace(fit_job(config, name, samples_uri, root), fit_uri=store.join(root, f"{name}-{sweep_of}"))
             found[name] = sweep(job, config.models[name].scaling, config.tune, counting(progress, f"tune {name}"))
     store.write(store.join(root, "best.yaml"), yaml.safe_dump(best(config, found), sort_keys=True).encode())
     return found

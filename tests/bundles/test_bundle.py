@@ -30,6 +30,7 @@ from medray.imaging.preprocess import PreprocessSpec, preprocess
 from medray.models.family import FitData, LocalContext, Samples
 from medray.models.xgb import XGB, XgbParams
 from medray.tasks.binary import Binary
+from medray.tasks.head import Output
 from medray.tasks.task import Decision
 from medray.types import Image, State
 
@@ -207,6 +208,22 @@ def test_an_image_with_pixels_that_are_no_numbers_is_excluded(bundle: Bundle, va
     assert bundle.predict([Image(pixels)])[0].code == "IMAGE_NOT_FINITE"
 
 
+class Overflowing:
+    """A model whose answer is no number for any image."""
+
+    def predict(self, x: np.ndarray) -> Output:
+        return {"probability": np.full((len(x), 2), np.nan)}
+
+    def save(self, folder: Path) -> None:
+        """It has no files."""
+
+
+def test_an_answer_that_is_no_number_is_none() -> None:
+    """It would reach no threshold and end a worklist."""
+    (found,) = Bundle(manifest(), Overflowing(), "").predict([np.random.default_rng(0).random((32, 32))])
+    assert (found.state, found.code, found.answer) == (State.QUARANTINED, "MODEL_NOT_FINITE", {})
+
+
 def test_a_masked_array_has_invalid_pixels(bundle: Bundle) -> None:
     array = np.random.default_rng(1).random((32, 32))
     array[:8] = np.nan
@@ -351,14 +368,17 @@ def test_one_pixel_that_differs_is_enough(size: int, at: int, padding: bool) -> 
 # --- the registry --------------------------------------------------------------------------------------------------------------
 
 
-def record(uri: str, run: str, champion: bool) -> dict[str, object]:
+def record(uri: str, run: str, champion: bool, task: str = "binary") -> dict[str, object]:
     return {
         "run": run,
         "model": "xgb",
         "family": "xgb",
         "bundle": uri,
         "fingerprint": f"f-{run}",
-        "auroc": 0.9,
+        "task": task,
+        "target": "malignant",
+        "monitor": "auroc",
+        "value": 0.9,
         "champion": champion,
     }
 
@@ -379,3 +399,13 @@ def test_the_champion_is_the_one_published_last(uri: str, model_folder: Path, tm
     with pytest.raises(BundleError) as caught:
         registry.champion(output)
     assert caught.value.code == "BUNDLE_NOT_FOUND"
+
+
+def test_champions_of_several_tasks_have_to_be_told_apart(uri: str, tmp_path: Path) -> None:
+    output = str(tmp_path / "out")
+    registry.publish(output, [record(uri, "one", True), record(uri, "one", False, "regression")])
+    assert registry.champion(output) == uri
+    registry.publish(output, [record(uri, "two", True, "anomaly")])
+    with pytest.raises(BundleError, match="anomaly of malignant, binary of malignant") as caught:
+        registry.champion(output)
+    assert caught.value.code == "BUNDLE_SEVERAL_TASKS"

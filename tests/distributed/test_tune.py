@@ -42,6 +42,13 @@ def test_a_sweep_ranks_its_trials_and_writes_the_best(config: TrainConfig, ray_s
     assert best == {"rounds": 10, **trials[0].params} or best.items() >= trials[0].params.items()
 
 
+def test_other_settings_make_another_sweep(config: TrainConfig, ray_session: None) -> None:
+    once = tune(config, ["xgb"])["xgb"]
+    assert [trial.params for trial in tune(config, ["xgb"])["xgb"]] == [trial.params for trial in once]
+    more = config.model_copy(update={"tune": config.tune.model_copy(update={"samples": 3})})
+    assert len(tune(more, ["xgb"])["xgb"]) == 3
+
+
 def test_an_unknown_model_is_refused(config: TrainConfig) -> None:
     with pytest.raises(ConfigError) as caught:
         tune(config, ["forest"])
