@@ -228,7 +228,7 @@ def join_keys(instances: pa.Table, labels: pa.Table) -> int:
 
 
 def _finder(labels: pa.Table, key: str, columns: Sequence[str]) -> Callable[[str], int | None]:
-    """Number of the label row by key, none where the key is empty; a path matches in full or by its longest known tail, down to the file name."""
+    """Number of the label row by key; rows without one are no label. A path matches in full or by its longest known tail."""
     rows = list(zip(*(labels[name].to_pylist() for name in columns), strict=True)) if columns else [()] * len(labels)
     index: dict[str, int] = {}
     for number, value in enumerate(labels[key].to_pylist()):

@@ -96,7 +96,7 @@ class TrainConfig(Spec):
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, raw: Any) -> Any:
-        """``labels: {target: …, positive: …}`` is short for ``task: {kind: binary, target: …, positive: …}``, and becomes that."""
+        """``labels: {target: …, positive: …}`` becomes ``task: {kind: binary, target: …, positive: …}``."""
         labels = raw.get("labels") if isinstance(raw, Mapping) else None
         if not isinstance(labels, Mapping):
             return raw

@@ -122,8 +122,8 @@ class Task(Spec, ABC):
     def targets(self, labels: Mapping[str, pa.ChunkedArray]) -> pa.Array:
         """The target of each label row; null where there is none.
 
-        ``labels`` holds the :attr:`label_columns` as text without blanks around it, "" for empty; where :attr:`masked`, ``target`` with the URIs of masks.
-        Raises LabelError on a value that cannot be a target.
+        ``labels`` holds the :attr:`label_columns` as text without blanks around it, "" for empty; where :attr:`masked`, the
+        ``target`` with the URIs of masks. Raises LabelError on a value that cannot be a target.
         """
         ...
 

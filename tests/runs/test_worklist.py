@@ -24,7 +24,8 @@ def ranked(task: Task, answers: list[tuple[str, list[float | None]]], **threshol
         | dict(zip((field.name for field in task.fields()), values, strict=True))
         for number, (study, values) in enumerate(answers)
     ]
-    return worklist(pa.Table.from_pylist(rows), task, decision).to_pylist()
+    found: list[dict[str, Any]] = worklist(pa.Table.from_pylist(rows), task, decision).to_pylist()
+    return found
 
 
 def test_a_study_is_ranked_by_its_most_urgent_image() -> None:
