@@ -14,7 +14,7 @@ from medray.bundles.ensemble import ENSEMBLE, MEMBERS, Ensemble
 from medray.bundles.input_spec import InputSpec
 from medray.bundles.inputs import Input
 from medray.bundles.manifest import MANIFEST, Manifest, check_files, parse_manifest, read_manifest
-from medray.bundles.scorer import Prediction, Scorer, answer_of, predict_with
+from medray.bundles.scorer import Prediction, Scorer, answer_of, checked, predict_with
 from medray.data import store
 from medray.errors import BundleError, Excluded
 from medray.models.family import Model
@@ -34,13 +34,14 @@ class Bundle:
         self.model = model
         self.uri = uri
         self.fingerprint = fingerprint(manifest.model_dump(mode="json"))
+        if manifest.input is None:
+            raise BundleError("BUNDLE_FORMAT", f"{uri} holds a model without its input", "publish the bundle again")
+        self._input = manifest.input
 
     @property
     def input(self) -> InputSpec:
         """How an image becomes what the model takes."""
-        if self.manifest.input is None:
-            raise BundleError("BUNDLE_FORMAT", f"{self.uri} holds a model without its input", "publish the bundle again")
-        return self.manifest.input
+        return self._input
 
     @property
     def colour(self) -> bool:
@@ -51,7 +52,7 @@ class Bundle:
         """See :meth:`medray.bundles.scorer.Scorer.output`."""
         self.check_scope(image)
         prepared = self.input.prepared(image)
-        output = self.model.predict(self.input.values(prepared)[None])
+        output = checked(self.model.predict(self.input.values(prepared)[None]), self.manifest, self.uri)
         return {name: values[0] for name, values in output.items()}, prepared
 
     def answer(self, image: Image, judged: bool = False) -> Answer:
@@ -106,12 +107,22 @@ def opened(manifest: Manifest, folder: Path, uri: str) -> Scorer:
         BundleError: BUNDLE_FORMAT, BUNDLE_ALTERED, of a member; BUNDLE_MODEL.
     """
     if manifest.family == ENSEMBLE:
-        places = sorted((folder / MEMBERS).iterdir(), key=lambda place: int(place.name))
-        return Ensemble(manifest, [_member(place, f"{uri}/{MEMBERS}/{place.name}") for place in places], uri)
+        return Ensemble(manifest, _members(manifest, folder / MEMBERS, f"{uri}/{MEMBERS}"), uri)
     return Bundle(manifest, family_of(manifest.family).load(folder / MODEL), uri)
 
 
+def _members(ensemble: Manifest, folder: Path, uri: str) -> list[Scorer]:
+    """The members in the order of their numbers, which name their folders from 0 on."""
+    count = sum(1 for _ in folder.glob("*"))
+    members = [_member(folder / str(number), f"{uri}/{number}") for number in range(count)]
+    if not members or any(member.manifest.task != ensemble.task for member in members):
+        raise BundleError("BUNDLE_FORMAT", f"{uri} holds no member, or one of another task", "publish the bundle again")
+    return members
+
+
 def _member(folder: Path, uri: str) -> Scorer:
+    if not (folder / MANIFEST).is_file():
+        raise BundleError("BUNDLE_FORMAT", f"there is no {MANIFEST} in {uri}", "publish the bundle again")
     manifest = parse_manifest((folder / MANIFEST).read_bytes(), uri)
     check_files(manifest, folder, uri)
     return opened(manifest, folder, uri)

@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from medray.errors import ConfigError, ModelError
+from medray.errors import BundleError, ConfigError, ModelError
+from medray.explain import explain
 from medray.spec import Spec
 from medray.tasks.head import Head, HeadKind, Output
 from medray.types import Float64
@@ -28,6 +30,27 @@ class Combiner(Spec):
     combine: Literal["mean", "stacked"] = "mean"
     weights: tuple[tuple[float, ...], ...] = ()
     intercept: tuple[float, ...] = ()
+
+
+def opened_combiner(params: Mapping[str, Any], head: Head, members: int, uri: str) -> Combiner:
+    """The combiner that the manifest of an ensemble holds, which fits the head and the number of its members.
+
+    Raises:
+        BundleError: BUNDLE_FORMAT.
+    """
+    try:
+        combiner = Combiner.model_validate(params)
+        check_combiner(head, combiner.combine)
+    except ValidationError as error:
+        raise BundleError("BUNDLE_FORMAT", f"{uri}: {explain(error, Combiner, 'params.')}", "publish the bundle again") from error
+    except ConfigError as error:
+        raise BundleError("BUNDLE_FORMAT", f"{uri}: {error.message}", error.hint) from error
+    if combiner.combine == "stacked":
+        rows, inputs = {len(row) for row in combiner.weights}, head.size * members
+        if rows != {inputs} or not len(combiner.weights) == len(combiner.intercept) == head.size:
+            message = f"{uri}: params.weights do not fit {members} members of the task"
+            raise BundleError("BUNDLE_FORMAT", message, "publish the bundle again")
+    return combiner
 
 
 def combine(head: Head, outputs: Sequence[Output], combiner: Combiner) -> Output:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from medray.bundles.combiner import Combiner, combine
+from medray.bundles.combiner import combine, opened_combiner
 from medray.bundles.inputs import Input
 from medray.bundles.manifest import Manifest
-from medray.bundles.scorer import Prediction, Scorer, answer_of, predict_with
+from medray.bundles.scorer import Prediction, Scorer, answer_of, checked, predict_with
 from medray.spec import fingerprint
 from medray.tasks.head import Answer, Output
 from medray.types import Image
@@ -27,7 +27,7 @@ class Ensemble:
         self.members = members
         self.uri = uri
         self.fingerprint = fingerprint(manifest.model_dump(mode="json"))
-        self._combiner = Combiner.model_validate(manifest.params)
+        self._combiner = opened_combiner(manifest.params, manifest.task.head, len(members), uri)
 
     @property
     def colour(self) -> bool:
@@ -42,7 +42,7 @@ class Ensemble:
         """
         outputs = [member.output(image)[0] for member in self.members]
         batches = [{name: values[None] for name, values in output.items()} for output in outputs]
-        combined = combine(self.manifest.task.head, batches, self._combiner)
+        combined = checked(combine(self.manifest.task.head, batches, self._combiner), self.manifest, self.uri)
         return {name: values[0] for name, values in combined.items()}, image
 
     def answer(self, image: Image, judged: bool = False) -> Answer:

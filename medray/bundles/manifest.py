@@ -97,9 +97,13 @@ def write_bundle(manifest: Manifest, content: Mapping[str, Path], uri: str) -> M
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """Relative path → sha256 of every file under a folder, its own manifest aside."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    """Relative path → sha256 of every file under a folder, its own manifest aside; "" of a link to a folder, never right."""
+    paths = sorted(path for path in folder.rglob("*") if path != folder / MANIFEST and (path.is_file() or path.is_symlink()))
+    return {path.relative_to(folder).as_posix(): _checksum(path) for path in paths}
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def read_manifest(uri: str) -> Manifest:
@@ -121,7 +125,7 @@ def parse_manifest(data: bytes, uri: str) -> Manifest:
             message = f"{uri} has format {raw.get('format')}, this medray reads {FORMAT}"
             raise BundleError("BUNDLE_FORMAT", message, "train it again with this version")
         return Manifest.model_validate(raw)
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise BundleError("BUNDLE_FORMAT", f"the manifest of {uri} cannot be read", "publish the bundle again") from error
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from medray.bundles.inputs import Input, as_image
 from medray.bundles.manifest import Manifest
 from medray.data.catalog import terminal_state
-from medray.errors import MedrayError, Quarantined
+from medray.errors import BundleError, MedrayError, Quarantined
 from medray.tasks.head import Answer, Output
 from medray.types import Image, State
 
@@ -95,6 +95,15 @@ def answer_of(scorer: Scorer, image: Image, judged: bool) -> Answer:
     if not all(np.isfinite(values).all() for values in output.values()):
         raise Quarantined("MODEL_NOT_FINITE", "the answer of the model is not a finite number")
     return scorer.manifest.task.answer(output, prepared, image, judged)
+
+
+def checked(output: Output, manifest: Manifest, uri: str) -> Output:
+    """The arrays, where they are of the task; raises BundleError BUNDLE_MODEL."""
+    if not manifest.task.head.fits(output):
+        found = ", ".join(f"{name} {values.shape[1:]}" for name, values in output.items())
+        message = f"the model in {uri} gives {found}, which is no answer of the task {manifest.task.kind}"
+        raise BundleError("BUNDLE_MODEL", message, "publish the bundle again")
+    return output
 
 
 def predict_with(scorer: Scorer, items: Sequence[Input]) -> list[Prediction]:

@@ -39,6 +39,8 @@ def load_estimator(folder: Path, kind: type[Estimator] | tuple[type[Estimator], 
         found = skops.io.load(folder / FILE, trusted=list(trusted))
     except UntrustedTypesFoundException as error:
         raise BundleError("BUNDLE_MODEL", f"{FILE} holds types that are not trusted: {error}") from error
+    except OSError as error:
+        raise BundleError("BUNDLE_MODEL", f"{FILE} is not there", "publish the bundle again") from error
     except BadZipFile as error:
         raise BundleError("BUNDLE_MODEL", f"{FILE} is not a skops file") from error
     if not isinstance(found, kind):

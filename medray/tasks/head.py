@@ -17,6 +17,16 @@ Answer = Mapping[str, Any]
 """What a task says of one image: a plain value for each of :meth:`Task.fields`."""
 
 
+_ARRAYS: Mapping[HeadKind, str] = {
+    "classes": "probability",
+    "labels": "probability",
+    "value": "value",
+    "map": "probability",
+    "novelty": "score",
+}
+_DIMENSIONS: Mapping[HeadKind, int] = {"classes": 2, "labels": 2, "value": 1, "map": 4, "novelty": 1}
+
+
 @dataclass(frozen=True)
 class Head:
     """What a model has to give.
@@ -32,6 +42,14 @@ class Head:
 
     kind: HeadKind
     size: int = 1
+
+    def fits(self, output: Output) -> bool:
+        """Whether arrays are of this head, for any number of images."""
+        name = _ARRAYS[self.kind]
+        if name not in output:
+            return False
+        shape = output[name].shape
+        return len(shape) == _DIMENSIONS[self.kind] and (len(shape) == 1 or shape[1] == self.size)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from medray.data.segmentation import ALL, MaskChoice
+from medray.errors import BundleError
 from medray.evaluation.thresholds import Threshold, ThresholdPolicy
 from medray.spec import Spec
 from medray.tasks.head import Answer, Head, Monitor, Output
@@ -47,7 +48,9 @@ class Decision(Spec):
     thresholds: Mapping[str, Threshold] = Field(default_factory=dict)
 
     def threshold(self, name: str) -> float:
-        """The value of one threshold."""
+        """The value of one threshold; raises BundleError BUNDLE_DECISION where there is none, as in an edited manifest."""
+        if name not in self.thresholds:
+            raise BundleError("BUNDLE_DECISION", f"no threshold says when {name} holds", "publish the bundle again")
         return self.thresholds[name].value
 
 

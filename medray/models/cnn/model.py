@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from monai.visualize.class_activation_maps import GradCAM
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from medray.models.cnn.heads import Scale, output_of
 from medray.models.cnn.network import CnnNetwork, build_network
 from medray.models.cnn.params import CnnParams
 from medray.models.deep.batches import BATCH, as_batch, channels_of, padded_batches, torch_threads
+from medray.models.deep.weights import check_weights
 from medray.spec import canonical_json
 from medray.tasks.head import Head, Output
 from medray.types import Float32, Float64
@@ -95,8 +96,10 @@ class CnnModel:
             config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
             params = CnnParams.model_validate(config["params"])
             shape = tuple(int(side) for side in config["shape"])
-            return cls(params, shape, Head(**config["head"]), load_file(folder / _WEIGHTS), Scale(**config["scale"]))
-        except (OSError, KeyError, TypeError, ValueError, ValidationError, SafetensorError, RuntimeError) as error:
+            head, weights = Head(**config["head"]), load_file(folder / _WEIGHTS)
+            check_weights(partial(build_network, params, channels_of(shape), head.size), weights)
+            return cls(params, shape, head, weights, Scale(**config["scale"]))
+        except (OSError, LookupError, TypeError, ValueError, ArithmeticError, SafetensorError, RuntimeError) as error:
             raise BundleError("BUNDLE_MODEL", f"not a saved cnn model: {_first_line(error)}") from error
 
     def _shown(self, x: Float32) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from medray.errors import BundleError, ModelError
 from medray.models.deep.batches import BATCH, as_batch, channels_of, padded_batches, standardised, torch_threads
+from medray.models.deep.weights import check_weights
 from medray.models.unet.params import UnetParams
 from medray.spec import canonical_json
 from medray.tasks.head import Head, Output
@@ -84,8 +86,10 @@ class UnetModel:
         try:
             config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
             params, shape = UnetParams.model_validate(config["params"]), tuple(int(side) for side in config["shape"])
-            return cls(params, shape, Head(**config["head"]), load_file(folder / _WEIGHTS))
-        except (OSError, KeyError, TypeError, ValueError, SafetensorError, RuntimeError) as error:
+            head, weights = Head(**config["head"]), load_file(folder / _WEIGHTS)
+            check_weights(partial(build_network, params, channels_of(shape), head.size), weights)
+            return cls(params, shape, head, weights)
+        except (OSError, LookupError, TypeError, ValueError, ArithmeticError, SafetensorError, RuntimeError) as error:
             line = str(error).splitlines()[0] if str(error) else ""
             raise BundleError("BUNDLE_MODEL", f"not a saved unet model: {type(error).__name__}: {line}") from error
 
