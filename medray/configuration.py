@@ -92,6 +92,6 @@ def _assign(node: Any, key: str, value: Any, override: str) -> None:
 
 
 def _index(node: list[Any], key: str, override: str) -> int:
-    if not key.isdigit() or int(key) >= len(node):
+    if not key.isdecimal() or int(key) >= len(node):
         raise ConfigError("CONFIG_OVERRIDE", f"--set {override!r}: {key} is not an index of a list of {len(node)}")
     return int(key)

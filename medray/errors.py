@@ -33,6 +33,12 @@ class MedrayError(Exception):
         return f"{self.code}: {self.message}" + (f" ({self.hint})" if self.hint else "")
 
 
+def shown(value: object, longest: int = 60) -> str:
+    """A value as a message quotes it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
 class ConfigError(MedrayError):
     """A configuration file, an override or an argument is wrong."""
 

@@ -11,13 +11,14 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from medray.errors import shown
 from medray.spec import Spec
 
-_LONGEST = 60
 _PHRASES = {
     "dict_type": "not a mapping",
     "list_type": "not a list",
     "model_attributes_type": "not a mapping",
+    "model_type": "not a mapping",
     "tuple_type": "not a list",
     "bool_parsing": "neither true nor false",
     "bool_type": "neither true nor false",
@@ -125,8 +126,7 @@ _SAY: Mapping[str, Callable[[ErrorDetails, str, type[Spec]], str]] = {
 
 def _value(first: ErrorDetails) -> str:
     value = first["input"]
-    text = {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else repr(value)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else shown(value)
 
 
 def _meant(name: Any, known: Iterable[str]) -> str:

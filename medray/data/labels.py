@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 
 from medray.data import store
 from medray.data.pseudonym import patient_key
-from medray.errors import LabelError
+from medray.errors import LabelError, shown
 from medray.spec import Spec
 from medray.types import Int64
 
@@ -71,7 +71,7 @@ def read_labels(uri: str) -> pa.Table:
     Its folder is kept in the metadata of its fields, where it outlives a copy into a catalog: see :func:`folder_of`.
 
     Raises:
-        LabelError: LABELS_UNREADABLE, LABELS_NO_KEY.
+        LabelError: LABELS_UNREADABLE, LABELS_COLUMN_TWICE, LABELS_NO_KEY.
         StoreError: the file cannot be fetched.
     """
     table, folder = _canonical(read_texts(uri), uri), store.normalise(uri).rpartition("/")[0]
@@ -89,7 +89,7 @@ def read_texts(uri: str) -> pa.Table:
     """A CSV or Parquet table as it is, every value as text, none of them null.
 
     Raises:
-        LabelError: LABELS_UNREADABLE.
+        LabelError: LABELS_UNREADABLE, LABELS_COLUMN_TWICE.
         StoreError: the file cannot be fetched.
     """
     data = store.read(uri)
@@ -103,6 +103,8 @@ def read_texts(uri: str) -> pa.Table:
         columns = [pc.fill_null(column.cast(pa.string()), "") for column in table.columns]
     except (pa.ArrowException, OSError):  # whose text may quote a row
         raise LabelError("LABELS_UNREADABLE", f"{uri} is not a CSV or Parquet table", "save it as one of them") from None
+    if len(set(table.column_names)) < len(table.column_names):  # a name may be a value, where the header is missing
+        raise LabelError("LABELS_COLUMN_TWICE", f"two columns of {uri} have one name", "rename or remove one, or add the header")
     return pa.Table.from_arrays(columns, names=table.column_names)
 
 
@@ -130,11 +132,7 @@ def _canonical(table: pa.Table, uri: str) -> pa.Table:
             columns[_RENAMED.get(plain, name)] = values
     if not set(columns) & set(_KEYS.values()):
         expected = "SOPInstanceUID, SeriesInstanceUID, StudyInstanceUID, path"
-        raise LabelError(
-            "LABELS_NO_KEY",
-            f"{uri} has no key column",
-            f"name one of {expected}",
-        )
+        raise LabelError("LABELS_NO_KEY", f"{uri} has no key column", f"name one of {expected}")
     return pa.table(columns)
 
 
@@ -170,7 +168,8 @@ def join_labels(instances: pa.Table, labels: pa.Table, target: Target) -> pa.Tab
     """
     _require_columns(labels, target.label_columns)
     key = key_column(labels)
-    find = _finder(labels, key, target.label_columns)
+    decide = [*target.label_columns, *(name for name in (PATIENT_COLUMN, "split") if name in labels.column_names)]
+    find = _finder(labels, key, list(dict.fromkeys(decide)))
     at = pa.array([find(value) for value in instances[key].to_pylist()], pa.int64())
     joined = instances.append_column("target", _targets(labels, at, target))
     joined = joined.append_column("group", _groups(instances, labels, at)).append_column("split", _splits(labels, at))
@@ -236,7 +235,7 @@ def _finder(labels: pa.Table, key: str, columns: Sequence[str]) -> Callable[[str
             continue
         first = index.setdefault(value, number)
         if rows[first] != rows[number]:
-            both = f"{', '.join(rows[first])!r} and {', '.join(rows[number])!r}"
+            both = " and ".join(shown(", ".join(rows[row])) for row in (first, number))
             raise LabelError("LABELS_CONFLICT", f"two labels for one {key}: {both}", "keep one")
     if key != "uri":
         return index.get

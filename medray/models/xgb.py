@@ -144,7 +144,7 @@ class Xgb:
 
         try:
             return _finished(Booster(model_file=folder / FILE))
-        except XGBoostError as error:
+        except (XGBoostError, ValueError) as error:
             raise BundleError("BUNDLE_MODEL", f"{FILE} is not an XGBoost model") from error
 
 

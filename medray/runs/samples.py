@@ -11,6 +11,9 @@ from medray.runs.labelled import labelled
 from medray.tasks.task import Task
 from medray.work.outcome import KEYS
 
+_LONGEST = 60
+"""Letters of a label that a message shows."""
+
 
 def labelled_samples(catalog_uri: str, task: Task, split: SplitSpec) -> tuple[pa.Table, int]:
     """Images of the catalog that take part, with target and split, sorted by URI, and the catalog's version.
@@ -34,7 +37,7 @@ def labelled_samples(catalog_uri: str, task: Task, split: SplitSpec) -> tuple[pa
 def require(task: Task, rows: pa.Table, labels: pa.Table) -> None:
     """Check that labelled images hold what the task needs; raises LabelError."""
     texts = sorted({value for name in task.label_columns for value in labels[name].to_pylist()})
-    task.require(rows["target"], found=", ".join(texts[:5]))
+    task.require(rows["target"], found=", ".join(text if len(text) < _LONGEST else f"{text[:_LONGEST]}…" for text in texts[:5]))
 
 
 def sample_columns(samples: pa.Table) -> list[str]:

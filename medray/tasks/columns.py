@@ -75,8 +75,8 @@ def mean_of(values: Sequence[float | None]) -> float:
 
 
 def is_number(column: pa.ChunkedArray) -> Bool:
-    """Where the float64 values of a column are finite, bool (n,)."""
-    return np.asarray(np.isfinite(floats(column)), dtype=np.bool_)
+    """Where the float64 values of a column are finite, also as the float32 that models take, bool (n,)."""
+    return np.asarray(np.abs(floats(column)) <= np.finfo(np.float32).max, dtype=np.bool_)
 
 
 def log_loss(truth: Int64, probability: Float64) -> float:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from medray.errors import LabelError
+from medray.errors import LabelError, shown
 from medray.evaluation.curves import auroc
 from medray.evaluation.multiclass import MulticlassMetrics
 from medray.evaluation.multiclass import evaluate as metrics_of
@@ -242,6 +242,6 @@ class Multiclass(Task):
 def _unknown(task: Multiclass, labels: pa.ChunkedArray) -> LabelError:
     """The error of labels that are no class, with the most frequent of them."""
     counts = sorted(((one["counts"], one["values"]) for one in labels.value_counts().to_pylist()), reverse=True)
-    named = ", ".join(f"{value!r} ({count})" for count, value in counts[:5]) + (", …" if len(counts) > 5 else "")
+    named = ", ".join(f"{shown(value)} ({count})" for count, value in counts[:5]) + (", …" if len(counts) > 5 else "")
     message = f"{len(labels)} labels in {task.target} are no class: {named}; the classes are {', '.join(task.classes)}"
     return LabelError("LABELS_UNKNOWN_CLASS", message, "name them in task.classes, or leave the label empty")

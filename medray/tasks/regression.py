@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
-from medray.errors import LabelError
+from medray.errors import LabelError, shown
 from medray.evaluation.regression import RegressionMetrics, calibration_curve
 from medray.evaluation.regression import evaluate as metrics_of
 from medray.tasks.columns import floats, is_number, texts
@@ -56,9 +56,9 @@ class Regression(Task):
         found = pc.cast(pc.if_else(written, column, pa.scalar(None, pa.string())), pa.float64())
         wrong = column.filter(pc.invert(pc.or_(empty, pa.array(is_number(found)))))
         if len(wrong):
-            shown = [f"{one['values']!r} ({one['counts']})" for one in pc.value_counts(wrong).to_pylist()]
-            more = f" and {len(shown) - 5} others" if len(shown) > 5 else ""
-            message = f"{len(wrong)} labels of {self.target} are no finite numbers: {', '.join(shown[:5])}{more}"
+            named = [f"{shown(one['values'])} ({one['counts']})" for one in pc.value_counts(wrong).to_pylist()]
+            more = f" and {len(named) - 5} others" if len(named) > 5 else ""
+            message = f"{len(wrong)} labels of {self.target} are no finite numbers: {', '.join(named[:5])}{more}"
             raise LabelError("LABELS_NOT_A_NUMBER", message, "write 12.5, or leave it empty where the number is not known")
         return found
 

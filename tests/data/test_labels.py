@@ -95,6 +95,7 @@ def test_patient_identifiers_become_pseudonyms(tmp_path: Path) -> None:
         ("labels.parquet", b"not parquet", "LABELS_UNREADABLE"),
         ("labels.csv", b"sop_uid,y\n1,2,3\n", "LABELS_UNREADABLE"),
         ("labels.csv", b"", "LABELS_UNREADABLE"),
+        ("labels.csv", b"sop_uid,y,y\n1,2,3\n", "LABELS_COLUMN_TWICE"),
         ("labels.csv", b"id,y\n1,1\n", "LABELS_NO_KEY"),
     ],
 )
@@ -105,7 +106,7 @@ def test_files_that_are_no_labels(tmp_path: Path, name: str, content: bytes, cod
     assert code_of(caught) == code
 
 
-@pytest.mark.parametrize("content", ["DOE^JANE,1\nROE^RICHARD,0\n", "sop_uid,y\nDOE^JANE,1,2\n"])
+@pytest.mark.parametrize("content", ["DOE^JANE,1\nROE^RICHARD,0\n", "sop_uid,y\nDOE^JANE,1,2\n", "DOE^JANE,DOE^JANE\n"])
 def test_errors_quote_no_row(tmp_path: Path, content: str) -> None:
     with pytest.raises(LabelError) as caught:
         read_labels(labels_file(tmp_path, content))
@@ -182,6 +183,8 @@ def test_join_keys_counts_instances_with_a_label() -> None:
         ({"sop_uid": ["1.0", "1.1"], "y": ["1", "1"]}, "LABELS_SINGLE_CLASS"),
         ({"sop_uid": ["1.0", "1.1"], "y": ["no", "yes"]}, "LABELS_SINGLE_CLASS"),
         ({"sop_uid": ["1.0", "1.0"], "y": ["1", "0"]}, "LABELS_CONFLICT"),
+        ({"sop_uid": ["1.0", "1.0"], "y": ["1", "1"], "split": ["train", "test"]}, "LABELS_CONFLICT"),
+        ({"sop_uid": ["1.0", "1.0"], "y": ["1", "1"], "patient_key": ["p", "q"]}, "LABELS_CONFLICT"),
         ({"sop_uid": ["1.0", "1.1"], "y": ["1", "0"], "split": ["train", "tset"]}, "LABELS_BAD_SPLIT"),
     ],
 )

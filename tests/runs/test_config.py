@@ -76,6 +76,7 @@ def test_overrides_reach_mappings_lists_and_what_was_not_there(path: str) -> Non
         ("a..b=1", "not of the form a.b=value"),
         ("name.first=1", "name"),
         ("inputs.image.preprocess.steps.5.rows=1", "not an index of a list of 2"),
+        ("inputs.image.preprocess.steps.².rows=1", "not an index of a list of 2"),
         ("seed=[1", "not valid YAML"),
     ],
 )
@@ -138,6 +139,8 @@ def test_an_override_does_not_go_through_a_value() -> None:
         ("labels.positive=yes", "task.binary.positive: true is not text: put it in quotes"),
         ("task={kind: binary, target: malignant}", "labels.target: the task says what is learnt: set task.target"),
         ("labels.split.val=0.9", "train + val must not be more than 1"),
+        ("inputs.table=3", "inputs.table: 3 is not a mapping"),
+        ("threshold=0.5", "threshold: 0.5 is not a mapping"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(path: str, override: str, says: str) -> None:
