@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from medray.evaluation.binary import Confusion, confusion
+from medray.evaluation.cases import invalid_input
 from medray.evaluation.curves import auprc
 from medray.evaluation.intervals import Interval, auroc_interval
 from medray.spec import Spec
@@ -69,6 +70,8 @@ def evaluate(
         groups: patients, (n,); they and ``seed`` serve the AUROC's interval.
     """
     labels, scores = np.asarray(truth, dtype=np.float64), np.asarray(score, dtype=np.float64)
+    if not np.isfinite(scores).all():
+        raise invalid_input("scores must be finite")
     known: Bool = ~np.isnan(labels)
     y, p = labels[known], scores[known]
     counts = confusion(y, p, threshold) if len(y) else None

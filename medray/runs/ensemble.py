@@ -22,7 +22,7 @@ from medray.evaluation.thresholds import ThresholdPolicy
 from medray.progress import Progress, counting
 from medray.runs.publish import Draft, Run, Settings, TrainResult, environment, publish, score_held_out
 from medray.runs.resources import Resources
-from medray.runs.samples import labelled_samples, sample_columns
+from medray.runs.samples import labelled_samples, require_sides, sample_columns
 from medray.runs.summary import Summary, summarise
 from medray.spec import Spec, fingerprint
 from medray.tasks.task import Task
@@ -116,6 +116,7 @@ def _answers(
 
     Raises:
         RunError: RUN_INPUTS_FAILED.
+        LabelError: too little is left to choose a decision on.
     """
     held_out = samples.filter(pc.not_equal(samples["split"], "train")).sort_by("uri")
     job = ScoreJob({f"{number}.": uri for number, uri in members.items()}, settings.task)
@@ -128,6 +129,7 @@ def _answers(
         raise RunError("RUN_INPUTS_FAILED", message, "run again; done work is kept")
     scored = pc.equal(table["state"], State.SCORED.value)
     kept = held_out.filter(scored)
+    require_sides(settings.task, kept, ("val",), summary.reasons)
     return kept, pa.table({**{name: kept[name] for name in ("target", "split")}, **_columns(table.filter(scored))}), summary
 
 

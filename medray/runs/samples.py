@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from medray.data.catalog import Catalog
 from medray.data.labels import SplitSpec, assign_splits
+from medray.errors import LabelError
 from medray.runs.labelled import labelled
 from medray.tasks.task import Task
 from medray.work.outcome import KEYS
 
+_NONE: Mapping[str, int] = {}
 _LONGEST = 60
 """Letters of a label that a message shows."""
 
@@ -29,8 +33,7 @@ def labelled_samples(catalog_uri: str, task: Task, split: SplitSpec) -> tuple[pa
     rows = labelled(catalog.images(snapshot), labels, task, lambda: catalog.segmentations(snapshot))
     require(task, rows, labels)
     rows = assign_splits(rows, split, task.strata(rows["target"]))
-    for side in ("train", "val"):
-        task.require(rows.filter(pc.equal(rows["split"], side))["target"], side)
+    require_sides(task, rows)
     return rows.sort_by("uri"), snapshot
 
 
@@ -38,6 +41,25 @@ def require(task: Task, rows: pa.Table, labels: pa.Table) -> None:
     """Check that labelled images hold what the task needs; raises LabelError."""
     texts = sorted({value for name in task.label_columns for value in labels[name].to_pylist()})
     task.require(rows["target"], found=", ".join(text if len(text) < _LONGEST else f"{text[:_LONGEST]}…" for text in texts[:5]))
+
+
+def require_sides(
+    task: Task, rows: pa.Table, sides: Sequence[str] = ("train", "val"), left_out: Mapping[str, int] = _NONE
+) -> None:
+    """Check that each split holds what the task needs, also after images were left out; raises LabelError.
+
+    Args:
+        left_out: how many images could not be used, by code.
+    """
+    for side in sides:
+        try:
+            task.require(rows.filter(pc.equal(rows["split"], side))["target"], side)
+        except LabelError as error:
+            if not left_out:
+                raise
+            reasons = ", ".join(f"{count} {code}" for code, count in left_out.items())
+            message = f"{error.message}; of all images, these could not be used: {reasons}"
+            raise LabelError(error.code, message, "mend or allow them, or label more patients") from error
 
 
 def sample_columns(samples: pa.Table) -> list[str]:

@@ -21,7 +21,7 @@ from medray.errors import RunError
 from medray.models.table import family_of
 from medray.progress import Progress, counting
 from medray.runs.publish import Draft, Run, Settings, TrainResult, environment, publish, score_held_out
-from medray.runs.samples import labelled_samples, sample_columns
+from medray.runs.samples import labelled_samples, require_sides, sample_columns
 from medray.runs.summary import Summary, summarise
 from medray.runs.train_config import TrainConfig
 from medray.source import source_fingerprint
@@ -112,6 +112,7 @@ def prepare(config: TrainConfig, samples: pa.Table, progress: Progress | None) -
 
     Raises:
         RunError: RUN_INPUTS_FAILED when objects could not be fetched.
+        LabelError: what is left is too little to learn from.
     """
     bad: dict[str, dict[str, Any]] = {}
     for name, spec in used_inputs(config).items():
@@ -127,7 +128,9 @@ def prepare(config: TrainConfig, samples: pa.Table, progress: Progress | None) -
         raise RunError(
             "RUN_INPUTS_FAILED", f"{summary.failed} of {len(samples)} images could not be fetched", "run again; done work is kept"
         )
-    return samples.filter(pc.invert(pc.is_in(samples["uri"], pa.array(list(bad), pa.string())))), summary
+    kept = samples.filter(pc.invert(pc.is_in(samples["uri"], pa.array(list(bad), pa.string()))))
+    require_sides(config.task, kept, left_out=summary.reasons)
+    return kept, summary
 
 
 def used_inputs(config: TrainConfig) -> dict[str, InputSpec]:
