@@ -161,7 +161,7 @@ def open_embedding(spec: EmbeddingSpec) -> Embedding:
     bundle = open_bundle(str(spec.bundle))
     if not isinstance(bundle, Bundle) or not isinstance(bundle.model, EmbeddingModel):
         raise BundleError(
-            "BUNDLE_NO_NETWORK", f"{spec.bundle} holds a model of the family {bundle.manifest.family}, not a network"
+            "BUNDLE_NO_NETWORK", f"{spec.bundle} is of the family {bundle.manifest.family}, which has no activations to give"
         )
     return Embedding(spec, bundle.model, bundle.input.preprocess, bundle, bundle.fingerprint)
 

@@ -1,4 +1,4 @@
-"""The Serve endpoint: ``POST /v1/score`` with DICOM files, ``GET /healthz``. Replicas call ``Bundle.predict``."""
+"""The Serve endpoint: ``POST /v1/score`` with DICOM files, ``GET /healthz``. Replicas call ``Scorer.predict``."""
 
 import asyncio
 import hmac

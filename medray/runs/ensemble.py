@@ -24,7 +24,7 @@ from medray.runs.publish import Draft, Run, Settings, TrainResult, environment, 
 from medray.runs.resources import Resources
 from medray.runs.samples import labelled_samples, require_sides, sample_columns
 from medray.runs.summary import Summary, summarise
-from medray.spec import Spec, fingerprint
+from medray.spec import Spec, canonical_json, fingerprint
 from medray.tasks.task import Task
 from medray.types import State
 from medray.work.score import ScoreJob
@@ -58,11 +58,11 @@ def ensemble(config: EnsembleConfig, progress: Progress | None = None) -> TrainR
     """Combine the members, choose how to decide on validation, evaluate on test, and publish; the same command resumes.
 
     Raises:
-        ConfigError: ENSEMBLE_TASKS, ENSEMBLE_HEAD; LabelError, StoreError, BundleError, RunError.
+        ConfigError: ENSEMBLE_TASKS, ENSEMBLE_HEAD, CONFIG_INVALID; LabelError, StoreError, BundleError, RunError.
     """
     uris = [store.normalise(uri) for uri in config.members]
     manifests = [read_manifest(uri) for uri in uris]
-    task = _common_task(manifests, config.combine)
+    task = _common_task(manifests, config)
     samples, version = labelled_samples(config.catalog, task, config.labels.split)
     fingerprints = [manifest.fingerprint() for manifest in manifests]
     name = _run_name(config, fingerprints, samples)
@@ -79,13 +79,17 @@ def ensemble(config: EnsembleConfig, progress: Progress | None = None) -> TrainR
     return publish(run, drafts, scores, summary)
 
 
-def _common_task(manifests: Sequence[Manifest], combine: str) -> Task:
-    """The task of all members; raises ConfigError where they differ or cannot be combined."""
+def _common_task(manifests: Sequence[Manifest], config: EnsembleConfig) -> Task:
+    """The task of all members; raises ConfigError where they differ, cannot be combined, or take no threshold."""
     task = manifests[0].task
-    if any(manifest.task != task for manifest in manifests):
-        found = ", ".join(f"{manifest.task.kind} of {manifest.task.target}" for manifest in manifests)
-        raise ConfigError("ENSEMBLE_TASKS", f"the members learn different tasks: {found}", "name bundles of one task")
-    check_combiner(task.head, combine)
+    if other := next((manifest.task for manifest in manifests if manifest.task != task), None):
+        message = (
+            f"the members learn different tasks: {canonical_json(task.model_dump())} and {canonical_json(other.model_dump())}"
+        )
+        raise ConfigError("ENSEMBLE_TASKS", message, "name bundles of one task")
+    check_combiner(task.head, config.combine)
+    if not task.decides and "threshold" in config.model_fields_set:
+        raise ConfigError("CONFIG_INVALID", f"threshold: the task {task.kind} takes none", "remove it from the configuration")
     return task
 
 

@@ -25,7 +25,7 @@ from medray.types import Float32, Float64
 
 SHOWN_SAMPLES = 8
 SHOWN_STUDIES = 50
-_SALIENCY_NOTE = "The same image with the regions that speak for the answer in colour"
+_SALIENCY_NOTE = "Answers by {model}; in colour the regions that speak for the answer"
 _OUTLINE_NOTE = "The outline by the model in orange, the true one in blue"
 
 
@@ -134,11 +134,11 @@ def _reconciliation(summary: Summary) -> Reconciliation:
 
 
 def _samples(result: TrainResult) -> tuple[SampleImage, ...]:
-    """Images from the most to the least urgent, with Grad-CAM where a model has one."""
-    name = next((key for key, bundle in result.bundles.items() if _explains(bundle)), result.best)
+    """Images from the most to the least urgent, with Grad-CAM where a model has one: the best one, or the first that has."""
+    name = next((key for key in (result.best, *result.bundles) if _explains(result.bundles[key])), result.best)
     bundle, rows = result.bundles[name], result.judged[name].rows
     chosen = _spread(result.task.urgency(rows), SHOWN_SAMPLES)
-    return tuple(_sample(bundle, rows.slice(at, 1).to_pylist()[0]) for at in chosen)
+    return tuple(_sample(name, bundle, rows.slice(at, 1).to_pylist()[0]) for at in chosen)
 
 
 def _explains(bundle: Scorer) -> bool:
@@ -151,7 +151,7 @@ def _spread(urgency: Float64, count: int) -> Sequence[int]:
     return [int(order[at]) for at in np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))]
 
 
-def _sample(bundle: Scorer, row: Mapping[str, Any]) -> SampleImage:
+def _sample(name: str, bundle: Scorer, row: Mapping[str, Any]) -> SampleImage:
     answer, label = bundle.manifest.task.caption(row)
     pixels = _display(as_image(row["uri"]).pixels)
     outlines = bundle.manifest.task.outlined(row)
@@ -161,7 +161,7 @@ def _sample(bundle: Scorer, row: Mapping[str, Any]) -> SampleImage:
         prepared = bundle.input.prepared(as_image(row["uri"], colour=bundle.colour))
         seen = luminance(prepared).pixels
         saliency = bundle.model.saliency(bundle.input.values(prepared))
-        return SampleImage(np.clip(seen, 0, 1), answer, label, saliency, _SALIENCY_NOTE, row["patient_key"])
+        return SampleImage(np.clip(seen, 0, 1), answer, label, saliency, _SALIENCY_NOTE.format(model=name), row["patient_key"])
     return SampleImage(pixels, answer, label, caption=row["patient_key"])
 
 

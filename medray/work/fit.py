@@ -34,7 +34,7 @@ class FitJob:
         model: name of the model in the run.
         family, params, task: what to fit.
         samples_uri: Parquet file with columns uri, etag, target, group, split; mask and mask_etag where masks are learnt.
-        values_uri: table of prepared inputs (see :class:`medray.work.job.PrepareJob`).
+        values_uri: table of prepared inputs (see :class:`medray.work.prepare.PrepareJob`).
         shape: of one input.
         columns: feature names, empty for images.
         fit_uri: where checkpoints and the fitted model go.

@@ -21,7 +21,7 @@ class PrepareJob:
 
     Attributes:
         input: how.
-        masked: whether ``mask`` is kept as well: of each preprocessed pixel whether it is marked, packed into bits.
+        masked: whether ``target_mask`` is kept as well: of each preprocessed pixel whether it is marked, packed into bits.
         choice: what of the masks counts.
     """
 
@@ -38,7 +38,7 @@ class PrepareJob:
         return self.input.colour
 
     def fields(self) -> list[pa.Field]:
-        """Column ``values``, and ``mask``."""
+        """Column ``values``, and ``target_mask`` where masked."""
         values = pa.field("values", pa.list_(pa.float32()))
         return [values, pa.field("target_mask", pa.binary())] if self.masked else [values]
 
