@@ -20,7 +20,7 @@ from medray.runs.synthesise import write_archive
 from medray.runs.train import OnStep, train
 from medray.runs.train_config import TrainConfig
 
-ARCHIVE = SyntheticSpec(patients=700)
+ARCHIVE = SyntheticSpec(patients=400)
 NIGHT = SyntheticSpec(patients=40, images_per_study=2, prevalence=0.15)
 UNSEEN = 1_000_003
 """Added to the seed for the night, whose patients are then none of the archive's."""
