@@ -16,10 +16,13 @@ from hostile.samples import change, d, element, mr, p, put
 
 from medray.cataloguing.ingest import ingest
 from medray.data.catalog import Catalog
+from medray.evaluation.thresholds import Threshold
 from medray.report.data import ReportData, WorklistRow
 from medray.report.html import render_report
 from medray.runs.score import table_bytes
 from medray.runs.screen import worklist
+from medray.tasks.binary import Binary
+from medray.tasks.task import Decision
 
 FORMULA, SCRIPT, LOG = "=HYPERLINK(A1)", "<script>alert(1)</script>", "x\nERROR: all is lost\x1b[31m"
 PHI = ("Doe^Jane", "MRN-4711", "19610203", "Elm Street 5", "555-0199")
@@ -97,20 +100,26 @@ def test_78_a_number_that_no_column_holds_stops_no_neighbour(tmp_path: Path) -> 
 def scored(**values: str) -> pa.Table:
     row = dict.fromkeys(("code", "message", "series_uid", "etag"), "") | {"state": "SCORED", "sop_uid": "1.2.3", **values}
     columns = {name: pa.array([value]) for name, value in row.items()}
-    return pa.table({**columns, "probability": pa.array([0.5]), "positive": pa.array([True])})
+    return pa.table({**columns, "probability": pa.array([0.5])})
+
+
+def ranked(**values: str) -> pa.Table:
+    """The worklist of one scored image."""
+    decision = Decision(thresholds={"positive": Threshold(value=0.5, reason="a test")})
+    return worklist(scored(**values), Binary(target="malignant"), decision)
 
 
 def test_78_the_worklist_is_no_spreadsheet_program() -> None:
-    table = worklist(scored(study_uid=FORMULA, patient_key="+1+1", uri="@SUM(A1)"))
+    table = ranked(study_uid=FORMULA, patient_key="+1+1", uri="@SUM(A1)")
     lines = table_bytes(table, "worklist.csv").decode().splitlines()
     cells = [cell.strip('"') for cell in lines[1].split(",")]
     assert not any(cell[:1] in tuple("=+-@\t") and not cell[1:].replace(".", "").isdigit() for cell in cells if cell)
-    newline = table_bytes(worklist(scored(study_uid="1.2", patient_key="x", uri="a\nb")), "worklist.csv").decode()
+    newline = table_bytes(ranked(study_uid="1.2", patient_key="x", uri="a\nb"), "worklist.csv").decode()
     assert newline.count('"a\nb"') == 1
 
 
 def test_78_the_page_escapes_what_it_shows() -> None:
-    page = render_report(ReportData(SCRIPT, facts={SCRIPT: SCRIPT}, worklist=(WorklistRow(SCRIPT, 0.5, 1, True),)))
+    page = render_report(ReportData(SCRIPT, facts={SCRIPT: SCRIPT}, worklist=(WorklistRow(SCRIPT, SCRIPT, 0.5, 1, True),)))
     assert SCRIPT not in page
     assert "&lt;script&gt;" in page
 
