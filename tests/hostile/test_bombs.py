@@ -31,7 +31,7 @@ BOMBS: list[tuple[int, str, Callable[[], bytes], str]] = [
 ]
 BOMBS_BY_NUMBER = {number for number, *_ in BOMBS}
 MAX_GROWTH_MIB = 150
-MAX_SECONDS = 5.0
+MAX_SECONDS = 5.0  # of the processor: other tests may run beside this one
 SCRIPT = """
 import json, resource, sys, time
 from medray.data.dicom import decode
@@ -40,14 +40,14 @@ good, *bombs = sys.argv[1:]
 decode(good)
 answers = []
 for bomb in bombs:
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     try:
         decode(bomb)
         code = "IMAGE"
     except InputError as error:
         code = error.code
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
-    answers.append((code, grown, time.perf_counter() - start))
+    answers.append((code, grown, time.process_time() - start))
 print(json.dumps(answers))
 """
 
