@@ -134,11 +134,10 @@ class Anomaly(Task):
         elif policy.kind == "fixed":
             threshold = choose_threshold(np.zeros(len(scores)), scores, policy)
         else:
-            reason = (
-                f"leaves {100 * self.contamination:g} % of {len(scores)} validation images above it, "
-                "since their labels are not of both kinds"
-            )
-            threshold = Threshold(value=float(np.quantile(scores, 1 - self.contamination)), reason=reason)
+            value = _at_most(scores, self.contamination)
+            share = 100 * float(np.mean(scores >= value))
+            reason = f"flags {share:.3g} % of {len(scores)} validation images, since their labels are not of both kinds"
+            threshold = Threshold(value=value, reason=reason)
         return Decision(thresholds={ANOMALOUS: threshold})
 
     def decided(self, rows: pa.Table, decision: Decision) -> pa.Table:
@@ -251,3 +250,11 @@ def _histogram(model: Judged) -> Histogram:
     alt = f"Histograms of the scores of {', '.join(sample.label for sample in shown)} images by {model.name}"
     marks = {f"threshold {found.threshold:.3f}": found.threshold}
     return Histogram(f"Scores of {model.name}", alt, "score, higher is more unusual", shown, marks, limits=None)
+
+
+def _at_most(scores: Float64, share: float) -> float:
+    """The lowest threshold that at most this share of the scores reaches; one above all where too many scores are equal."""
+    values, counts = np.unique(scores, return_counts=True)
+    reached = np.cumsum(counts[::-1])[::-1] / len(scores)
+    fitting = values[reached <= share]
+    return float(fitting[0]) if len(fitting) else float(np.nextafter(values[-1], np.inf))

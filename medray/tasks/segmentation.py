@@ -133,7 +133,7 @@ class Segmentation(Task):
         found = {"area_px": area, "area_mm2": _mm2(area, image), "area_share": share, "mask_png": encoded(marked)}
         if not judged:
             return found
-        truth = np.zeros_like(marked) if image.mask is None else image.mask
+        truth = np.zeros_like(marked) if image.mask is None else image.mask & valid
         counts = overlap(truth, marked)
         return {
             **found,
