@@ -31,6 +31,8 @@ class InputSpec(Spec):
 
     @model_validator(mode="after")
     def _ranges_fit(self) -> Self:
+        if self.features is not None and not self.features.families:
+            raise ValueError("features.families is empty: name some, or remove features")
         if self.features is not None:
             features.check_range(self.features, self.preprocess.unit_range)
         return self

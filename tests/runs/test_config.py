@@ -140,6 +140,7 @@ def test_an_override_does_not_go_through_a_value() -> None:
         ("task={kind: binary, target: malignant}", "labels.target: the task says what is learnt: set task.target"),
         ("labels.split.val=0.9", "train + val must not be more than 1"),
         ("inputs.table=3", "inputs.table: 3 is not a mapping"),
+        ("inputs.table.features.families=[]", "inputs.table: features.families is empty: name some, or remove features"),
         ("threshold=0.5", "threshold: 0.5 is not a mapping"),
     ],
 )
