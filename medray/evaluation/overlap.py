@@ -83,18 +83,20 @@ def precision(counts: ArrayLike) -> Float64:
     return _share(both, answer, of_nothing=np.nan)
 
 
-def evaluate(counts: ArrayLike, groups: ArrayLike | None = None, seed: int = 0) -> OverlapMetrics:
+def evaluate(counts: ArrayLike, groups: ArrayLike | None = None, seed: int = 0, least_px: int = 1) -> OverlapMetrics:
     """All figures of merit of one or more images.
 
     Args:
         counts: int (n, 3), or a list of :class:`Overlap`.
         groups: patient of each image (n,); with ``seed``, of the intervals.
+        least_px: marked pixels from which an answer counts as found or as a false alarm.
     """
     table = _counts(counts)
     if not len(table):
         raise invalid_input("there are no images")
     unit = units_of(groups, len(table))
     lesion, outlined, hit = (table > 0).T
+    enough = table[:, 1] >= least_px
 
     def mean(values: Float64, of: Bool) -> Interval:
         return cluster_interval(values[of], unit[of], seed=seed)
@@ -109,10 +111,10 @@ def evaluate(counts: ArrayLike, groups: ArrayLike | None = None, seed: int = 0) 
         lesion_iou=mean(iou(table), lesion),
         sensitivity=mean(sensitivity(table), lesion),
         precision=mean(precision(table), outlined),
-        found=int((lesion & hit).sum()),
-        missed=int((lesion & ~hit).sum()),
-        false_alarms=int((~lesion & outlined).sum()),
-        clear=int((~lesion & ~outlined).sum()),
+        found=int((lesion & hit & enough).sum()),
+        missed=int((lesion & ~(hit & enough)).sum()),
+        false_alarms=int((~lesion & enough).sum()),
+        clear=int((~lesion & ~enough).sum()),
     )
 
 

@@ -98,9 +98,10 @@ class Anomaly(Task):
             where = f"the {split} split holds no image" if split else "there is no image"
             raise LabelError("LABELS_TOO_FEW", where, "ingest more patients")
         if split != "val" and not normal and (self.train_on == "normal" or targets.null_count < len(targets)):
-            where = f"the {split} split" if split else f"the labels ({self.target} = {found})"
-            values = " or ".join(self.normal)
-            raise LabelError("LABELS_NO_NORMAL", f"no image of {where} is {values}", "set task.normal, or label normal images")
+            where = f" of the {split} split" if split else ""
+            values = " or ".join(map(repr, self.normal))
+            message = f"no labelled image{where} is normal ({self.target} is {found}; normal is {values})"
+            raise LabelError("LABELS_NO_NORMAL", message, "set task.normal, or label normal images")
 
     def comparable(self, targets: pa.ChunkedArray) -> bool:
         """Whether there are labels of both kinds."""

@@ -171,7 +171,7 @@ class Segmentation(Task):
     def evaluate(self, rows: pa.Table, decision: Decision, seed: int = 0) -> SegmentationFigures:
         """Overlap and areas on the pixels of the decoded images."""
         groups = texts(rows["group"])
-        found = overlap_metrics(_counts(rows), groups, seed)
+        found = overlap_metrics(_counts(rows), groups, seed, self.least_px)
         mean = found.dice
         return SegmentationFigures(
             **dict(found),

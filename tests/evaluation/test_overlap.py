@@ -75,3 +75,11 @@ def test_masks_of_other_types_and_shapes_are_refused() -> None:
             overlap(truth, answer)
     with pytest.raises(ModelError, match="METRICS_INPUT"):
         evaluate([[1, 1, 1]], groups=[1, 2])
+
+
+def test_a_few_pixels_may_be_too_few() -> None:
+    counts = [[50, 3, 3], [50, 40, 30], [0, 3, 0], [0, 20, 0]]
+    found = evaluate(counts, least_px=10)
+    assert (found.found, found.missed, found.false_alarms, found.clear) == (1, 1, 1, 1)
+    touched = evaluate(counts)
+    assert (touched.found, touched.missed, touched.false_alarms, touched.clear) == (2, 0, 2, 0)
