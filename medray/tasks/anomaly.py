@@ -100,7 +100,8 @@ class Anomaly(Task):
         if split != "val" and not normal and (self.train_on == "normal" or targets.null_count < len(targets)):
             where = f" of the {split} split" if split else ""
             values = " or ".join(map(repr, self.normal))
-            message = f"no labelled image{where} is normal ({self.target} is {found}; normal is {values})"
+            seen = f"{self.target} is {found}; " if found else ""
+            message = f"no labelled image{where} is normal ({seen}normal is {values})"
             raise LabelError("LABELS_NO_NORMAL", message, "set task.normal, or label normal images")
 
     def comparable(self, targets: pa.ChunkedArray) -> bool:

@@ -76,7 +76,7 @@ def test_it_learns_from_all_or_from_normal_images() -> None:
     assert one_class.learnt_from(targets).tolist() == [True, False, False]
     one_class.require(targets, "train")
     one_class.require(targets.slice(1), "val")
-    with pytest.raises(LabelError, match=r"LABELS_NO_NORMAL: no image of the train split is normal"):
+    with pytest.raises(LabelError, match=r"LABELS_NO_NORMAL: no labelled image of the train split is normal"):
         one_class.require(targets.slice(1), "train")
     with pytest.raises(ValidationError, match="train_on: normal needs a target"):
         Anomaly(train_on="normal")
@@ -84,7 +84,7 @@ def test_it_learns_from_all_or_from_normal_images() -> None:
 
 def test_labels_none_of_which_is_normal_are_refused() -> None:
     found = pa.chunked_array([pa.array([1, 1, None], pa.int64())])
-    with pytest.raises(LabelError, match=r"no image of the labels \(finding = benign\) is normal"):
+    with pytest.raises(LabelError, match=r"no labelled image is normal \(finding is benign; normal is 'normal'\)"):
         JUDGED.require(found, found="benign")
     with pytest.raises(LabelError, match="LABELS_TOO_FEW: the val split holds no image"):
         JUDGED.require(found.slice(3), "val")
