@@ -22,8 +22,8 @@ from medray.data import store
 from medray.data.catalog import Catalog
 from medray.data.store import ObjectInfo
 from medray.errors import StoreError
+from medray.runs.samples import labelled_samples
 from medray.runs.score import object_rows
-from medray.runs.train import labelled_samples
 from medray.runs.train_config import TrainConfig
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -194,7 +194,7 @@ def test_training_records_the_version_that_it_reads(archive: Path, tmp_path: Pat
     catalog = Catalog(str(tmp_path / "catalog"))
     ingest(str(archive / "images"), catalog.uri, str(archive / "labels.csv"))
     config = load_config(str(tiny_config), TrainConfig, [f"output={tmp_path / 'out'}", f"catalog={catalog.uri}"])
-    rows, version = labelled_samples(config)
+    rows, version = labelled_samples(config.catalog, config.task, config.labels.split)
     assert version == catalog.version()
     assert rows["uri"].to_pylist() == catalog.images(version)["uri"].to_pylist()
 

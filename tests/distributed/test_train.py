@@ -31,7 +31,7 @@ def job(trained: Any, tmp_path: Path) -> FitJob:
         params={"rounds": 20, "report_every": 5},
         task=manifest.task,
         samples_uri=store.join(trained.run_uri, "samples.parquet"),
-        values_uri=table_uri(output, spec),
+        values_uri=table_uri(output, spec, manifest.task),
         shape=(len(spec.columns()),),
         columns=spec.columns(),
         fit_uri=str(tmp_path / "fit"),
