@@ -38,7 +38,7 @@ def process(
             ``mask`` and ``mask_etag`` where the inputs have masks; ``members`` (uri, etag), identifiers and division of volumes.
         job: what to do with each image.
         table_uri: the Delta table; its path should hold the fingerprint of the job.
-        actors: size of the actor pool, one CPU each; default: as many as the cluster holds.
+        actors: size of the actor pool, one CPU each; default: as many as the cluster holds and the inputs keep busy.
         cluster: where to start a session, if none runs and there is anything to compute.
 
     Raises:
@@ -55,7 +55,8 @@ def process(
         progress(done, len(rows))
     if waiting:
         with session.session(cluster or ClusterSpec()):
-            for count in _run(waiting, job, table_uri, session.pool_size(actors)):
+            size = session.pool_size(actors) if actors else min(session.pool_size(), blocks.useful_processes(waiting.values()))
+            for count in _run(waiting, job, table_uri, size):
                 done += count
                 if progress:
                     progress(done, len(rows))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Collection, Iterator, Sequence
 
 import pyarrow as pa
 
@@ -13,6 +14,7 @@ MIN_BLOCKS = 64
 MAX_BLOCK_ROWS, MAX_BLOCK_BYTES = 256, 128 << 20
 MAX_CHUNK_ROWS, MAX_CHUNK_BYTES = 64, 16 << 20
 LAST_SHARE, LAST_PARTS = 8, 4
+PROCESS_ROWS, PROCESS_BYTES = 64, 8 << 20
 _OVERHEAD_BYTES = 32 << 10  # an object costs time, however small it is
 _USUAL_BYTES = 256 << 10  # of an object of unknown size
 
@@ -28,8 +30,7 @@ def shards(rows: pa.Table, generation: int) -> dict[str, pa.Table]:
         rows: sorted by URI, with the columns of :data:`KEYS` that there are, and ``size_bytes`` where it is known.
         generation: tells the shards of this run from those registered before.
     """
-    known = rows["size_bytes"].to_pylist() if "size_bytes" in rows.column_names else [None] * len(rows)
-    sizes = [_weight(size) for size in known]
+    sizes = _sizes(rows)
     limit_bytes = min(MAX_BLOCK_BYTES, max(sum(sizes) // MIN_BLOCKS, 1))
     limit_rows = max(1, min(MAX_BLOCK_ROWS, len(rows) // MIN_BLOCKS))
     first = _spans(sizes[: len(sizes) - len(sizes) // LAST_SHARE], limit_rows, limit_bytes)
@@ -43,6 +44,21 @@ def chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     """The rows of a block in parts that are fetched together: at most 64, or 16 MiB."""
     for span in _spans([_weight(row.get("size_bytes")) for row in rows], MAX_CHUNK_ROWS, MAX_CHUNK_BYTES):
         yield rows[span]
+
+
+def useful_processes(inputs: Collection[pa.Table]) -> int:
+    """How many processes are worth their start: one for every 64 inputs, or every 8 MiB.
+
+    Args:
+        inputs: blocks of rows, as of :func:`shards`.
+    """
+    sizes = [size for block in inputs for size in _sizes(block)]
+    return max(1, math.ceil(len(sizes) / PROCESS_ROWS), math.ceil(sum(sizes) / PROCESS_BYTES))
+
+
+def _sizes(rows: pa.Table) -> list[int]:
+    known = rows["size_bytes"].to_pylist() if "size_bytes" in rows.column_names else [None] * len(rows)
+    return [_weight(size) for size in known]
 
 
 def _weight(size: int | None) -> int:

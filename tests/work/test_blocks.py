@@ -79,3 +79,14 @@ def test_calls_of_an_actor_at_a_time_write_what_they_write_one_by_one(archive: P
         assert sum(table["done"][0].as_py() for table in done) == len(objects)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "many" / path.name).read_bytes()
+
+
+def test_few_small_inputs_keep_one_process_busy() -> None:
+    def rows(count: int, size_bytes: int) -> pa.Table:
+        return pa.table({"uri": [str(number) for number in range(count)], "size_bytes": [size_bytes] * count})
+
+    assert blocks.useful_processes([rows(10, 100_000)]) == 1
+    assert blocks.useful_processes([rows(64, 5_000)]) == 1
+    assert blocks.useful_processes([rows(33, 5_000), rows(33, 5_000)]) == 2
+    assert blocks.useful_processes([rows(10, 100 << 20)]) == 126
+    assert blocks.useful_processes([rows(640, 200_000)]) == 18
