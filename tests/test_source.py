@@ -24,7 +24,9 @@ import json
 from medray.bundles.input_spec import InputSpec
 from medray.runs.extract import ExtractConfig, extract_job
 from medray.runs.train import table_uri
+from medray.tasks.binary import Binary
 
+task = Binary(target="malignant")
 preprocess = {"steps": [{"op": "percentile"}, {"op": "resize", "rows": 64, "columns": 64}]}
 features = {"families": [{"family": "lbp"}]}
 image = InputSpec.model_validate({"preprocess": preprocess})
@@ -32,7 +34,7 @@ table = InputSpec.model_validate({"preprocess": preprocess, "features": features
 settings = {"output": "out", "catalog": "catalog", "preprocess": preprocess, "features": features}
 volumes = {**settings, "of": "volumes", "preprocess": {"steps": []}, "features": {"families": [{"family": "radiomics"}]}}
 extracted = [extract_job(ExtractConfig.model_validate(one)).fingerprint for one in (settings, volumes)]
-print(json.dumps([table_uri("out", image), table_uri("out", table), *extracted]))
+print(json.dumps([table_uri("out", image, task), table_uri("out", table, task), *extracted]))
 """
 IMAGE, TABLE, EXTRACT, VOLUMES = range(4)
 
