@@ -105,8 +105,8 @@ def test_a_frame_of_a_cine(draw: Callable[..., Drawn]) -> None:
         ("CT_small.dcm", "steps: [{op: blur}]", (), "steps.0.op: there is no op 'blur'"),
         ("CT_small.dcm", STEPS, ("--out", "preview.jpg"), "PLOT_FORMAT"),
         ("README.txt", STEPS, (), "PREVIEW_EMPTY"),
-        ("CT_small.dcm", "steps: 3", (), "steps: 3 is no list ("),
-        ("CT_small.dcm", "steps: [clahe]", (), "steps.0: 'clahe' is no mapping ("),
+        ("CT_small.dcm", "steps: 3", (), "steps: 3 is not a list ("),
+        ("CT_small.dcm", "steps: [clahe]", (), "steps.0: 'clahe' is not a mapping ("),
         (
             "CT_small.dcm",
             "steps: [{op: clahe}]",
