@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medray.cli.console import reporting
 from medray.cli.output import AsJson, finish, show, show_models
 from medray.extras import require
+
+if TYPE_CHECKING:
+    from medray.runs.publish import TrainResult
 
 app = typer.Typer()
 
@@ -57,14 +60,25 @@ def extract(config: ConfigOption, sets: Sets = None, as_json: AsJson = False) ->
     finish(result.summary.attention, result.summary.reasons)
 
 
+def _show_trained(result: TrainResult, report: str, as_json: bool) -> None:
+    """What train and ensemble print at their end."""
+    from medray.runs.publish import as_json as plain
+    from medray.runs.publish import cells_of
+
+    answer = {**plain(result), "report": report}
+    if as_json:
+        show(answer, True, "")
+    else:
+        show_models(cells_of(result), answer)
+    finish(result.summary.attention, result.summary.reasons)
+
+
 @app.command()
 def train(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> None:
     """Train the models of a configuration, evaluate them and publish the best as a bundle."""
     require("models", "medray train")
 
     from medray.configuration import load_config
-    from medray.runs.publish import as_json as plain
-    from medray.runs.publish import cells_of
     from medray.runs.report import write_train_report
     from medray.runs.train import train as run
     from medray.runs.train_config import TrainConfig
@@ -73,12 +87,7 @@ def train(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> Non
     with reporting() as reporter:
         result = run(settings, reporter.progress, reporter.step)
         report = write_train_report(result)
-    answer = {**plain(result), "report": report}
-    if as_json:
-        show(answer, True, "")
-    else:
-        show_models(cells_of(result), answer)
-    finish(result.summary.attention, result.summary.reasons)
+    _show_trained(result, report, as_json)
 
 
 @app.command()
@@ -89,20 +98,13 @@ def ensemble(config: ConfigOption, sets: Sets = None, as_json: AsJson = False) -
     from medray.configuration import load_config
     from medray.runs.ensemble import EnsembleConfig
     from medray.runs.ensemble import ensemble as run
-    from medray.runs.publish import as_json as plain
-    from medray.runs.publish import cells_of
     from medray.runs.report import write_train_report
 
     settings = load_config(config, EnsembleConfig, sets or [])
     with reporting() as reporter:
         result = run(settings, reporter.progress)
         report = write_train_report(result)
-    answer = {**plain(result), "report": report}
-    if as_json:
-        show(answer, True, "")
-    else:
-        show_models(cells_of(result), answer)
-    finish(result.summary.attention, result.summary.reasons)
+    _show_trained(result, report, as_json)
 
 
 @app.command()

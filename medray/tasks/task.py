@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from medray.data.segmentation import ALL, MaskChoice
-from medray.errors import BundleError
+from medray.errors import BundleError, ConfigError
 from medray.evaluation.thresholds import Threshold, ThresholdPolicy
 from medray.spec import Spec
 from medray.tasks.head import Answer, Head, Monitor, Output
@@ -184,8 +184,13 @@ class Task(Spec, ABC):
         return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
     def outputs(self, rows: pa.Table) -> Output:
-        """The arrays of the head that answers were made of, where the answers tell (not of maps)."""
-        raise NotImplementedError(f"answers of {self.kind} do not tell the arrays that they were made of")
+        """The arrays of the head that answers were made of.
+
+        Raises:
+            ConfigError: TASK_NO_OUTPUTS where answers do not tell them, as those of maps.
+        """
+        message = f"answers of the task {self.kind} do not tell the arrays that they were made of"
+        raise ConfigError("TASK_NO_OUTPUTS", message, "such models cannot be stacked")
 
     # ---- decisions
 

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from fits import Interrupted, Log
 from torch import distributed, multiprocessing
 from torch.nn.parallel import DistributedDataParallel
 
@@ -52,22 +52,6 @@ def weights(model: CnnModel, folder: Path) -> bytes:
     folder.mkdir()
     model.save(folder)
     return (folder / "cnn.safetensors").read_bytes()
-
-
-@dataclass
-class Interrupted(Exception):
-    epoch: int
-
-
-@dataclass
-class Log:
-    stop_at: int = 0
-    rows: list[dict[str, float]] = field(default_factory=list)
-
-    def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
-        self.rows.append({"epoch": step, **metrics})
-        if step == self.stop_at:
-            raise Interrupted(step)
 
 
 def test_learns_an_easy_task_and_reports_every_epoch(data: FitData) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fits import Breaking, Interrupted
 
 from medray.errors import ModelError
 from medray.imaging.augment import AugmentSpec
@@ -64,22 +63,6 @@ CASES = {
     "cnn, classes": (CNN, CLASSES, NETWORK, FitData(discs(48, 0), discs(24, 1))),
     "cnn, labels": (CNN, LABELS, NETWORK, FitData(discs(48, 0, True), discs(24, 1, True))),
 }
-
-
-class Interrupted(Exception):
-    pass
-
-
-@dataclass
-class Breaking(LocalContext):
-    """Stops the fit at a step, after its checkpoint."""
-
-    at: int = 0
-
-    def report(self, step: int, metrics: Mapping[str, float], save: Callable[[Path], None] | None = None) -> None:
-        super().report(step, metrics, save)
-        if step == self.at:
-            raise Interrupted
 
 
 @pytest.fixture(scope="module", params=CASES)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fits import Breaking, Interrupted
 
 from medray.errors import BundleError, ModelError
 from medray.models.family import FitData, LocalContext, Samples
@@ -31,22 +30,6 @@ def samples(n: int, seed: int) -> Samples:
 
 
 DATA = FitData(samples(200, 0), samples(100, 1))
-
-
-class Interrupted(Exception):
-    pass
-
-
-@dataclass
-class Breaking(LocalContext):
-    """Stops the fit at a step, after its checkpoint."""
-
-    at: int = 0
-
-    def report(self, step: int, metrics: Mapping[str, float], save: Callable[[Path], None] | None = None) -> None:
-        super().report(step, metrics, save)
-        if step == self.at:
-            raise Interrupted
 
 
 def test_learns_and_gives_probabilities() -> None:
