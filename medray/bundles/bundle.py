@@ -6,42 +6,36 @@ feature specs, where the model comes from, and the sha256 of every file; its own
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from medray.bundles.ensemble import ENSEMBLE, MEMBERS, Ensemble
 from medray.bundles.input_spec import InputSpec
-from medray.bundles.inputs import Input
 from medray.bundles.manifest import MANIFEST, Manifest, check_files, parse_manifest, read_manifest
-from medray.bundles.scorer import Prediction, Scorer, answer_of, checked, predict_with
+from medray.bundles.scorer import Scorer, checked
 from medray.data import store
 from medray.errors import BundleError, Excluded
 from medray.models.family import Model
 from medray.models.table import family_of
-from medray.spec import fingerprint
-from medray.tasks.head import Answer, Output
+from medray.tasks.head import Output
 from medray.types import Image
 
 MODEL = "model"
 
 
-class Bundle:
-    """An opened bundle of one model (see :class:`medray.bundles.scorer.Scorer`); make one with :func:`open_bundle`."""
+class Bundle(Scorer):
+    """An opened bundle of one model; make one with :func:`open_bundle`.
+
+    Attributes:
+        input: how an image becomes what the model takes.
+    """
 
     def __init__(self, manifest: Manifest, model: Model, uri: str) -> None:
-        self.manifest = manifest
+        super().__init__(manifest, uri)
         self.model = model
-        self.uri = uri
-        self.fingerprint = fingerprint(manifest.model_dump(mode="json"))
         if manifest.input is None:
             raise BundleError("BUNDLE_FORMAT", f"{uri} holds a model without its input", "publish the bundle again")
-        self._input = manifest.input
-
-    @property
-    def input(self) -> InputSpec:
-        """How an image becomes what the model takes."""
-        return self._input
+        self.input: InputSpec = manifest.input
 
     @property
     def colour(self) -> bool:
@@ -55,31 +49,18 @@ class Bundle:
         output = checked(self.model.predict(self.input.values(prepared)[None]), self.manifest, self.uri)
         return {name: values[0] for name, values in output.items()}, prepared
 
-    def answer(self, image: Image, judged: bool = False) -> Answer:
-        """See :meth:`medray.bundles.scorer.Scorer.answer`."""
-        return answer_of(self, image, judged)
-
-    def predict(self, items: Sequence[Input]) -> list[Prediction]:
-        """See :meth:`medray.bundles.scorer.Scorer.predict`."""
-        return predict_with(self, items)
-
     def check_scope(self, image: Image) -> None:
         """Refuse an image of a modality or in units that the model was not trained on; a missing header is accepted.
 
         Raises:
             Excluded: MODEL_SCOPE.
         """
-        check_scope(self.manifest, image)
-
-
-def check_scope(manifest: Manifest, image: Image) -> None:
-    """See :meth:`Bundle.check_scope`."""
-    header, modalities, units = image.header, manifest.modalities, manifest.units
-    if modalities and header.modality and header.modality not in modalities:
-        raise Excluded("MODEL_SCOPE", f"modality {header.modality}; the model was trained on {', '.join(modalities)}")
-    if units and header.units not in units and (header.units or header.series_uid):
-        known = ", ".join(map(_named, units))
-        raise Excluded("MODEL_SCOPE", f"pixels in {_named(header.units)}; the model was trained on {known}")
+        header, modalities, units = image.header, self.manifest.modalities, self.manifest.units
+        if modalities and header.modality and header.modality not in modalities:
+            raise Excluded("MODEL_SCOPE", f"modality {header.modality}; the model was trained on {', '.join(modalities)}")
+        if units and header.units not in units and (header.units or header.series_uid):
+            known = ", ".join(map(_named, units))
+            raise Excluded("MODEL_SCOPE", f"pixels in {_named(header.units)}; the model was trained on {known}")
 
 
 def _named(units: str) -> str:

@@ -8,25 +8,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medray.bundles.combiner import combine, opened_combiner
-from medray.bundles.inputs import Input
 from medray.bundles.manifest import Manifest
-from medray.bundles.scorer import Prediction, Scorer, answer_of, checked, predict_with
-from medray.spec import fingerprint
-from medray.tasks.head import Answer, Output
+from medray.bundles.scorer import Scorer, checked
+from medray.tasks.head import Output
 from medray.types import Image
 
 ENSEMBLE = "ensemble"
 MEMBERS = "members"
 
 
-class Ensemble:
+class Ensemble(Scorer):
     """An opened ensemble (see :class:`medray.bundles.scorer.Scorer`)."""
 
     def __init__(self, manifest: Manifest, members: Sequence[Scorer], uri: str) -> None:
-        self.manifest = manifest
+        super().__init__(manifest, uri)
         self.members = members
-        self.uri = uri
-        self.fingerprint = fingerprint(manifest.model_dump(mode="json"))
         self._combiner = opened_combiner(manifest.params, manifest.task.head, len(members), uri)
 
     @property
@@ -44,11 +40,3 @@ class Ensemble:
         batches = [{name: values[None] for name, values in output.items()} for output in outputs]
         combined = checked(combine(self.manifest.task.head, batches, self._combiner), self.manifest, self.uri)
         return {name: values[0] for name, values in combined.items()}, image
-
-    def answer(self, image: Image, judged: bool = False) -> Answer:
-        """See :meth:`medray.bundles.scorer.Scorer.answer`."""
-        return answer_of(self, image, judged)
-
-    def predict(self, items: Sequence[Input]) -> list[Prediction]:
-        """See :meth:`medray.bundles.scorer.Scorer.predict`."""
-        return predict_with(self, items)
