@@ -158,6 +158,22 @@ def test_kept_partial_results_never_meet_another_bundle(trained: Any, held_out: 
         assert_equal(by_name(pq.read_table(out).to_pylist(), ["probability", "positive"]), expected_of(trained, family), family)
 
 
+def test_kept_results_of_evaluate_and_predict_do_not_mix(
+    train_case: Callable[[str], Any], archive: Path, tmp_path: Path, ray_session: None
+) -> None:
+    """Outlines are compared with masks by evaluate alone; both commands may be given one folder for partial results."""
+    run = train_case("segmentation")
+    (tmp_path / "images").mkdir()
+    images, bundle, work = copied(run, tmp_path / "images"), run.bundles["unet"].uri, str(tmp_path / "work")
+    columns, out = run.task.answer_columns, tmp_path / "scores.parquet"
+    for _ in range(2):
+        predict_source(bundle, str(images), str(out), LOCAL, work=work)
+        assert_equal(by_name(pq.read_table(out).to_pylist(), columns), expected_of(run, "unet"), "predict")
+        evaluated = evaluate_source(bundle, str(images), str(archive / "labels.csv"), LOCAL, work)
+        assert evaluated.rows["dice"].null_count == 0
+        assert len(evaluated.rows) == len(run.scores.rows)
+
+
 def test_a_night_refuses_a_bundle_that_changed(trained: Any, held_out: Path, tmp_path: Path, ray_session: None) -> None:
     bundle = tmp_path / "bundle"
     shutil.copytree(trained.bundles["xgb"].uri, bundle)
