@@ -30,8 +30,9 @@ sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "benchmarks")]
 from streaming_archive import SIDE, local_rows, s3_rows  # noqa: E402
 from streaming_runs import CORES, FULL, LENGTHS, LIGHT, Rates, by_medray, peer_rate, rate_within, steady, table  # noqa: E402
 
-from medray.distributed.dataset import process  # noqa: E402
+from medray.distributed.dataset import on_ray  # noqa: E402
 from medray.distributed.session import ClusterSpec, session  # noqa: E402
+from medray.work.process import process  # noqa: E402
 
 PLOT = Path(__file__).with_suffix(".png")
 LATENCY_S = 0.02
@@ -175,7 +176,7 @@ def same() -> list[str]:
     with session(ClusterSpec(address="local", cpus=4)):
         for actors in (1, 2, 4):
             with table() as uri:
-                process(rows, FULL, uri, actors)
+                process(rows, FULL, uri, on_ray(actors))
                 shards = sorted(Path(uri).glob("part-*.parquet"))
                 found.append({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in shards})
     verdict = "byte for byte the same" if found[0] == found[1] == found[2] else "NOT the same"

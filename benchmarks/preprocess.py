@@ -44,10 +44,10 @@ from preprocess_peers import (
 from results import publish
 from skimage import exposure, filters, restoration, transform
 
-from medray.distributed.session import WORKER_ENV
 from medray.imaging import op, quantiles
 from medray.imaging import table as ops
 from medray.types import Image
+from medray.work.environment import WORKER_ENV
 
 PLOT = Path(__file__).with_name("preprocess.png")
 LIBRARIES = ("OpenCV", "scikit-image", "SimpleITK")

@@ -15,10 +15,11 @@ import numpy as np
 import pyarrow as pa
 from streaming_archive import base_files
 
-from medray.distributed.dataset import process
+from medray.distributed.dataset import on_ray
 from medray.features.table import FeatureSpec
 from medray.imaging.preprocess import PreprocessSpec
 from medray.work.extract import ExtractJob
+from medray.work.process import process
 from medray.work.shard import ShardWriter
 
 CORES = os.cpu_count() or 1
@@ -90,7 +91,7 @@ def by_medray(job: ExtractJob, rows: pa.Table) -> Marks:
     """The pipeline inside a Ray session that runs."""
     marks: Marks = []
     with table() as uri:
-        process(rows, job, uri, progress=lambda done, _: marks.append((done, time.perf_counter())))
+        process(rows, job, uri, on_ray(), progress=lambda done, _: marks.append((done, time.perf_counter())))
     return marks
 
 

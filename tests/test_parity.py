@@ -21,7 +21,7 @@ from medray.bundles import registry
 from medray.bundles.input_spec import InputSpec
 from medray.data import store
 from medray.data.dicom import decode
-from medray.distributed.dataset import process
+from medray.distributed.dataset import on_ray
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError
 from medray.imaging.preprocess import PreprocessSpec, preprocess
@@ -33,6 +33,7 @@ from medray.runs.screen import ScreenConfig, screen
 from medray.runs.train_config import TrainConfig
 from medray.runs.tune import tune
 from medray.work.prepare import PrepareJob
+from medray.work.process import process
 from medray.work.table import outcomes, read_values
 
 LOCAL = ClusterSpec(address="local")
@@ -55,7 +56,7 @@ def test_preprocessing_on_ray_is_that_of_one_image_bit_for_bit(held_out: Path, t
     steps = [{"op": "median"}, {"op": "percentile"}, {"op": "clahe"}, {"op": "resize", "rows": 16, "columns": 24}]
     spec = InputSpec(preprocess=PreprocessSpec.model_validate({"steps": steps}))
     rows = object_rows(store.list_objects(str(held_out))).slice(0, 8)
-    process(rows, PrepareJob(spec), str(tmp_path / "table"), 2)
+    process(rows, PrepareJob(spec), str(tmp_path / "table"), on_ray(2))
     found = read_values(str(tmp_path / "table"), rows)["values"].to_pylist()
     alone = [preprocess(decode(Path(uri)), spec.preprocess).pixels.ravel() for uri in rows["uri"].to_pylist()]
     np.testing.assert_array_equal(np.array(found, np.float32), alone)
@@ -195,7 +196,7 @@ def test_every_route_refuses_an_image_of_one_value(trained: Any, held_out: Path,
     flat.save_as(tmp_path / "images" / "flat.dcm")
     source, bundle = str(tmp_path / "images"), trained.bundles["xgb"].uri
     rows = object_rows(store.list_objects(source))
-    process(rows, PrepareJob(trained.bundles["xgb"].manifest.input), str(tmp_path / "table"), 1)
+    process(rows, PrepareJob(trained.bundles["xgb"].manifest.input), str(tmp_path / "table"), on_ray(1))
     prepared = outcomes(rows, str(tmp_path / "table"))
     codes = {row["uri"].rsplit("/", 1)[-1]: row["code"] for row in prepared.to_pylist()}
     assert codes == {"sound.dcm": "", "flat.dcm": "PIXELS_CONSTANT"}

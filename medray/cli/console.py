@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -60,13 +61,39 @@ class Reporter:
             print(text, file=sys.stderr, flush=True)
 
 
+class _Lines(logging.Handler):
+    """Shows what medray logs, each text once."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        super().__init__(logging.INFO)
+        self._reporter = reporter
+        self._shown: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if text not in self._shown:
+            self._shown.add(text)
+            self._reporter.line(text)
+
+
+@contextmanager
+def _logged(reporter: Reporter) -> Iterator[Reporter]:
+    logger, handler = logging.getLogger("medray"), _Lines(reporter)
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield reporter
+    finally:
+        logger.removeHandler(handler)
+
+
 @contextmanager
 def reporting() -> Iterator[Reporter]:
     """A reporter for the length of a command; what Ray prints of workers that died goes to stderr as well."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        with redirect_stdout(sys.stderr):
-            yield Reporter(None)
+        with redirect_stdout(sys.stderr), _logged(Reporter(None)) as reporter:
+            yield reporter
         return
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -75,5 +102,5 @@ def reporting() -> Iterator[Reporter]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with redirect_stdout(sys.stderr), Progress(*columns, console=console) as bars:
-        yield Reporter(bars)
+    with redirect_stdout(sys.stderr), Progress(*columns, console=console) as bars, _logged(Reporter(bars)) as reporter:
+        yield reporter

@@ -8,6 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medray.cli.console import reporting
+from medray.cli.options import (
+    Address,
+    AllowOpen,
+    BundleUri,
+    ConfigFile,
+    ConfigOption,
+    Executor,
+    Sets,
+    Work,
+    cluster_of,
+    overrides,
+)
 from medray.cli.output import AsJson, finish, show, show_models
 from medray.extras import require
 
@@ -15,14 +27,6 @@ if TYPE_CHECKING:
     from medray.runs.publish import TrainResult
 
 app = typer.Typer()
-
-ConfigFile = Annotated[str, typer.Argument(help="YAML configuration: a path or URI", show_default=False)]
-ConfigOption = Annotated[str, typer.Option("--config", help="YAML configuration: a path or URI", show_default=False)]
-Sets = Annotated[list[str] | None, typer.Option("--set", help="override a setting of the configuration: a.b=value")]
-BundleUri = Annotated[str, typer.Argument(help="folder of a bundle (it holds bundle.json)", show_default=False)]
-Work = Annotated[str | None, typer.Option(help="where to keep partial results, so that a second start resumes")]
-Address = Annotated[str | None, typer.Option(help="Ray cluster: host:port or auto; default RAY_ADDRESS, else local")]
-AllowOpen = Annotated[bool, typer.Option(help="accept a Ray cluster without token authentication")]
 
 
 @app.command()
@@ -44,13 +48,13 @@ def ingest(
 
 
 @app.command()
-def extract(config: ConfigOption, sets: Sets = None, as_json: AsJson = False) -> None:
+def extract(config: ConfigOption, sets: Sets = None, executor: Executor | None = None, as_json: AsJson = False) -> None:
     """Measure the features of a catalog's images, in a table that later runs bring up to date."""
     from medray.configuration import load_config
     from medray.runs.extract import ExtractConfig
     from medray.runs.extract import extract as run
 
-    settings = load_config(config, ExtractConfig, sets or [])
+    settings = load_config(config, ExtractConfig, overrides(sets, executor))
     if settings.embeddings:
         require("models", "an embedding")
     with reporting() as reporter:
@@ -74,7 +78,7 @@ def _show_trained(result: TrainResult, report: str, as_json: bool) -> None:
 
 
 @app.command()
-def train(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> None:
+def train(config: ConfigFile, sets: Sets = None, executor: Executor | None = None, as_json: AsJson = False) -> None:
     """Train the models of a configuration, evaluate them and publish the best as a bundle."""
     require("models", "medray train")
 
@@ -83,7 +87,7 @@ def train(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> Non
     from medray.runs.train import train as run
     from medray.runs.train_config import TrainConfig
 
-    settings = load_config(config, TrainConfig, sets or [])
+    settings = load_config(config, TrainConfig, overrides(sets, executor))
     with reporting() as reporter:
         result = run(settings, reporter.progress, reporter.step)
         report = write_train_report(result)
@@ -91,7 +95,7 @@ def train(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> Non
 
 
 @app.command()
-def ensemble(config: ConfigOption, sets: Sets = None, as_json: AsJson = False) -> None:
+def ensemble(config: ConfigOption, sets: Sets = None, executor: Executor | None = None, as_json: AsJson = False) -> None:
     """Combine published bundles of one task in a bundle of its own."""
     require("models", "medray ensemble")
 
@@ -100,7 +104,7 @@ def ensemble(config: ConfigOption, sets: Sets = None, as_json: AsJson = False) -
     from medray.runs.ensemble import ensemble as run
     from medray.runs.report import write_train_report
 
-    settings = load_config(config, EnsembleConfig, sets or [])
+    settings = load_config(config, EnsembleConfig, overrides(sets, executor))
     with reporting() as reporter:
         result = run(settings, reporter.progress)
         report = write_train_report(result)
@@ -137,6 +141,7 @@ def evaluate(
     src: Annotated[str, typer.Option(help="archive of labelled images", show_default=False)],
     labels: Annotated[str, typer.Option(help="label table: CSV or Parquet", show_default=False)],
     work: Work = None,
+    executor: Executor = "auto",
     address: Address = None,
     allow_open: AllowOpen = False,
     as_json: AsJson = False,
@@ -144,11 +149,10 @@ def evaluate(
     """Score labelled images with a bundle and report its figures of merit."""
     require("models", "medray evaluate")
 
-    from medray.distributed.session import ClusterSpec
     from medray.runs.evaluate import evaluate_source
 
     with reporting() as reporter:
-        cluster = ClusterSpec(address=address, allow_open=allow_open)
+        cluster = cluster_of(executor, address, allow_open)
         result = evaluate_source(bundle, src, labels, cluster, work, reporter.progress)
     answer = {**result.figures.model_dump(mode="json"), "unlabelled": result.unlabelled, **asdict(result.summary)}
     show(answer, as_json, f"Evaluation of {result.manifest.name}")
@@ -161,6 +165,7 @@ def predict(
     source: Annotated[str, typer.Argument(help="images to score: a prefix or one object", show_default=False)],
     out: Annotated[str, typer.Option(help="table to write: .parquet or .csv", show_default=False)],
     work: Work = None,
+    executor: Executor = "auto",
     address: Address = None,
     allow_open: AllowOpen = False,
     as_json: AsJson = False,
@@ -168,19 +173,17 @@ def predict(
     """Score images with a bundle and write one row for each."""
     require("models", "medray predict")
 
-    from medray.distributed.session import ClusterSpec
     from medray.runs.predict import predict_source
 
     with reporting() as reporter:
-        summary = predict_source(
-            bundle, source, out, ClusterSpec(address=address, allow_open=allow_open), work, reporter.progress
-        )
+        cluster = cluster_of(executor, address, allow_open)
+        summary = predict_source(bundle, source, out, cluster, work, reporter.progress)
     show({"out": out, **asdict(summary)}, as_json, "Predict")
     finish(summary.attention, summary.reasons)
 
 
 @app.command()
-def screen(config: ConfigOption, sets: Sets = None, as_json: AsJson = False) -> None:
+def screen(config: ConfigOption, sets: Sets = None, executor: Executor | None = None, as_json: AsJson = False) -> None:
     """Screen one night's archive and write the worklist."""
     require("models", "medray screen")
 
@@ -189,7 +192,7 @@ def screen(config: ConfigOption, sets: Sets = None, as_json: AsJson = False) -> 
     from medray.runs.screen import ScreenConfig
     from medray.runs.screen import screen as run
 
-    settings = load_config(config, ScreenConfig, sets or [])
+    settings = load_config(config, ScreenConfig, overrides(sets, executor))
     with reporting() as reporter:
         result = run(settings, reporter.progress)
         report = write_screen_report(result)
@@ -225,16 +228,16 @@ def synthesise(
     sets: Annotated[
         list[str] | None, typer.Option("--set", help="a setting of the archive: patients=1000, rows=512, seed=1, …")
     ] = None,
+    executor: Executor = "auto",
     address: Address = None,
     allow_open: AllowOpen = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a synthetic archive of phantoms with labels and outlined lesions: to try medray or to load it."""
-    from medray.distributed.session import ClusterSpec
     from medray.runs.synthesise import synthesise as run
 
     with reporting() as reporter:
-        count = run(folder, sets or [], ClusterSpec(address=address, allow_open=allow_open), reporter.progress)
+        count = run(folder, sets or [], cluster_of(executor, address, allow_open), reporter.progress)
     show({"folder": folder, "images": count}, as_json, "Synthetic archive")
 
 
@@ -242,6 +245,7 @@ def synthesise(
 def demo(
     folder: Annotated[str, typer.Option(help="folder to work in")] = "medray-demo",
     seed: Annotated[int, typer.Option(help="seed of the phantoms and the fits")] = 0,
+    executor: Executor = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Run the whole loop on a synthetic archive: ingest, train, evaluate, publish, screen a night, report."""
@@ -251,7 +255,7 @@ def demo(
     from medray.runs.publish import cells_of
 
     with reporting() as reporter:
-        result = run(folder, seed, reporter.progress, reporter.step)
+        result = run(folder, seed, reporter.progress, reporter.step, cluster_of(executor))
     answer = result.as_json()
     if as_json:
         show(answer, True, "")

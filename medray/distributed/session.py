@@ -7,35 +7,30 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from medray.errors import ClusterError
 from medray.spec import Spec
+from medray.work.environment import WORKER_ENV, environment
 
-WORKER_ENV = {
-    "OMP_NUM_THREADS": "1",
-    "OMP_WAIT_POLICY": "passive",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": "1073741824",
-    "MALLOC_TRIM_THRESHOLD_": "4294967296",
-    "MALLOC_TOP_PAD_": "67108864",
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-}
-"""One library thread per worker: parallelism comes from actors. Fits raise the limit for themselves; their threads wait without
-spinning, which on a busy machine costs the cores that the others need. Memory of images stays with the worker for the next image,
-which saves the kernel's work of clearing pages."""
+WORKERS = {**WORKER_ENV, "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"}
+"""Environment of Ray's workers."""
 
 ACTOR_MEMORY_BYTES = 512 << 20
 """What one actor that reads images is counted for."""
 
 
 class ClusterSpec(Spec):
-    """Which Ray to use."""
+    """Where the work is done, and which Ray to use."""
+
+    executor: Literal["auto", "local", "ray"] = Field(
+        "auto", description="this machine without Ray, or Ray; auto: Ray for large jobs, and where a cluster is named"
+    )
 
     address: str | None = Field(
         None, description="host:port or 'auto' joins a cluster, 'local' starts one here; default: RAY_ADDRESS, else local"
@@ -46,6 +41,12 @@ class ClusterSpec(Spec):
     )
     allow_open: bool = Field(False, description="join a cluster that runs without token authentication")
     dashboard: bool = Field(False, description="start the dashboard with a local session")
+
+    @model_validator(mode="after")
+    def _local_has_no_address(self) -> ClusterSpec:
+        if self.executor == "local" and self.address not in (None, "local"):
+            raise ValueError(f"executor: local uses no cluster, and address names {self.address}")
+        return self
 
 
 _grows = False
@@ -59,7 +60,7 @@ def session(spec: ClusterSpec) -> Iterator[None]:
     Raises:
         ClusterError: CLUSTER_OPEN, CLUSTER_UNREACHABLE.
     """
-    if _running():
+    if running():
         yield
         return
     address = address_of(spec)
@@ -73,7 +74,7 @@ def session(spec: ClusterSpec) -> Iterator[None]:
         ray.shutdown()
 
 
-def _running() -> bool:
+def running() -> bool:
     """Whether this process is connected to Ray already; does not import it."""
     ray = sys.modules.get("ray")
     return ray is not None and bool(ray.is_initialized())
@@ -131,30 +132,16 @@ def _init(address: str, spec: ClusterSpec) -> None:
     import ray
 
     local = address == "local"
-    with _environment(WORKER_ENV if local else {}):
+    with environment(WORKERS if local else {}):
         ray.init(
             address=address,
             num_cpus=spec.cpus if local else None,
             object_store_memory=spec.object_store_bytes if local else None,
             include_dashboard=spec.dashboard if local else None,
-            runtime_env=None if local else {"env_vars": WORKER_ENV},
+            runtime_env=None if local else {"env_vars": WORKERS},
             logging_level=logging.ERROR,
             log_to_driver=False,
         )
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

@@ -1,39 +1,20 @@
-"""A synthetic archive written in parallel: each task makes its own indices, so any size is a matter of time."""
+"""The parts of a synthetic archive as Ray tasks."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from medray.data import store
-from medray.data.synthetic import MASKS, Label, SyntheticSpec, write_archive
-from medray.progress import Count
-
-CHUNK = 32
+from medray.data.synthetic import Label
+from medray.work.synthesise import Part, write_part
 
 
-def synthesise(spec: SyntheticSpec, uri: str, progress: Count | None = None) -> list[Label]:
-    """Write every image of an archive to ``images/`` under ``uri``, and every mask to ``masks/``.
-
-    Returns:
-        The labels in order of the images.
-    """
+def write_parts(parts: Sequence[Part]) -> Iterator[tuple[int, list[Label]]]:
+    """Write every part on the running session; yields what each returns as it is finished."""
     import ray
 
-    task = ray.remote(num_cpus=1)(_write)
-    starts = range(0, spec.count, CHUNK)
-    tasks = [task.remote(spec, uri, start, min(start + CHUNK, spec.count)) for start in starts]
-    waiting: list[Any] = tasks
+    task = ray.remote(num_cpus=1)(write_part)
+    waiting: list[Any] = [task.remote(part) for part in parts]
     while waiting:
         ready, waiting = ray.wait(waiting, num_returns=1)
-        ray.get(ready)
-        if progress:
-            progress(min((len(tasks) - len(waiting)) * CHUNK, spec.count), spec.count)
-    return [label for chunk in ray.get(tasks) for label in chunk]
-
-
-def _write(spec: SyntheticSpec, uri: str, start: int, stop: int) -> list[Label]:
-    def put(folder: str, name: str, data: bytes) -> None:
-        store.write(store.join(uri, folder, name), data)
-
-    return write_archive(spec, partial(put, "images"), range(start, stop), partial(put, MASKS))
+        yield ray.get(ready[0])

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
-from pydantic import Field
 
 from medray.data import store
 from medray.distributed import contexts
 from medray.distributed.failures import cause
 from medray.models.table import family_of
-from medray.spec import Spec
-from medray.work.fit import FitJob, run_fit
-
-OnStep = Callable[[str, int, dict[str, float]], None]
-"""Called with (model, step, metrics)."""
-
-
-class Scaling(Spec):
-    """How a fit is spread."""
-
-    workers: int = Field(0, ge=0, description="0: one process (a Ray task); 1 or more: workers of a Ray Train run")
-    threads: int | None = Field(None, ge=1, description="threads of each worker; default: all CPUs for a network on one, else 1")
-    gpu: bool | None = Field(None, description="one GPU for each worker of a network; default: if the cluster has one")
+from medray.work.context import KEPT_CHECKPOINTS, OnStep
+from medray.work.fit import FitJob, Scaling, fit_with_checkpoints, run_fit
 
 
 def fit_all(jobs: Iterable[tuple[FitJob, Scaling]], on_step: OnStep | None = None) -> None:
@@ -40,9 +29,9 @@ def fit_all(jobs: Iterable[tuple[FitJob, Scaling]], on_step: OnStep | None = Non
 
     waiting = [(job, scaling) for job, scaling in jobs if not job.finished()]
     with watching(on_step) as watcher:
-        tasks = [_submit(job, scaling, watcher.actor) for job, scaling in waiting if not _uses_trainer(job, scaling)]
+        tasks = [_submit(job, scaling, watcher.actor) for job, scaling in waiting if not scaling.spreads(job)]
         for job, scaling in waiting:
-            if _uses_trainer(job, scaling):
+            if scaling.spreads(job):
                 _train(job, scaling, watcher)
         try:
             while tasks:
@@ -60,17 +49,11 @@ def _finished(tasks: list[Any]) -> tuple[list[Any], list[Any]]:
     return ready, rest
 
 
-def _uses_trainer(job: FitJob, scaling: Scaling) -> bool:
-    return scaling.workers > 0 and family_of(job.family).parallelism != "single"
-
-
 def _resources(job: FitJob, scaling: Scaling) -> tuple[int, bool]:
     """(threads, use GPU) of a worker."""
     from medray.distributed.session import cpus, gpus
 
-    network = family_of(job.family).parallelism == "torch"
-    gpu = network and (gpus() > 0 if scaling.gpu is None else scaling.gpu)
-    return scaling.threads or (min(cpus(), 8) if network and scaling.workers == 0 else 1), gpu
+    return scaling.threads_of(job, cpus()), scaling.wants_gpu(job, gpus())
 
 
 def _submit(job: FitJob, scaling: Scaling, watcher: Any) -> Any:
@@ -82,8 +65,7 @@ def _submit(job: FitJob, scaling: Scaling, watcher: Any) -> Any:
 
 
 def _fit_task(job: FitJob, threads: int, watcher: Any) -> None:
-    checkpoints = store.join(job.fit_uri, "checkpoints")
-    run_fit(job, contexts.StoreContext(checkpoints, threads, contexts.device(), job.seed, watcher, job.model))
+    fit_with_checkpoints(job, threads, contexts.device(), partial(contexts.notify, watcher))
 
 
 def _train(job: FitJob, scaling: Scaling, watcher: Any) -> None:
@@ -124,7 +106,7 @@ def trainer(job: FitJob, scaling: Scaling, watcher: Any = None, callbacks: list[
             storage_path=path,
             storage_filesystem=pa.fs.PyFileSystem(pa.fs.FSSpecHandler(fs)),
             failure_config=ray.train.FailureConfig(max_failures=2),
-            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=contexts.KEPT_CHECKPOINTS),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
             callbacks=callbacks,
         ),
     }

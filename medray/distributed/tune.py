@@ -15,13 +15,13 @@ from pydantic import Field
 from medray.data import store
 from medray.distributed import contexts
 from medray.distributed.failures import cause
-from medray.distributed.train import Scaling, trainer
+from medray.distributed.train import trainer
 from medray.errors import ModelError
 from medray.models.family import SearchSpace
 from medray.models.table import family_of
 from medray.spec import Spec
 from medray.tasks.head import Monitor
-from medray.work.fit import FitJob, load_data
+from medray.work.fit import FitJob, Scaling, load_data
 
 
 class TuneSpec(Spec):
@@ -111,7 +111,7 @@ def _trainable(job: FitJob, scaling: Scaling) -> Callable[[dict[str, Any]], None
         from ray import tune
 
         chosen = replace(job, params={**job.params, **sample})
-        if scaling.workers and family_of(job.family).parallelism != "single":
+        if scaling.spreads(job):
             from ray.tune.integration.ray_train import TuneReportCallback
 
             place = store.join(job.fit_uri, "trials", tune.get_context().get_trial_id())

@@ -14,12 +14,11 @@ from medray.bundles.ensemble import ENSEMBLE, MEMBERS
 from medray.bundles.manifest import Manifest, read_manifest
 from medray.data import store
 from medray.data.labels import SplitSpec
-from medray.distributed import session
-from medray.distributed.dataset import process
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError, RunError
 from medray.evaluation.thresholds import ThresholdPolicy
 from medray.progress import Progress, counting
+from medray.runs.executor import Executor, executing
 from medray.runs.publish import Draft, Run, Settings, TrainResult, environment, publish, score_held_out
 from medray.runs.resources import Resources
 from medray.runs.samples import labelled_samples, require_sides, sample_columns
@@ -70,12 +69,12 @@ def ensemble(config: EnsembleConfig, progress: Progress | None = None) -> TrainR
     settings = Settings(task, config.threshold, config.seed, config.resources.actors)
     members = {str(number): uri for number, uri in enumerate(uris)}
     provenance = {"run": name, "catalog": store.normalise(config.catalog), "catalog_version": version, **environment()}
-    with session.session(config.cluster):
-        kept, answers, summary = _answers(members, samples, run_uri, settings, progress)
+    with executing(config.cluster) as executor:
+        kept, answers, summary = _answers(executor, members, samples, run_uri, settings, progress)
         combiner = Combiner() if config.combine == "mean" else _fitted(settings, members, answers)
         run = Run(config.output, run_uri, settings, kept, {**provenance, "members": dict(zip(uris, fingerprints, strict=True))})
         drafts = {str(config.combine): _draft(run, config, members, combiner)}
-        scores = score_held_out(run, drafts, progress)
+        scores = score_held_out(executor, run, drafts, progress)
     return publish(run, drafts, scores, summary)
 
 
@@ -114,7 +113,12 @@ def _draft(run: Run, config: EnsembleConfig, members: Mapping[str, str], combine
 
 
 def _answers(
-    members: Mapping[str, str], samples: pa.Table, run_uri: str, settings: Settings, progress: Progress | None
+    executor: Executor,
+    members: Mapping[str, str],
+    samples: pa.Table,
+    run_uri: str,
+    settings: Settings,
+    progress: Progress | None,
 ) -> tuple[pa.Table, pa.Table, Summary]:
     """The held-out samples that every member answers for, the answers, and the sums.
 
@@ -125,7 +129,7 @@ def _answers(
     held_out = samples.filter(pc.not_equal(samples["split"], "train")).sort_by("uri")
     job = ScoreJob({f"{number}.": uri for number, uri in members.items()}, settings.task)
     table_uri = store.join(run_uri, "members")
-    process(held_out, job, table_uri, settings.actors, counting(progress, "score members"))
+    executor.process(held_out, job, table_uri, settings.actors, counting(progress, "score members"))
     table = outcomes(held_out, table_uri, ["uri", "state", "code", *(field.name for field in job.fields())])
     summary = summarise(table, len(held_out))
     if summary.failed:

@@ -12,10 +12,10 @@ from medray.cataloguing.ingest import ingest
 from medray.data import archive, store
 from medray.data.catalog import Catalog
 from medray.data.labels import join_labels, read_labels
-from medray.distributed import session
 from medray.distributed.session import ClusterSpec
 from medray.errors import LabelError
 from medray.progress import Progress
+from medray.runs.executor import executing
 from medray.runs.labelled import labelled
 from medray.runs.score import object_rows, score, working_folder
 from medray.runs.summary import Summary
@@ -52,12 +52,12 @@ def evaluate_source(
     manifest = read_manifest(bundle_uri)
     task, labels = manifest.task, read_labels(labels_uri)
     rows = object_rows(archive.list_objects(source))
-    with working_folder(work, cluster) as place, session.session(cluster):
+    with working_folder(work, cluster) as place, executing(cluster) as executor:
         masks = _masked(source, store.join(place, "catalog"), labels, task) if task.masked else None
         if masks is not None:
             rows = _looked_up(rows, masks, "mask", "mask_etag")
         table_uri = store.join(place, manifest.fingerprint() + ("-judged" if task.masked else ""))
-        table, summary = score(bundle_uri, rows, table_uri, None, progress, "evaluate", task.masked)
+        table, summary = score(executor, bundle_uri, rows, table_uri, None, progress, "evaluate", task.masked)
     scored = table.filter(pc.equal(table["state"], State.SCORED.value))
     if not len(scored):
         message = f"none of {summary.inputs} objects of {source} could be scored"

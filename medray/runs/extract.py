@@ -18,7 +18,6 @@ from medray.data.plane import FIELDS
 from medray.data.query import query
 from medray.data.segmentation import MaskChoice
 from medray.data.stack_table import volume_table
-from medray.distributed.dataset import process
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError, LabelError
 from medray.features import table as features
@@ -27,6 +26,7 @@ from medray.features.table import FeatureSpec
 from medray.imaging.preprocess import PreprocessSpec
 from medray.progress import Progress, counting
 from medray.remedies import FLAGS, REMEDIES
+from medray.runs.executor import executing
 from medray.runs.resources import Resources
 from medray.runs.summary import Summary, summarise
 from medray.source import source_fingerprint
@@ -147,7 +147,8 @@ def extract(config: ExtractConfig, progress: Progress | None = None) -> ExtractR
     rows = chosen_rows(catalog, snapshot, config)
     if config.masks:
         rows = _with_masks(rows, config.masks, "sop_uid" if config.of == "images" else "series_uid")
-    process(rows, job, table_uri, config.resources.actors, counting(progress, "extract"), config.cluster)
+    with executing(config.cluster) as executor:
+        executor.process(rows, job, table_uri, config.resources.actors, counting(progress, "extract"))
     _remove_outdated(table_uri, catalog, snapshot, rows)
     summary = summarise(outcomes(rows, table_uri), len(rows))
     return ExtractResult(table_uri, job.fingerprint, len(job.columns), summary)

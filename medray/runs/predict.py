@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from medray.bundles.manifest import read_manifest
 from medray.data import archive, store
-from medray.distributed import session
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError
 from medray.progress import Progress
+from medray.runs.executor import executing
 from medray.runs.score import object_rows, score, table_bytes, working_folder
 from medray.runs.summary import Summary
 
@@ -24,7 +24,7 @@ def predict_source(
         raise ConfigError("PREDICT_OUT", f"--out {out} is neither .parquet nor .csv", "name one of them")
     manifest = read_manifest(bundle_uri)
     rows = object_rows(archive.list_objects(source))
-    with working_folder(work, cluster) as place, session.session(cluster):
-        table, summary = score(bundle_uri, rows, store.join(place, manifest.fingerprint()), None, progress, "predict")
+    with working_folder(work, cluster) as place, executing(cluster) as executor:
+        table, summary = score(executor, bundle_uri, rows, store.join(place, manifest.fingerprint()), None, progress, "predict")
     store.write(out, table_bytes(manifest.task.decided(table, manifest.decision), out))
     return summary

@@ -20,10 +20,10 @@ from medray.bundles.manifest import Manifest, read_manifest, write_bundle
 from medray.bundles.scorer import Scorer
 from medray.data import store
 from medray.data.labels import SPLITS
-from medray.distributed.dataset import process
 from medray.errors import RunError
 from medray.evaluation.thresholds import ThresholdPolicy
 from medray.progress import Progress, counting
+from medray.runs.executor import Executor
 from medray.runs.summary import Summary
 from medray.spec import fingerprint
 from medray.tasks.head import Monitor
@@ -158,8 +158,8 @@ def _version(name: str) -> str:
         return ""
 
 
-def score_held_out(run: Run, drafts: Mapping[str, Draft], progress: Progress | None) -> Scores:
-    """Answers for every validation and test image, through the bundles themselves; needs a running session.
+def score_held_out(executor: Executor, run: Run, drafts: Mapping[str, Draft], progress: Progress | None) -> Scores:
+    """Answers for every validation and test image, through the bundles themselves.
 
     Raises:
         RunError: RUN_NOT_SCORED.
@@ -170,7 +170,7 @@ def score_held_out(run: Run, drafts: Mapping[str, Draft], progress: Progress | N
     scored_by = fingerprint({name: read_manifest(uri).fingerprint() for name, uri in written.items()})
     scores_uri = store.join(run.uri, f"scores-{scored_by}")
     job = ScoreJob({f"{name}.": uri for name, uri in written.items()}, task, task.masked)
-    process(held_out, job, scores_uri, run.settings.actors, counting(progress, "evaluate"))
+    executor.process(held_out, job, scores_uri, run.settings.actors, counting(progress, "evaluate"))
     answers = [field.name for field in job.fields()]
     table = outcomes(held_out, scores_uri, ["uri", "state", *answers])
     if table["uri"].to_pylist() != held_out["uri"].to_pylist() or set(table["state"].to_pylist()) - {State.SCORED.value}:

@@ -17,10 +17,10 @@ from medray.data.shards.address import Address
 from medray.data.store import ObjectInfo
 from medray.data.tables import parquet_bytes
 from medray.distributed import session
-from medray.distributed.dataset import process
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError
 from medray.progress import Progress, counting
+from medray.runs.executor import Executor
 from medray.runs.summary import Summary, summarise
 from medray.work.outcome import OUTCOME_COLUMNS
 from medray.work.score import ScoreJob
@@ -28,7 +28,7 @@ from medray.work.table import outcomes
 
 
 def object_rows(objects: list[ObjectInfo]) -> pa.Table:
-    """Objects as the rows that :func:`medray.distributed.dataset.process` takes; it refuses a name that no table can hold."""
+    """Objects as the rows that :func:`medray.work.process.process` takes; it refuses a name that no table can hold."""
     named = [(as_text(info.uri), info) for info in objects]
     uris = [name if name == info.uri else str(Address(name, 0, 0, "", error="OBJECT_NAME")) for name, info in named]
     columns = {"etag": [info.etag for info in objects], "size_bytes": pa.array([info.size for info in objects], pa.int64())}
@@ -36,6 +36,7 @@ def object_rows(objects: list[ObjectInfo]) -> pa.Table:
 
 
 def score(
+    executor: Executor,
     bundle_uri: str,
     rows: pa.Table,
     table_uri: str,
@@ -45,7 +46,7 @@ def score(
     judged: bool = False,
     masks: bool = True,
 ) -> tuple[pa.Table, Summary]:
-    """Score objects into a table that holds answers of this bundle only; needs a running session.
+    """Score objects into a table that holds answers of this bundle only.
 
     Args:
         judged: whether rows come with the true masks (``mask``, ``mask_etag``), to compare answers with.
@@ -55,7 +56,7 @@ def score(
         The outcome of every object with the answer's columns, sorted by URI, and the sums.
     """
     job = ScoreJob({"": bundle_uri}, read_manifest(bundle_uri).task, judged)
-    process(rows, job, table_uri, actors, counting(progress, what))
+    executor.process(rows, job, table_uri, actors, counting(progress, what))
     answers = [field.name for field in job.fields() if masks or not pa.types.is_binary(field.type)]
     table = outcomes(rows, table_uri, [*OUTCOME_COLUMNS, *answers])
     return table, summarise(table, len(rows))

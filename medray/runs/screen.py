@@ -18,10 +18,10 @@ from medray.bundles import registry
 from medray.bundles.bundle import open_bundle
 from medray.bundles.manifest import read_manifest
 from medray.data import archive, store, tables
-from medray.distributed import session
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError, RunError
 from medray.progress import Progress
+from medray.runs.executor import executing
 from medray.runs.resources import Resources
 from medray.runs.score import object_rows, score, table_bytes
 from medray.runs.summary import Summary
@@ -81,8 +81,8 @@ def screen(config: ScreenConfig, progress: Progress | None = None) -> ScreenResu
     bundle_uri = _fix_night(config, night_uri)
     rows = _fixed_inputs(config.source, night_uri)
     results_uri = store.join(night_uri, "results")
-    with session.session(config.cluster):
-        table, summary = score(bundle_uri, rows, results_uri, config.resources.actors, progress, "screen", masks=False)
+    with executing(config.cluster) as executor:
+        table, summary = score(executor, bundle_uri, rows, results_uri, config.resources.actors, progress, "screen", masks=False)
     store.write(store.join(night_uri, "summary.json"), _json({**summary.counts(), "reasons": summary.reasons}))
     if summary.failed:
         message = f"{summary.failed} of {summary.inputs} objects could not be fetched ({summary.reasons})"

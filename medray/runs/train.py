@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -14,12 +13,11 @@ from medray.bundles.input_spec import InputSpec
 from medray.bundles.manifest import Manifest
 from medray.data import store, tables
 from medray.data.catalog import Catalog
-from medray.distributed import session
-from medray.distributed.dataset import process
-from medray.distributed.train import fit_all
 from medray.errors import RunError
 from medray.models.table import family_of
 from medray.progress import Progress, counting
+from medray.runs.executor import Executor, executing
+from medray.runs.fits import fit_all
 from medray.runs.publish import Draft, Run, Settings, TrainResult, environment, publish, score_held_out
 from medray.runs.samples import labelled_samples, require_sides, sample_columns
 from medray.runs.summary import Summary, summarise
@@ -28,12 +26,11 @@ from medray.source import source_fingerprint
 from medray.spec import fingerprint
 from medray.tasks.task import Task
 from medray.types import State
+from medray.work.context import OnStep
 from medray.work.fit import FitJob
 from medray.work.outcome import ONLY_MASKS, ONLY_VOLUMES
 from medray.work.prepare import PrepareJob
 from medray.work.table import outcomes
-
-OnStep = Callable[[str, int, dict[str, float]], None]
 
 
 def train(config: TrainConfig, progress: Progress | None = None, on_step: OnStep | None = None) -> TrainResult:
@@ -47,16 +44,16 @@ def train(config: TrainConfig, progress: Progress | None = None, on_step: OnStep
     samples, catalog_version = labelled_samples(config.catalog, config.task, config.labels.split)
     name = run_name(config, samples)
     uri = store.join(config.output, "runs", name)
-    with session.session(config.cluster):
-        kept, summary = prepare(config, samples, progress)
+    with executing(config.cluster) as executor:
+        kept, summary = prepare(executor, config, samples, progress)
         samples_uri = write_samples(kept, uri)
         jobs = {model: fit_job(config, model, samples_uri, uri) for model in config.models}
-        fit_all([(job, config.models[model].scaling) for model, job in jobs.items()], on_step)
+        fit_all(executor, [(job, config.models[model].scaling) for model, job in jobs.items()], len(kept), on_step)
         provenance = {"run": name, "catalog": Catalog(config.catalog).uri, "catalog_version": catalog_version, **environment()}
         settings = Settings(config.task, config.threshold, config.seed, config.resources.actors)
         run = Run(config.output, uri, settings, kept, provenance)
         drafts = {model: draft(run, config, job) for model, job in jobs.items()}
-        scores = score_held_out(run, drafts, progress)
+        scores = score_held_out(executor, run, drafts, progress)
     return publish(run, drafts, scores, summary)
 
 
@@ -107,7 +104,7 @@ def table_uri(output: str, spec: InputSpec, task: Task) -> str:
     return store.join(output, "cache", f"{spec.kind}-{made_by}")
 
 
-def prepare(config: TrainConfig, samples: pa.Table, progress: Progress | None) -> tuple[pa.Table, Summary]:
+def prepare(executor: Executor, config: TrainConfig, samples: pa.Table, progress: Progress | None) -> tuple[pa.Table, Summary]:
     """Make the table of every input; returns the samples that every input could be made of, and the sums.
 
     Raises:
@@ -118,7 +115,7 @@ def prepare(config: TrainConfig, samples: pa.Table, progress: Progress | None) -
     for name, spec in used_inputs(config).items():
         uri = table_uri(config.output, spec, config.task)
         job = PrepareJob(spec, config.task.masked, config.task.mask_choice)
-        process(samples, job, uri, config.resources.actors, counting(progress, f"prepare {name}"))
+        executor.process(samples, job, uri, config.resources.actors, counting(progress, f"prepare {name}"))
         for item in outcomes(samples, uri).to_pylist():
             if item["state"] != State.SCORED:
                 bad.setdefault(item["uri"], item)

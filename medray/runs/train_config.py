@@ -11,7 +11,6 @@ from pydantic import Field, ValidationError, model_validator
 from medray.bundles.input_spec import InputSpec
 from medray.data.labels import SplitSpec
 from medray.distributed.session import ClusterSpec
-from medray.distributed.train import Scaling
 from medray.distributed.tune import TuneSpec
 from medray.evaluation.thresholds import ThresholdPolicy
 from medray.explain import explain
@@ -21,6 +20,7 @@ from medray.runs.resources import Resources
 from medray.spec import Spec
 from medray.tasks.table import AnyTask
 from medray.tasks.task import Task
+from medray.work.fit import Scaling
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 """Names of runs and models, which become folders."""

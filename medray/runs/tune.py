@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 import yaml
 
 from medray.data import store
-from medray.distributed import session
 from medray.distributed.tune import Trial, sweep
 from medray.errors import ConfigError, ModelError
 from medray.progress import Progress, counting
+from medray.runs.executor import executing
 from medray.runs.samples import labelled_samples
 from medray.runs.train import fit_job, prepare, run_name, write_samples
 from medray.runs.train_config import TrainConfig
@@ -40,9 +40,10 @@ def tune(config: TrainConfig, models: list[str], progress: Progress | None = Non
     root = store.join(config.output, "tune", run_name(config, samples))
     sweep_of = fingerprint(config.tune.model_dump(exclude={"concurrent"}))
     found: dict[str, list[Trial]] = {}
-    with session.session(config.cluster):
-        kept, _ = prepare(config, samples, progress)
+    with executing(config.cluster) as executor:
+        kept, _ = prepare(executor, config, samples, progress)
         samples_uri = write_samples(kept, root)
+        executor.join()
         for name in models or list(config.models):
             job = replace(fit_job(config, name, samples_uri, root), fit_uri=store.join(root, f"{name}-{sweep_of}"))
             found[name] = sweep(job, config.models[name].scaling, config.tune, counting(progress, f"tune {name}"))

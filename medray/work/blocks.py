@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
@@ -46,14 +46,20 @@ def chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         yield rows[span]
 
 
-def useful_processes(inputs: Collection[pa.Table]) -> int:
+def useful_processes(inputs: Iterable[pa.Table]) -> int:
     """How many processes are worth their start: one for every 64 inputs, or every 8 MiB.
 
     Args:
         inputs: blocks of rows, as of :func:`shards`.
     """
+    count, size_bytes = size_of(inputs)
+    return max(1, math.ceil(count / PROCESS_ROWS), math.ceil(size_bytes / PROCESS_BYTES))
+
+
+def size_of(inputs: Iterable[pa.Table]) -> tuple[int, int]:
+    """Number of inputs of blocks, and about how many bytes they have."""
     sizes = [size for block in inputs for size in _sizes(block)]
-    return max(1, math.ceil(len(sizes) / PROCESS_ROWS), math.ceil(sum(sizes) / PROCESS_BYTES))
+    return len(sizes), sum(sizes)
 
 
 def _sizes(rows: pa.Table) -> list[int]:

@@ -15,15 +15,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from medray.data import store
 from medray.models.family import FitContext, FitData, Samples
 from medray.models.table import family_of
+from medray.spec import Spec
 from medray.tasks.table import AnyTask
 from medray.types import Bool
+from medray.work.context import OnStep, StoreContext
 from medray.work.table import read_values
 
 MODEL_DONE = "complete"
+_MAX_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,27 @@ class FitJob:
     def finished(self) -> bool:
         """Whether the fitted model is there and whole."""
         return store.exists(store.join(self.fit_uri, MODEL_DONE))
+
+
+class Scaling(Spec):
+    """How a fit is spread."""
+
+    workers: int = Field(0, ge=0, description="0: one process; 1 or more: workers of a Ray Train run")
+    threads: int | None = Field(None, ge=1, description="threads of each worker; default: all CPUs for a network on one, else 1")
+    gpu: bool | None = Field(None, description="one GPU for each worker of a network; default: where there is one")
+
+    def spreads(self, job: FitJob) -> bool:
+        """Whether the fit is a run of Ray Train."""
+        return self.workers > 0 and family_of(job.family).parallelism != "single"
+
+    def threads_of(self, job: FitJob, cpus: int) -> int:
+        """Threads of each worker on a machine or cluster of so many CPUs."""
+        network = family_of(job.family).parallelism == "torch"
+        return self.threads or (min(cpus, _MAX_THREADS) if network and self.workers == 0 else 1)
+
+    def wants_gpu(self, job: FitJob, gpus: int) -> bool:
+        """Whether each worker takes a GPU."""
+        return family_of(job.family).parallelism == "torch" and (gpus > 0 if self.gpu is None else self.gpu)
 
 
 def load_data(job: FitJob, rank: int = 0, world_size: int = 1) -> FitData:
@@ -99,3 +124,8 @@ def run_fit(job: FitJob, context: FitContext) -> None:
             model.save(Path(name))
             store.upload_folder(Path(name), job.model_uri)
         store.write(store.join(job.fit_uri, MODEL_DONE), b"")
+
+
+def fit_with_checkpoints(job: FitJob, threads: int, device: str, on_step: OnStep | None = None) -> None:
+    """Fit in this process; checkpoints are kept beside the model, and a second start goes on from the last one."""
+    run_fit(job, StoreContext(store.join(job.fit_uri, "checkpoints"), threads, device, job.seed, job.model, on_step))

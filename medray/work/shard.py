@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
@@ -15,6 +15,11 @@ from medray.work.table import schema_of
 
 CALLS = 3
 """Blocks that a process works on at a time: one computes while the others fetch."""
+
+
+def named(shards: Mapping[str, pa.Table]) -> list[pa.Table]:
+    """The blocks of shards, each with the name of its shard in a column ``shard``."""
+    return [block.append_column("shard", pa.array([name] * len(block), pa.string())) for name, block in shards.items()]
 
 
 class ShardWriter:
@@ -29,13 +34,17 @@ class ShardWriter:
         self._table_uri = table_uri
         self._computing = threading.Lock()
 
-    def __call__(self, block: pa.Table) -> pa.Table:
-        """Write the shard of a block; its name is in the column ``shard``."""
+    def write(self, block: pa.Table) -> int:
+        """Write the shard of a block of :func:`named`; returns the number of its inputs."""
         schema = schema_of(self._job, block.schema)
         rows: list[Row] = block.to_pylist()
         shard = pa.concat_tables([self._chunk(chunk, schema) for chunk in chunks(rows)]).combine_chunks()
         store.write(store.join(self._table_uri, rows[0]["shard"]), tables.parquet_bytes(shard))
-        return pa.table({"done": [len(rows)]})
+        return len(rows)
+
+    def __call__(self, block: pa.Table) -> pa.Table:
+        """:meth:`write` as Ray Data calls it."""
+        return pa.table({"done": [self.write(block)]})
 
     def _chunk(self, rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
         fetched = fetch(rows, self._job.volumes)

@@ -11,10 +11,11 @@ import pytest
 
 from medray.bundles.input_spec import InputSpec
 from medray.data import store
-from medray.distributed.dataset import process
+from medray.distributed.dataset import on_ray
 from medray.imaging.preprocess import PreprocessSpec
 from medray.runs.score import object_rows
 from medray.work.prepare import PrepareJob
+from medray.work.process import process
 from medray.work.table import outcomes, read_values
 
 SPEC = InputSpec(
@@ -33,7 +34,7 @@ def rows(archive: Path) -> pa.Table:
 
 def test_any_number_of_actors_gives_the_same_bytes(rows: pa.Table, tmp_path: Path, ray_session: None) -> None:
     for actors in (1, 2):
-        process(rows, PrepareJob(SPEC), str(tmp_path / str(actors)), actors)
+        process(rows, PrepareJob(SPEC), str(tmp_path / str(actors)), on_ray(actors))
     assert shards(tmp_path / "1") == shards(tmp_path / "2")
     assert len(shards(tmp_path / "1")) >= 60
     values = read_values(str(tmp_path / "1"), rows)
@@ -43,13 +44,13 @@ def test_any_number_of_actors_gives_the_same_bytes(rows: pa.Table, tmp_path: Pat
 
 def test_a_second_start_computes_only_what_is_missing(rows: pa.Table, tmp_path: Path, ray_session: None) -> None:
     table = str(tmp_path / "t")
-    process(rows.slice(0, 100), PrepareJob(SPEC), table, 2)
+    process(rows.slice(0, 100), PrepareJob(SPEC), table, on_ray(2))
     (tmp_path / "t" / "_delta_log" / "00000000000000000001.json").unlink()  # as if killed before the commit
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "t").glob("part-*.parquet")}
     calls: list[int] = []
-    process(rows.slice(0, 100), PrepareJob(SPEC), table, 2, lambda done, total: calls.append(done))
+    process(rows.slice(0, 100), PrepareJob(SPEC), table, on_ray(2), lambda done, total: calls.append(done))
     assert calls == [100]
-    process(rows, PrepareJob(SPEC), table, 2)
+    process(rows, PrepareJob(SPEC), table, on_ray(2))
     after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "t").glob("part-*.parquet")}
     assert before.items() <= after.items()
     assert len(outcomes(rows, table)) == len(rows)
@@ -67,7 +68,7 @@ def test_each_bad_input_has_its_own_state(archive: Path, tmp_path: Path, ray_ses
     shutil.copy2(other, folder / "vanished.dcm")
     mixed = object_rows(store.list_objects(str(folder)))
     (folder / "vanished.dcm").unlink()
-    process(mixed, PrepareJob(SPEC), str(tmp_path / "t"), 2)
+    process(mixed, PrepareJob(SPEC), str(tmp_path / "t"), on_ray(2))
     found = {
         item["uri"].rsplit("/", 1)[-1]: (item["state"], item["code"] or item["flags"])
         for item in outcomes(mixed, str(tmp_path / "t")).to_pylist()
@@ -81,7 +82,7 @@ def test_each_bad_input_has_its_own_state(archive: Path, tmp_path: Path, ray_ses
         "vanished.dcm": ("FAILED", "STORE_NOT_FOUND"),
     }
     shutil.copy2(other, folder / "vanished.dcm")
-    process(mixed, PrepareJob(SPEC), str(tmp_path / "t"), 2)
+    process(mixed, PrepareJob(SPEC), str(tmp_path / "t"), on_ray(2))
     again = {item["uri"].rsplit("/", 1)[-1]: item["state"] for item in outcomes(mixed, str(tmp_path / "t")).to_pylist()}
     assert again["vanished.dcm"] == "SCORED"
     assert len(again) == len(mixed)
@@ -92,10 +93,10 @@ def test_an_object_that_changed_is_read_again(archive: Path, tmp_path: Path, ray
     path = tmp_path / "a.dcm"
     path.write_bytes(first.read_bytes())
     before = object_rows(store.list_objects(str(path)))
-    process(before, PrepareJob(SPEC), str(tmp_path / "t"), 1)
+    process(before, PrepareJob(SPEC), str(tmp_path / "t"), on_ray(1))
     path.write_bytes(second.read_bytes())
     after = object_rows(store.list_objects(str(path)))
-    process(after, PrepareJob(SPEC), str(tmp_path / "t"), 1)
+    process(after, PrepareJob(SPEC), str(tmp_path / "t"), on_ray(1))
     old, new = (read_values(str(tmp_path / "t"), rows)["values"].to_pylist() for rows in (before, after))
     assert len(old) == len(new) == 1
     assert old != new

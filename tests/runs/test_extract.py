@@ -31,13 +31,14 @@ from medray.bundles.embedding import EmbeddingSpec, open_embedding
 from medray.cataloguing.ingest import ingest
 from medray.data import store, tables
 from medray.data.dicom import decode
-from medray.distributed.dataset import process
+from medray.distributed.dataset import on_ray
 from medray.errors import ClusterError, ConfigError, LabelError
 from medray.features.family import Extracted
 from medray.features.table import columns
 from medray.features.table import extract as extract_features
 from medray.imaging.preprocess import preprocess
 from medray.runs.extract import ExtractConfig, ExtractResult, extract, extract_job
+from medray.work.process import process
 
 Run = Callable[..., "CompletedProcess[str]"]
 SPEC: dict[str, Any] = {
@@ -380,6 +381,6 @@ def test_a_cluster_that_others_have_taken_is_given_up(tmp_path: Path, ray_sessio
     ray.get(greedy.ready.remote())
     monkeypatch.setenv("MEDRAY_CLUSTER_WAIT_S", "0.3")
     with pytest.raises(ClusterError) as caught:
-        process(rows, job, str(tmp_path / "t"))
+        process(rows, job, str(tmp_path / "t"), on_ray())
     ray.kill(greedy)
     assert caught.value.code == "CLUSTER_BUSY"
