@@ -137,7 +137,7 @@ def catalogued(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def train_case(catalogued: str, tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Callable[[str], Any]:
+def train_case(catalogued: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
     """``train_case(name)`` gives the finished training run of a case (see :mod:`task_cases`), made once in a session."""
     from medray.runs.ensemble import EnsembleConfig, ensemble
     from medray.runs.train import train
@@ -146,12 +146,12 @@ def train_case(catalogued: str, tmp_path_factory: pytest.TempPathFactory, ray_se
     @cache
     def trained_case(name: str) -> Any:
         output = str(tmp_path_factory.mktemp(name) / "out")
+        places = {"output": output, "catalog": catalogued, "cluster": {"executor": "local"}}
         if name in ENSEMBLES:
             case = ENSEMBLES[name]
             members = [trained_case(case["of"]).bundles[model].uri for model in case["models"]]
-            raw = {"output": output, "catalog": catalogued, "members": members, "combine": case["combine"]}
-            return ensemble(EnsembleConfig.model_validate(raw))
-        return train(TrainConfig.model_validate({**CASES[name], "output": output, "catalog": catalogued}))
+            return ensemble(EnsembleConfig.model_validate({**places, "members": members, "combine": case["combine"]}))
+        return train(TrainConfig.model_validate({**CASES[name], **places}))
 
     return trained_case
 

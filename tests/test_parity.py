@@ -32,11 +32,12 @@ from medray.runs.score import object_rows
 from medray.runs.screen import ScreenConfig, screen
 from medray.runs.train_config import TrainConfig
 from medray.runs.tune import tune
+from medray.work.local import on_this_machine
 from medray.work.prepare import PrepareJob
 from medray.work.process import process
 from medray.work.table import outcomes, read_values
 
-LOCAL = ClusterSpec(address="local")
+HERE, RAY = ClusterSpec(executor="local"), ClusterSpec(address="local", executor="ray")
 TOLERANCE = 1e-6
 
 
@@ -88,7 +89,7 @@ def assert_equal(found: Answers, expected: Answers, route: str) -> None:
 
 @pytest.mark.parametrize(("case", "model"), MODELS)
 def test_every_route_gives_the_same_answers(
-    case: str, model: str, train_case: Callable[[str], Any], archive: Path, tmp_path: Path
+    case: str, model: str, train_case: Callable[[str], Any], archive: Path, tmp_path: Path, ray_session: None
 ) -> None:
     run = train_case(case)
     (tmp_path / "images").mkdir()
@@ -97,9 +98,9 @@ def test_every_route_gives_the_same_answers(
     columns, expected = task.answer_columns, expected_of(run, model)
     names = list(expected)
 
-    evaluated = evaluate_source(bundle, str(images), str(archive / "labels.csv"), LOCAL)
-    predict_source(bundle, str(images), str(tmp_path / "scores.parquet"), LOCAL)
-    night = screen(ScreenConfig(output=str(tmp_path), source=str(images), bundle=bundle, night="n", cluster=LOCAL))
+    evaluated = evaluate_source(bundle, str(images), str(archive / "labels.csv"), HERE)
+    predict_source(bundle, str(images), str(tmp_path / "scores.parquet"), RAY)
+    night = screen(ScreenConfig(output=str(tmp_path), source=str(images), bundle=bundle, night="n", cluster=HERE))
     direct = medray.open_bundle(bundle).predict([images / name for name in names])
     in_memory = medray.open_bundle(bundle).predict([(images / name).read_bytes() for name in names])
 
@@ -142,7 +143,9 @@ def test_every_task_has_its_report_and_its_row_in_the_registry(case: str, train_
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_task_is_tuned_by_its_monitor(case: str, catalogued: str, train_case: Callable[[str], Any]) -> None:
+def test_every_task_is_tuned_by_its_monitor(
+    case: str, catalogued: str, train_case: Callable[[str], Any], ray_session: None
+) -> None:
     run = train_case(case)
     raw = {**CASES[case], "output": str(Path(run.run_uri).parents[1]), "catalog": catalogued}
     config = TrainConfig.model_validate({**raw, "tune": {"samples": 2, "concurrent": 2, "max_steps": 3}})
@@ -152,33 +155,31 @@ def test_every_task_is_tuned_by_its_monitor(case: str, catalogued: str, train_ca
     assert values == sorted(values, reverse=True)
 
 
-def test_kept_partial_results_never_meet_another_bundle(trained: Any, held_out: Path, tmp_path: Path, ray_session: None) -> None:
+def test_kept_partial_results_never_meet_another_bundle(trained: Any, held_out: Path, tmp_path: Path) -> None:
     for family in ("xgb", "svm"):
         out = tmp_path / f"{family}.parquet"
-        predict_source(trained.bundles[family].uri, str(held_out), str(out), LOCAL, work=str(tmp_path / "work"))
+        predict_source(trained.bundles[family].uri, str(held_out), str(out), HERE, work=str(tmp_path / "work"))
         assert_equal(by_name(pq.read_table(out).to_pylist(), ["probability", "positive"]), expected_of(trained, family), family)
 
 
-def test_kept_results_of_evaluate_and_predict_do_not_mix(
-    train_case: Callable[[str], Any], archive: Path, tmp_path: Path, ray_session: None
-) -> None:
+def test_kept_results_of_evaluate_and_predict_do_not_mix(train_case: Callable[[str], Any], archive: Path, tmp_path: Path) -> None:
     """Outlines are compared with masks by evaluate alone; both commands may be given one folder for partial results."""
     run = train_case("segmentation")
     (tmp_path / "images").mkdir()
     images, bundle, work = copied(run, tmp_path / "images"), run.bundles["unet"].uri, str(tmp_path / "work")
     columns, out = run.task.answer_columns, tmp_path / "scores.parquet"
     for _ in range(2):
-        predict_source(bundle, str(images), str(out), LOCAL, work=work)
+        predict_source(bundle, str(images), str(out), HERE, work=work)
         assert_equal(by_name(pq.read_table(out).to_pylist(), columns), expected_of(run, "unet"), "predict")
-        evaluated = evaluate_source(bundle, str(images), str(archive / "labels.csv"), LOCAL, work)
+        evaluated = evaluate_source(bundle, str(images), str(archive / "labels.csv"), HERE, work)
         assert evaluated.rows["dice"].null_count == 0
         assert len(evaluated.rows) == len(run.scores.rows)
 
 
-def test_a_night_refuses_a_bundle_that_changed(trained: Any, held_out: Path, tmp_path: Path, ray_session: None) -> None:
+def test_a_night_refuses_a_bundle_that_changed(trained: Any, held_out: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     shutil.copytree(trained.bundles["xgb"].uri, bundle)
-    config = ScreenConfig(output=str(tmp_path), source=str(held_out), bundle=str(bundle), night="n", cluster=LOCAL)
+    config = ScreenConfig(output=str(tmp_path), source=str(held_out), bundle=str(bundle), night="n", cluster=HERE)
     screen(config)
     shutil.rmtree(bundle)
     shutil.copytree(trained.bundles["svm"].uri, bundle)
@@ -187,7 +188,7 @@ def test_a_night_refuses_a_bundle_that_changed(trained: Any, held_out: Path, tmp
     assert caught.value.code == "NIGHT_DIFFERS"
 
 
-def test_every_route_refuses_an_image_of_one_value(trained: Any, held_out: Path, tmp_path: Path, ray_session: None) -> None:
+def test_every_route_refuses_an_image_of_one_value(trained: Any, held_out: Path, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     first, second = sorted(held_out.glob("*.dcm"))[:2]
     shutil.copy(first, tmp_path / "images" / "sound.dcm")
@@ -196,12 +197,12 @@ def test_every_route_refuses_an_image_of_one_value(trained: Any, held_out: Path,
     flat.save_as(tmp_path / "images" / "flat.dcm")
     source, bundle = str(tmp_path / "images"), trained.bundles["xgb"].uri
     rows = object_rows(store.list_objects(source))
-    process(rows, PrepareJob(trained.bundles["xgb"].manifest.input), str(tmp_path / "table"), on_ray(1))
+    process(rows, PrepareJob(trained.bundles["xgb"].manifest.input), str(tmp_path / "table"), on_this_machine())
     prepared = outcomes(rows, str(tmp_path / "table"))
     codes = {row["uri"].rsplit("/", 1)[-1]: row["code"] for row in prepared.to_pylist()}
     assert codes == {"sound.dcm": "", "flat.dcm": "PIXELS_CONSTANT"}
-    night = screen(ScreenConfig(output=str(tmp_path), source=source, bundle=bundle, night="flat", cluster=LOCAL))
-    predicted = predict_source(bundle, source, str(tmp_path / "scores.csv"), LOCAL)
+    night = screen(ScreenConfig(output=str(tmp_path), source=source, bundle=bundle, night="flat", cluster=HERE))
+    predicted = predict_source(bundle, source, str(tmp_path / "scores.csv"), HERE)
     for summary in (night.summary, predicted):
         assert (summary.scored, summary.reasons) == (1, {"PIXELS_CONSTANT": 1})
 

@@ -68,7 +68,7 @@ def test_from_an_archive_in_s3_to_scored_studies(bucket: str, tiny_config: Path,
 
     night = tmp_path / "screen.yaml"
     night.write_text(f"output: {output}\nsource: {images}\nnight: first\n")
-    screened = medray("screen", "--config", str(night), "--json")
+    screened = medray("screen", "--config", str(night), "--executor", "ray", "--json")
     assert screened.returncode == 3, screened.stderr
     summary = json.loads(screened.stdout)
     assert summary["bundle"] == result["bundle"]

@@ -81,7 +81,7 @@ def ingested(root: Path) -> None:
 # --- what is in the table ------------------------------------------------------------------------------------------------------
 
 
-def test_every_image_has_a_row_with_its_state(files: list[Path], tmp_path: Path, ray_session: None) -> None:
+def test_every_image_has_a_row_with_its_state(files: list[Path], tmp_path: Path) -> None:
     shutil.copy2(str(get_testdata_file("emri_small.dcm")), tmp_path / "images" / "frames.dcm")
     gone = Path(shutil.copy2(str(get_testdata_file("CT_small.dcm")), tmp_path / "images" / "gone.dcm"))
     constant = pydicom.dcmread(files[0])
@@ -137,7 +137,7 @@ def test_networks_add_their_features(files: list[Path], tmp_path: Path, trained:
 # --- later runs ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_later_run_computes_what_is_new_or_changed(files: list[Path], archive: Path, tmp_path: Path, ray_session: None) -> None:
+def test_a_later_run_computes_what_is_new_or_changed(files: list[Path], archive: Path, tmp_path: Path) -> None:
     ingested(tmp_path)
     before = rows_of(extract(config(tmp_path)))
     others = sorted((archive / "images").rglob("*.dcm"))[20:22]
@@ -156,7 +156,7 @@ def test_a_later_run_computes_what_is_new_or_changed(files: list[Path], archive:
     assert after == rows_of(extract(config(tmp_path, output=str(tmp_path / "afresh"))))
 
 
-def test_a_condition_chooses_among_the_images(files: list[Path], tmp_path: Path, ray_session: None) -> None:
+def test_a_condition_chooses_among_the_images(files: list[Path], tmp_path: Path) -> None:
     shutil.copy2(str(get_testdata_file("CT_small.dcm")), tmp_path / "images" / "ct.dcm")
     ingested(tmp_path)
     assert extract(config(tmp_path, where="modality = 'CT'")).summary.counts() == {
@@ -189,7 +189,7 @@ def masked(files: list[Path], tmp_path: Path) -> Path:
     return tmp_path / "masks.csv"
 
 
-def test_masks_decide_what_is_measured(files: list[Path], masked: Path, tmp_path: Path, ray_session: None) -> None:
+def test_masks_decide_what_is_measured(files: list[Path], masked: Path, tmp_path: Path) -> None:
     ingested(tmp_path)
     whole = {"families": [{"family": "radiomics", "classes": ["firstorder"]}]}
     given = {"masks": str(masked), "preprocess": {"steps": []}, "features": whole}
@@ -210,7 +210,7 @@ def test_masks_decide_what_is_measured(files: list[Path], masked: Path, tmp_path
     assert rows["7.dcm"]["mask"] == ""
 
 
-def test_the_segment_and_the_level_are_chosen(files: list[Path], tmp_path: Path, ray_session: None) -> None:
+def test_the_segment_and_the_level_are_chosen(files: list[Path], tmp_path: Path) -> None:
     ingested(tmp_path)
     marked = np.zeros((2, 64, 64), np.uint8)
     marked[0, 5:9, 5:9], marked[1, 10:30, 20:50], marked[1, 12:20, 22:40] = 200, 90, 150
@@ -230,7 +230,7 @@ def test_the_segment_and_the_level_are_chosen(files: list[Path], tmp_path: Path,
     assert rows_of(extract(config(tmp_path, **given)))["0.dcm"]["code"] == "MASK_UNREADABLE"
 
 
-def test_a_changed_mask_is_measured_again(files: list[Path], masked: Path, tmp_path: Path, ray_session: None) -> None:
+def test_a_changed_mask_is_measured_again(files: list[Path], masked: Path, tmp_path: Path) -> None:
     ingested(tmp_path)
     given = {"masks": str(masked), "without_mask": "exclude"}
     before = rows_of(extract(config(tmp_path, **given)))
@@ -247,7 +247,7 @@ def test_a_changed_mask_is_measured_again(files: list[Path], masked: Path, tmp_p
     assert after["1.dcm"] == before["1.dcm"]
 
 
-def test_masks_of_other_images_are_refused(files: list[Path], tmp_path: Path, ray_session: None) -> None:
+def test_masks_of_other_images_are_refused(files: list[Path], tmp_path: Path) -> None:
     ingested(tmp_path)
     (tmp_path / "other.csv").write_text("SOPInstanceUID,mask\n1.2.3,a.png\n")
     with pytest.raises(LabelError) as caught:
@@ -270,7 +270,7 @@ def test_everything_on_s3(files: list[Path], masked: Path, tmp_path: Path, s3: s
     assert {row["mask"] for row in rows} == {"", *(f"{s3}/masks/{number}.png" for number in range(7))}
 
 
-# --- on Ray --------------------------------------------------------------------------------------------------------------------
+# --- wherever it runs -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -287,8 +287,14 @@ def shards(output: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in output.glob("features/*/part-*.parquet")}
 
 
-def command(slow: Path, output: Path, actors: int, cpus: int = 2) -> list[str]:
-    settings = {"output": output, "resources.actors": actors, "cluster.cpus": cpus, "cluster.address": "local"}
+def command(slow: Path, output: Path, actors: int, executor: str = "ray", cpus: int = 2) -> list[str]:
+    settings = {
+        "output": output,
+        "resources.actors": actors,
+        "cluster.cpus": cpus,
+        "cluster.address": "local",
+        "cluster.executor": executor,
+    }
     sets = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     return ["extract", "--config", str(slow / "extract.yaml"), *sets, "--json"]
 
@@ -298,7 +304,7 @@ def started(arguments: list[str], output: Path, count: int) -> Iterator[subproce
     """Start a command and wait until it has written some shards."""
     executable = str(Path(sys.executable).parent / "medray")
     command = [executable, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as driver:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as driver:
         while len(shards(output)) < count:
             assert driver.poll() is None, "it ended before it could be killed"
             time.sleep(0.02)
@@ -306,13 +312,14 @@ def started(arguments: list[str], output: Path, count: int) -> Iterator[subproce
 
 
 def workers(driver: int) -> list[int]:
-    """Process ids of the actors of a driver's own session, by the process tree."""
+    """Process ids of the actors of a driver's own session, or of its own processes, by the process tree."""
     parents: dict[int, int] = {}
     actors = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if (folder / "cmdline").read_text().startswith("ray::MapWorker"):
+            started_with = (folder / "cmdline").read_text()
+            if started_with.startswith("ray::MapWorker") or "multiprocessing.spawn" in started_with:
                 actors.append(int(folder.name))
         except OSError:  # ended in the meantime
             continue
@@ -325,31 +332,41 @@ def workers(driver: int) -> list[int]:
     return [actor for actor in actors if descends(actor)]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds worker processes in /proc")
-def test_the_same_bytes_for_any_number_of_actors_and_after_kills(
-    slow: Path, tmp_path: Path, medray: Run, ray_session: None
+@pytest.mark.parametrize(("executor", "other"), [("ray", "local"), ("local", "ray")])
+def test_the_same_bytes_for_any_number_of_processes_and_after_kills(
+    executor: str, other: str, slow: Path, tmp_path: Path, medray: Run
 ) -> None:
     spec = yaml.safe_load((slow / "extract.yaml").read_text())
     one = tmp_path / "one"
-    result = extract(ExtractConfig.model_validate({**spec, "output": str(one), "resources": {"actors": 1}}))
+    here = {"resources": {"actors": 1}, "cluster": {"executor": "local"}}
+    result = extract(ExtractConfig.model_validate({**spec, "output": str(one), **here}))
     assert len(shards(one)) >= 60
     assert result.summary.scored == 120
 
     two = tmp_path / "two"
-    with started(command(slow, two, actors=2), two, 3) as driver:
+    with started(command(slow, two, actors=2, executor=executor), two, 3) as driver:
         os.kill(workers(driver.pid)[0], signal.SIGKILL)
-        answer, _ = driver.communicate()
+        answer, complaint = driver.communicate()
+    if executor == "ray":
         assert driver.returncode == 0
-        assert json.loads(answer)["scored"] == 120
+    else:
+        assert driver.returncode == 1
+        assert "medray: WORKER_FAILED: a process of this machine was killed" in complaint
+        answer = medray(*command(slow, two, actors=2, executor=executor)).stdout
+    assert json.loads(answer)["scored"] == 120
     assert shards(two) == shards(one)
 
     four = tmp_path / "four"
-    with started(command(slow, four, actors=2), four, 3) as driver:
+    with started(command(slow, four, actors=2, executor=executor), four, 3) as driver:
+        orphans = workers(driver.pid)
         driver.kill()
-    time.sleep(3)  # Ray notices that its driver is gone
+    time.sleep(3)  # the workers notice that their driver is gone
+    assert executor == "ray" or not [process for process in orphans if Path(f"/proc/{process}").exists()]
     assert 3 <= len(shards(four)) < len(shards(one)), "it was done before it was killed"
     kept = {path.name: path.stat().st_mtime_ns for path in four.glob("features/*/part-*.parquet")}
-    done = medray(*command(slow, four, actors=4, cpus=4))
+    done = medray(*command(slow, four, actors=4, executor=other, cpus=4))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["scored"] == 120
     assert shards(four) == shards(one)

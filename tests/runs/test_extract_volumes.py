@@ -93,7 +93,7 @@ def series(tmp_path: Path) -> Path:
     return folder
 
 
-def test_every_stack_has_a_row_with_its_state(series: Path, tmp_path: Path, ray_session: None) -> None:
+def test_every_stack_has_a_row_with_its_state(series: Path, tmp_path: Path) -> None:
     ingested(tmp_path)
     settings = config(tmp_path)
     result = extract(settings)
@@ -135,7 +135,7 @@ def test_every_stack_has_a_row_with_its_state(series: Path, tmp_path: Path, ray_
     assert np.array_equal(measured(row, settings), expected(volume.image(), settings), equal_nan=True)
 
 
-def test_a_stack_is_measured_again_when_a_slice_is_another(series: Path, tmp_path: Path, ray_session: None) -> None:
+def test_a_stack_is_measured_again_when_a_slice_is_another(series: Path, tmp_path: Path) -> None:
     ingested(tmp_path)
     before = rows_of(extract(config(tmp_path)))
     changed = datasets(replace(PLAIN, seed=9))[4]
@@ -155,7 +155,7 @@ def test_a_stack_is_measured_again_when_a_slice_is_another(series: Path, tmp_pat
     assert chosen == after, "what is not chosen stays"
 
 
-def test_masks_are_put_where_their_frames_lie(series: Path, tmp_path: Path, ray_session: None) -> None:
+def test_masks_are_put_where_their_frames_lie(series: Path, tmp_path: Path) -> None:
     ingested(tmp_path)
     marked = np.zeros((9, 16, 20), np.uint8)
     marked[2:7, 4:12, 5:15], marked[3:6, 6:9, 7:10] = 1, 2
@@ -182,7 +182,7 @@ def test_masks_are_put_where_their_frames_lie(series: Path, tmp_path: Path, ray_
     assert np.array_equal(measured(row, settings), expected(image, settings), equal_nan=True)
 
 
-def test_a_real_series_through_the_command_line(tmp_path: Path, medray: Run, ray_session: None) -> None:
+def test_a_real_series_through_the_command_line(tmp_path: Path, medray: Run) -> None:
     folder = SHARED / "data" / "series" / "ct-phantom"
     if not folder.is_dir():
         pytest.skip("the series is not on this machine")

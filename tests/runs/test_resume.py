@@ -30,19 +30,22 @@ def command(archive: Path, tiny_config: Path, tmp_path: Path, medray: Run) -> li
         "ingest", str(archive / "images"), "--catalog", str(tmp_path / "catalog"), "--labels", str(archive / "labels.csv")
     )
     assert ingested.returncode == 0, ingested.stderr
-    model = "models={cnn: {family: cnn, input: image, params: {epochs: 30, width: 16}, scaling: {threads: 1}}}"
+    model = "models={cnn: {family: cnn, input: image, params: {epochs: 14, width: 16}, scaling: {threads: 1}}}"
     return ["train", str(tiny_config), "--json", "--set", f"catalog={tmp_path / 'catalog'}", "--set", model]
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumes_and_ends_with_the_same_model(command: list[str], tmp_path: Path, medray: Run) -> None:
-    whole = medray(*command, "--set", f"output={tmp_path / 'whole'}")
+@pytest.mark.parametrize(("first", "second"), [("ray", "local"), ("local", "ray")])
+def test_a_killed_run_resumes_and_ends_with_the_same_model(
+    first: str, second: str, command: list[str], tmp_path: Path, medray: Run
+) -> None:
+    whole = medray(*command, "--set", f"output={tmp_path / 'whole'}", "--executor", "local")
     assert whole.returncode == 0, whole.stderr
 
     killed = [*command, "--set", f"output={tmp_path / 'killed'}"]
-    reached = kill_in_training(killed)
-    assert KILL_AFTER <= reached < 30
-    resumed = medray(*killed)
+    reached = kill_in_training([*killed, "--executor", first])
+    assert KILL_AFTER <= reached < 14
+    resumed = medray(*killed, "--executor", second)
     assert resumed.returncode == 0, resumed.stderr
     assert min(steps(resumed.stderr)) >= reached - 1, "it began again instead of resuming"
 
@@ -72,9 +75,10 @@ def kill_in_training(arguments: list[str]) -> int:
     return found[-1]
 
 
-def test_ctrl_c_stops_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["ray", "local"])
+def test_ctrl_c_stops_in_one_line(where: str, tmp_path: Path) -> None:
     executable = str(Path(sys.executable).parent / "medray")
-    command = [executable, "synthesise", str(tmp_path / "big"), "--set", "patients=20000"]
+    command = [executable, "synthesise", str(tmp_path / "big"), "--set", "patients=20000", "--executor", where]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert "write big" in process.stderr.readline()

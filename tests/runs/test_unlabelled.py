@@ -39,7 +39,7 @@ def configured(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
 
 
 @pytest.fixture(scope="module")
-def run(configured: Callable[..., TrainConfig], ray_session: None) -> TrainResult:
+def run(configured: Callable[..., TrainConfig]) -> TrainResult:
     """A run without labels."""
     return train(configured(contamination=0.1))
 
