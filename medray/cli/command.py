@@ -53,6 +53,11 @@ def run(arguments: list[str]) -> int:
             raise
         print(printable(f"medray: {error}"), file=sys.stderr)
         return 1
+    except Exception as error:
+        if debug:
+            raise
+        print(printable(f"medray: UNEXPECTED: {type(error).__name__} (a fault of medray: --debug shows where)"), file=sys.stderr)
+        return 1
     except Stopped:
         print("medray: stopped; the same command goes on where it was", file=sys.stderr)
         return STOPPED

@@ -24,8 +24,18 @@ if TYPE_CHECKING:
 
     AnyForest: TypeAlias = RandomForestClassifier | RandomForestRegressor | ExtraTreesClassifier | ExtraTreesRegressor
 
-TRUSTED = (TREE,)
-"""The types in a saved model beside those that skops trusts by itself."""
+TRUSTED = (
+    TREE,
+    "sklearn.ensemble._forest.ExtraTreesClassifier",
+    "sklearn.ensemble._forest.ExtraTreesRegressor",
+    "sklearn.ensemble._forest.RandomForestClassifier",
+    "sklearn.ensemble._forest.RandomForestRegressor",
+    "sklearn.tree._classes.DecisionTreeClassifier",
+    "sklearn.tree._classes.DecisionTreeRegressor",
+    "sklearn.tree._classes.ExtraTreeClassifier",
+    "sklearn.tree._classes.ExtraTreeRegressor",
+)
+"""The types in a saved model."""
 
 
 class ForestParams(Spec):

@@ -22,8 +22,15 @@ from medray.types import Float32
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-TRUSTED = ("numpy.dtype", TREE)
-"""The types in a saved model beside those that skops trusts by itself."""
+TRUSTED = (
+    TREE,
+    "numpy.dtype",
+    "sklearn.ensemble._iforest.IsolationForest",
+    "sklearn.impute._base.SimpleImputer",
+    "sklearn.pipeline.Pipeline",
+    "sklearn.tree._classes.ExtraTreeRegressor",
+)
+"""The types in a saved model."""
 _FEWEST = 2
 
 

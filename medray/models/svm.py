@@ -24,10 +24,15 @@ if TYPE_CHECKING:
 
 TRUSTED = (
     "numpy.dtype",
+    "sklearn.calibration.CalibratedClassifierCV",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
+    "sklearn.impute._base.SimpleImputer",
+    "sklearn.pipeline.Pipeline",
+    "sklearn.preprocessing._data.StandardScaler",
+    "sklearn.svm._classes.SVC",
 )
-"""The types in a saved model beside those that skops trusts by itself."""
+"""The types in a saved model."""
 
 
 class SvmParams(Spec):

@@ -10,7 +10,7 @@ import numpy as np
 from medray.errors import BundleError
 
 TREE = "sklearn.tree._tree.Tree"
-"""The type that skops does not trust by itself: scikit-learn follows the numbers in it without a check."""
+"""The type of a tree: scikit-learn follows the numbers in it without a check."""
 
 
 def require_sound(trees: Sequence[Any]) -> None:

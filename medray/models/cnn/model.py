@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from monai.visualize.class_activation_maps import GradCAM
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -135,6 +134,8 @@ def _batch_output(network: CnnNetwork, x: Float32, count: int, head: Head, scale
 
 
 def _grad_cam(member: nn.Module, layer: str, prepared: Tensor, index: int) -> Float64:
+    from monai.visualize.class_activation_maps import GradCAM
+
     hooked = GradCAM(nn_module=copy.deepcopy(member), target_layers=layer, postprocessing=lambda cam: cam)
     cam = hooked(prepared, class_idx=index)
     return np.asarray(cam[0, 0].detach().numpy(), dtype=np.float64)

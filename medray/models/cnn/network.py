@@ -6,12 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from monai.networks.nets.densenet import DenseNet, DenseNet121
-from monai.networks.nets.efficientnet import EfficientNetBN
-from monai.networks.nets.resnet import ResNet
 from torch import Tensor, nn
 
 from medray.models.cnn.params import CnnParams
+from medray.models.cnn.resnet import ResNet
 from medray.models.deep.batches import standardised
 
 Build = Callable[[CnnParams, int, int], nn.Module]
@@ -29,16 +27,14 @@ class Architecture:
 def _resnet(blocks: list[int]) -> Architecture:
     def build(params: CnnParams, channels: int, outputs: int) -> nn.Module:
         planes = [params.width * factor for factor in (1, 2, 4, 8)]
-        network = ResNet(
-            "basic", blocks, planes, spatial_dims=2, n_input_channels=channels, conv1_t_stride=2, num_classes=outputs
-        )
-        network.add_module("fc", nn.Sequential(nn.Dropout(params.dropout), nn.Linear(planes[-1], outputs)))
-        return network
+        return ResNet(blocks, planes, channels, outputs, params.dropout)
 
     return Architecture(build, "layer2")
 
 
 def _densenet_small(params: CnnParams, channels: int, outputs: int) -> nn.Module:
+    from monai.networks.nets.densenet import DenseNet
+
     return DenseNet(
         spatial_dims=2,
         in_channels=channels,
@@ -51,10 +47,14 @@ def _densenet_small(params: CnnParams, channels: int, outputs: int) -> nn.Module
 
 
 def _densenet121(params: CnnParams, channels: int, outputs: int) -> nn.Module:
+    from monai.networks.nets.densenet import DenseNet121
+
     return DenseNet121(spatial_dims=2, in_channels=channels, out_channels=outputs, dropout_prob=params.dropout)
 
 
 def _efficientnet(params: CnnParams, channels: int, outputs: int) -> nn.Module:
+    from monai.networks.nets.efficientnet import EfficientNetBN
+
     return EfficientNetBN("efficientnet-b0", pretrained=False, spatial_dims=2, in_channels=channels, num_classes=outputs)
 
 
