@@ -6,12 +6,16 @@ says what is wrong and where, and its ``hint`` says what to do. Messages carry p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
 
 from medray.remedies import REMEDIES
 
 if TYPE_CHECKING:
     from medray.types import Header
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class MedrayError(Exception):
@@ -77,6 +81,18 @@ class Excluded(InputError):
 
 class Quarantined(InputError):
     """A broken or contradictory object that a person has to look at."""
+
+
+def each(function: Callable[[T], R], items: Iterable[T]) -> list[R | InputError]:
+    """``function`` of each item; an InputError that it raises takes the place of that item alone."""
+    return [_tried(function, item) for item in items]
+
+
+def _tried(function: Callable[[T], R], item: T) -> R | InputError:
+    try:
+        return function(item)
+    except InputError as error:
+        return error
 
 
 class LabelError(MedrayError):

@@ -6,19 +6,22 @@ feature specs, where the model comes from, and the sha256 of every file; its own
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+
+import numpy as np
 
 from medray.bundles.ensemble import ENSEMBLE, MEMBERS, Ensemble
 from medray.bundles.input_spec import InputSpec
 from medray.bundles.manifest import MANIFEST, Manifest, check_files, parse_manifest, read_manifest
-from medray.bundles.scorer import Scorer, checked
+from medray.bundles.scorer import Scorer, Seen, checked
 from medray.data import store
-from medray.errors import BundleError, Excluded
-from medray.models.family import Model
+from medray.errors import BundleError, Excluded, InputError, each
+from medray.models.family import Model, NetworkModel
 from medray.models.table import family_of
 from medray.tasks.head import Output
-from medray.types import Image
+from medray.types import Float32, Image
 
 MODEL = "model"
 
@@ -36,18 +39,41 @@ class Bundle(Scorer):
         if manifest.input is None:
             raise BundleError("BUNDLE_FORMAT", f"{uri} holds a model without its input", "publish the bundle again")
         self.input: InputSpec = manifest.input
+        self._shape = self.input.shape
 
     @property
     def colour(self) -> bool:
         """See :attr:`medray.bundles.scorer.Scorer.colour`."""
         return self.input.colour
 
-    def output(self, image: Image) -> tuple[Output, Image]:
-        """See :meth:`medray.bundles.scorer.Scorer.output`."""
+    def outputs(self, images: Sequence[Image]) -> list[Seen | InputError]:
+        """See :meth:`medray.bundles.scorer.Scorer.outputs`."""
+        prepared = each(self._prepared, images)
+        rows = iter(self._rows([one[1] for one in prepared if not isinstance(one, InputError)]))
+        return [one if isinstance(one, InputError) else (next(rows), one[0]) for one in prepared]
+
+    def _prepared(self, image: Image) -> tuple[Image, Float32]:
+        """An image after preprocessing, and what the model takes of it."""
         self.check_scope(image)
         prepared = self.input.prepared(image)
-        output = checked(self.model.predict(self.input.values(prepared)[None]), self.manifest, self.uri)
-        return {name: values[0] for name, values in output.items()}, prepared
+        values = self.input.values(prepared)
+        if self._shape is not None and values.shape != self._shape:
+            raise Excluded("MODEL_INPUT_SHAPE", f"an input of shape {values.shape}, the model takes {self._shape}")
+        return prepared, values
+
+    def _rows(self, values: Sequence[Float32]) -> list[Output]:
+        """The arrays for each input; all at once where the preprocessing gives them one shape."""
+        if self._shape is None and len(values) > 1:
+            return [row for one in values for row in self._rows([one])]
+        if not values:
+            return []
+        output = checked(self.model.predict(np.stack(values)), self.manifest, self.uri)
+        return [{name: array[row] for name, array in output.items()} for row in range(len(values))]
+
+    def move(self, device: str) -> None:
+        """See :meth:`medray.bundles.scorer.Scorer.move`."""
+        if isinstance(self.model, NetworkModel):
+            self.model.move(device)
 
     def check_scope(self, image: Image) -> None:
         """Refuse an image of a modality or in units that the model was not trained on; a missing header is accepted.
@@ -67,8 +93,11 @@ def _named(units: str) -> str:
     return units or "units that are not stated"
 
 
-def open_bundle(uri: str) -> Scorer:
+def open_bundle(uri: str, device: str = "cpu") -> Scorer:
     """Check every checksum, then load what is in the bundle.
+
+    Args:
+        device: where networks compute: "cpu" or "cuda".
 
     Raises:
         BundleError: BUNDLE_NOT_FOUND, BUNDLE_FORMAT, BUNDLE_ALTERED.
@@ -78,7 +107,9 @@ def open_bundle(uri: str) -> Scorer:
     with ExitStack() as stack:
         folder = stack.enter_context(store.local_folder(uri))
         check_files(manifest, folder, uri)
-        return opened(manifest, folder, uri)
+        scorer = opened(manifest, folder, uri)
+    scorer.move(device)
+    return scorer
 
 
 def opened(manifest: Manifest, folder: Path, uri: str) -> Scorer:

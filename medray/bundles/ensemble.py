@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from medray.bundles.combiner import combine, opened_combiner
 from medray.bundles.manifest import Manifest
-from medray.bundles.scorer import Scorer, checked
-from medray.tasks.head import Output
+from medray.bundles.scorer import Scorer, Seen, checked
+from medray.errors import InputError
 from medray.types import Image
 
 ENSEMBLE = "ensemble"
@@ -30,13 +30,24 @@ class Ensemble(Scorer):
         """See :attr:`medray.bundles.scorer.Scorer.colour`."""
         return any(member.colour for member in self.members)
 
-    def output(self, image: Image) -> tuple[Output, Image]:
-        """The combined arrays of all members, each of which prepares the image in its own way; and the image itself.
+    def move(self, device: str) -> None:
+        """See :meth:`medray.bundles.scorer.Scorer.move`."""
+        for member in self.members:
+            member.move(device)
 
-        Raises:
-            InputError: what a member raises.
+    def outputs(self, images: Sequence[Image]) -> list[Seen | InputError]:
+        """The combined arrays of all members, each of which prepares an image in its own way; and the image itself.
+
+        An error of a member is that of the image.
         """
-        outputs = [member.output(image)[0] for member in self.members]
-        batches = [{name: values[None] for name, values in output.items()} for output in outputs]
+        found = zip(*(member.outputs(images) for member in self.members), strict=True)
+        return [self._combined(image, members) for image, members in zip(images, found, strict=True)]
+
+    def _combined(self, image: Image, members: Sequence[Seen | InputError]) -> Seen | InputError:
+        batches = []
+        for seen in members:
+            if isinstance(seen, InputError):
+                return seen
+            batches.append({name: values[None] for name, values in seen[0].items()})
         combined = checked(combine(self.manifest.task.head, batches, self._combiner), self.manifest, self.uri)
         return {name: values[0] for name, values in combined.items()}, image

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,16 @@ import numpy as np
 from medray.bundles.inputs import Input, as_image
 from medray.bundles.manifest import Manifest
 from medray.data.catalog import terminal_state
-from medray.errors import BundleError, MedrayError, Quarantined
+from medray.errors import BundleError, InputError, MedrayError, Quarantined, StoreError, each
 from medray.spec import fingerprint
 from medray.tasks.head import Answer, Output
 from medray.types import Image, State
+
+BATCH = 32
+"""Images that are decoded and scored together."""
+
+Seen = tuple[Output, Image]
+"""A model's arrays for one image, without the axis of images, and the image as the model saw it."""
 
 
 @dataclass(frozen=True)
@@ -67,20 +74,32 @@ class Scorer(ABC):
         """Whether images are to be decoded in colour; what takes grey ones takes their luminance."""
 
     @abstractmethod
-    def output(self, image: Image) -> tuple[Output, Image]:
-        """What the model gives for one decoded image, without the axis of images; and the image as the model saw it.
+    def move(self, device: str) -> None:
+        """Have networks compute on "cpu" or "cuda"; devices round in different ways."""
 
-        Raises:
-            InputError: MODEL_SCOPE, PIXELS_CONSTANT, and what the preprocessing raises.
+    @abstractmethod
+    def outputs(self, images: Sequence[Image]) -> list[Seen | InputError]:
+        """What the model gives for decoded images, in order, and each image as the model saw it; or the error of an image.
+
+        An image's arrays are bitwise the same whatever the others are.
+        Errors: MODEL_SCOPE, PIXELS_CONSTANT, MODEL_INPUT_SHAPE, and what the preprocessing raises.
         """
 
-    def answer(self, image: Image, judged: bool = False) -> Answer:
-        """What the task says of one decoded image (see :meth:`medray.tasks.task.Task.answer`).
+    def answers(self, images: Sequence[Image], judged: bool = False) -> list[Answer | InputError]:
+        """What the task says of decoded images, in order (see :meth:`medray.tasks.task.Task.answer`), or the error of an image.
 
-        Raises:
-            InputError: what :meth:`output` raises; MODEL_NOT_FINITE: what is no number reaches no threshold.
+        Errors: those of :meth:`outputs`; MODEL_NOT_FINITE: what is no number reaches no threshold.
         """
-        output, prepared = self.output(image)
+
+        def answer(item: tuple[Image, Seen | InputError]) -> Answer:
+            image, seen = item
+            if isinstance(seen, InputError):
+                raise seen
+            return self._answer(image, *seen, judged)
+
+        return each(answer, zip(images, self.outputs(images), strict=True))
+
+    def _answer(self, image: Image, output: Output, prepared: Image, judged: bool) -> Answer:
         if not all(np.isfinite(values).all() for values in output.values()):
             raise Quarantined("MODEL_NOT_FINITE", "the answer of the model is not a finite number")
         return self.manifest.task.answer(output, prepared, image, judged)
@@ -92,17 +111,34 @@ class Scorer(ABC):
 
         An input that cannot be scored takes its own state and code; nothing is raised for it.
         """
-        return [self._predict_one(item) for item in items]
+        return [found for start in range(0, len(items), BATCH) for found in self._predictions(items[start : start + BATCH])]
 
-    def _predict_one(self, item: Input) -> Prediction:
+    def _predictions(self, items: Sequence[Input]) -> list[Prediction]:
+        loaded = [self._loaded(item) for item in items]
+        images = [image for image in loaded if isinstance(image, Image)]
+        answers: Iterator[Answer | MedrayError]
         try:
-            image = as_image(item, colour=self.colour)
-            answer = self.answer(image)
-        except MedrayError as error:
-            return Prediction(terminal_state(error), code=error.code, message=error.message)
+            answers = iter(self.answers(images))
+        except MedrayError as error:  # the bundle itself is wrong
+            answers = repeat(error)
+        return [self._scored(one, next(answers)) if isinstance(one, Image) else _not_scored(one) for one in loaded]
+
+    def _loaded(self, item: Input) -> Image | InputError | StoreError:
+        try:
+            return as_image(item, colour=self.colour)
+        except (InputError, StoreError) as error:
+            return error
+
+    def _scored(self, image: Image, answer: Answer | MedrayError) -> Prediction:
+        if isinstance(answer, MedrayError):
+            return _not_scored(answer)
         task, decision = self.manifest.task, self.manifest.decision
         decided = task.decided(task.table([answer]), decision).to_pylist()[0]
         return Prediction(State.SCORED, decided, image.header.sop_uid, flags=image.header.flags)
+
+
+def _not_scored(error: MedrayError) -> Prediction:
+    return Prediction(terminal_state(error), code=error.code, message=error.message)
 
 
 def checked(output: Output, manifest: Manifest, uri: str) -> Output:

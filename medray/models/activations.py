@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medray.models.deep.batches import BATCH, as_batch, padded_batches, torch_threads
+from medray.models.deep.batches import BATCH, as_batch, exact_kernels, padded_batches, torch_threads
 from medray.types import Float32, Float64
 
 
@@ -34,7 +34,7 @@ def activations(network: nn.Module, x: Float32) -> Float64:
     device = next(network.parameters()).device
     layers = last_layers(network).values()
     empty = np.empty((0, sum(layer.in_features for layer in layers)))
-    with torch_threads(1), torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+    with torch_threads(1), torch.inference_mode(), exact_kernels():
         batches = [
             _inputs(network, layers, as_batch(part, device))[:count] for part, count in padded_batches(x, BATCH[device.type])
         ]

@@ -91,6 +91,15 @@ class Model(Protocol):
 
 
 @runtime_checkable
+class NetworkModel(Protocol):
+    """A model that may compute on a GPU."""
+
+    def move(self, device: str) -> None:
+        """Compute on "cpu" or "cuda" from now on."""
+        ...
+
+
+@runtime_checkable
 class EmbeddingModel(Protocol):
     """A model whose network also gives its penultimate-layer activations.
 

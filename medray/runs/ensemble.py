@@ -26,7 +26,7 @@ from medray.runs.summary import Summary, summarise
 from medray.spec import Spec, canonical_json, fingerprint
 from medray.tasks.task import Task
 from medray.types import State
-from medray.work.score import ScoreJob
+from medray.work.score import score_job
 from medray.work.table import outcomes
 
 
@@ -127,7 +127,7 @@ def _answers(
         LabelError: too little is left to choose a decision on.
     """
     held_out = samples.filter(pc.not_equal(samples["split"], "train")).sort_by("uri")
-    job = ScoreJob({f"{number}.": uri for number, uri in members.items()}, settings.task)
+    job = score_job({f"{number}.": uri for number, uri in members.items()})
     table_uri = store.join(run_uri, "members")
     executor.process(held_out, job, table_uri, settings.actors, counting(progress, "score members"))
     table = outcomes(held_out, table_uri, ["uri", "state", "code", *(field.name for field in job.fields())])

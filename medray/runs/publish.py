@@ -30,7 +30,7 @@ from medray.tasks.head import Monitor
 from medray.tasks.page import Cell
 from medray.tasks.task import Decision, Judged, Task
 from medray.types import State
-from medray.work.score import ScoreJob
+from medray.work.score import score_job
 from medray.work.table import outcomes
 
 _PACKAGES = (
@@ -164,12 +164,11 @@ def score_held_out(executor: Executor, run: Run, drafts: Mapping[str, Draft], pr
     Raises:
         RunError: RUN_NOT_SCORED.
     """
-    task = run.settings.task
     written = {name: draft.write(store.join(run.uri, "drafts", name), Decision(), {}) for name, draft in drafts.items()}
     held_out = run.samples.filter(pc.not_equal(run.samples["split"], "train")).sort_by("uri")
     scored_by = fingerprint({name: read_manifest(uri).fingerprint() for name, uri in written.items()})
     scores_uri = store.join(run.uri, f"scores-{scored_by}")
-    job = ScoreJob({f"{name}.": uri for name, uri in written.items()}, task, task.masked)
+    job = score_job({f"{name}.": uri for name, uri in written.items()}, run.settings.task.masked)
     executor.process(held_out, job, scores_uri, run.settings.actors, counting(progress, "evaluate"))
     answers = [field.name for field in job.fields()]
     table = outcomes(held_out, scores_uri, ["uri", "state", *answers])

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from medray.bundles.manifest import read_manifest
 from medray.data import store
 from medray.data.catalog import as_text
 from medray.data.shards.address import Address
@@ -23,7 +22,7 @@ from medray.progress import Progress, counting
 from medray.runs.executor import Executor
 from medray.runs.summary import Summary, summarise
 from medray.work.outcome import OUTCOME_COLUMNS
-from medray.work.score import ScoreJob
+from medray.work.score import score_job
 from medray.work.table import outcomes
 
 
@@ -55,7 +54,7 @@ def score(
     Returns:
         The outcome of every object with the answer's columns, sorted by URI, and the sums.
     """
-    job = ScoreJob({"": bundle_uri}, read_manifest(bundle_uri).task, judged)
+    job = score_job({"": bundle_uri}, judged)
     executor.process(rows, job, table_uri, actors, counting(progress, what))
     answers = [field.name for field in job.fields() if masks or not pa.types.is_binary(field.type)]
     table = outcomes(rows, table_uri, [*OUTCOME_COLUMNS, *answers])

@@ -19,22 +19,26 @@ _OVERHEAD_BYTES = 32 << 10  # an object costs time, however small it is
 _USUAL_BYTES = 256 << 10  # of an object of unknown size
 
 
-def shards(rows: pa.Table, generation: int) -> dict[str, pa.Table]:
+def shards(rows: pa.Table, generation: int, batch: int = 1) -> dict[str, pa.Table]:
     """Shard name → block of rows, the largest first, so that no large object is left to the end while other actors idle.
 
-    There are at least 64 blocks where there are rows enough: cores share small inputs, and a restart loses little. A block ends
-    before it exceeds 256 rows, 128 MiB or a 64th of everything, so that a large object has one of its own. The last eighth is in
-    blocks of a quarter of that size, which come last and let all actors end at about the same time.
+    There are at least 64 blocks where there are rows, or batches, enough: cores share small inputs, and a restart loses little.
+    A block ends before it exceeds 256 rows, 128 MiB or a 64th of everything, so that a large object has one of its own. The last
+    eighth is in blocks of a quarter of that size, which come last and let all actors end at about the same time.
 
     Args:
         rows: sorted by URI, with the columns of :data:`KEYS` that there are, and ``size_bytes`` where it is known.
         generation: tells the shards of this run from those registered before.
+        batch: images that the job takes at a time, which blocks of about equal sizes have at least.
     """
     sizes = _sizes(rows)
-    limit_bytes = min(MAX_BLOCK_BYTES, max(sum(sizes) // MIN_BLOCKS, 1))
-    limit_rows = max(1, min(MAX_BLOCK_ROWS, len(rows) // MIN_BLOCKS))
+    parts = max(1, min(MIN_BLOCKS, len(rows) // batch))
+    limit_bytes = min(MAX_BLOCK_BYTES, max(sum(sizes) // parts, 1))
+    limit_rows = max(batch, min(MAX_BLOCK_ROWS, len(rows) // parts))
+    last_rows = max(batch, limit_rows // LAST_PARTS)
     first = _spans(sizes[: len(sizes) - len(sizes) // LAST_SHARE], limit_rows, limit_bytes)
-    rest = _spans(sizes, max(1, limit_rows // LAST_PARTS), limit_bytes // LAST_PARTS, start=first[-1].stop if first else 0)
+    start = first[-1].stop if first else 0
+    rest = _spans(sizes, last_rows, limit_bytes * last_rows // limit_rows, start)
     spans = sorted([*first, *rest], key=lambda span: (-sum(sizes[span.start : span.stop]), span.start))
     blocks = [rows.slice(span.start, span.stop - span.start).combine_chunks() for span in spans]
     return {f"part-{generation:05d}-{_name(block)}.parquet": block for block in blocks}

@@ -33,3 +33,10 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def compute_device() -> str:
+    """``"cuda"`` where this process may use a GPU, else ``"cpu"``; imports torch."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -12,14 +12,14 @@ import pyarrow as pa
 
 from medray.bundles.embedding import Embedding, EmbeddingSpec, open_embedding
 from medray.data.segmentation import ALL, MaskChoice
-from medray.errors import Excluded, InputError
+from medray.errors import Excluded, InputError, each
 from medray.features import table as features
 from medray.features.family import Extracted, joined
 from medray.features.table import FeatureSpec
 from medray.imaging.op import luminance
 from medray.imaging.preprocess import PreprocessSpec, preprocess
 from medray.types import Image
-from medray.work.job import Done, Result, Volumes, Work, each
+from medray.work.job import Done, Result, Volumes, Work
 
 WithoutMask = Literal["whole", "exclude"]
 BATCH = 32
@@ -48,6 +48,11 @@ class ExtractJob:
     embedding_columns: tuple[str, ...] = ()
     volumes: Volumes | None = None
     choice: MaskChoice = ALL
+
+    @property
+    def batch(self) -> int:
+        """Of a network."""
+        return BATCH if self.embeddings else 1
 
     @property
     def gpu(self) -> bool:
@@ -87,15 +92,11 @@ class _Extracting:
     embeddings: tuple[Embedding, ...]
 
     @property
-    def batch(self) -> int:
-        return BATCH if self.embeddings else 1
-
-    @property
     def colour(self) -> bool:
         return any(embedding.colour for embedding in self.embeddings)
 
-    def results(self, images: Sequence[Image]) -> list[Result]:
-        measured = each(self._measured, images)
+    def results(self, images: Sequence[Image]) -> Sequence[Result]:
+        measured: list[Result] = list(each(self._measured, images))
         good = [index for index, result in enumerate(measured) if isinstance(result, Done)]
         found = zip(*(embedding.extract([images[index] for index in good]) for embedding in self.embeddings), strict=True)
         for index, parts in zip(good, found, strict=bool(self.embeddings)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -49,16 +49,11 @@ class Work(Protocol):
     """An opened job."""
 
     @property
-    def batch(self) -> int:
-        """How many images it takes at a time."""
-        ...
-
-    @property
     def colour(self) -> bool:
         """Whether images are decoded in colour where they are stored so; a volume is grey."""
         ...
 
-    def results(self, images: Sequence[Image]) -> list[Result]:
+    def results(self, images: Sequence[Image]) -> Sequence[Result]:
         """What is made of each image, or why nothing is."""
         ...
 
@@ -69,6 +64,11 @@ class Work(Protocol):
 
 class ImageJob(Protocol):
     """A job adds columns to the outcome row of each image."""
+
+    @property
+    def batch(self) -> int:
+        """How many images it takes at a time."""
+        ...
 
     @property
     def gpu(self) -> bool:
@@ -92,15 +92,3 @@ class ImageJob(Protocol):
     def open(self) -> Work:
         """Load what the job needs, once per actor."""
         ...
-
-
-def each(one: Callable[[Image], Done], images: Sequence[Image]) -> list[Result]:
-    """The images one by one; an InputError takes its own place only."""
-    return [_caught(one, image) for image in images]
-
-
-def _caught(one: Callable[[Image], Done], image: Image) -> Result:
-    try:
-        return one(image)
-    except InputError as error:
-        return error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -15,13 +15,13 @@ from medray.data.catalog import terminal_state
 from medray.data.correct import corrected, corrected_mask, needed_permissions
 from medray.data.dicom import decode
 from medray.data.masks import decode_mask
-from medray.data.segmentation import ALL, MaskChoice
+from medray.data.segmentation import MaskChoice
 from medray.data.volume import build_volume
 from medray.data.volume_masks import decode_volume_mask
 from medray.errors import InputError, Quarantined, StoreError
 from medray.imaging.place import masked
 from medray.types import Bool, Image, State
-from medray.work.job import Done, Result, Volumes, Work
+from medray.work.job import Done, ImageJob, Result, Volumes, Work
 
 OUTCOME = [
     pa.field("uri", pa.string()),
@@ -55,7 +55,12 @@ ONLY_VOLUMES = ("medray.data.volume", "medray.data.volume_masks", "medray.data.c
 ONLY_MASKS = ("medray.data.masks", "medray.data.volume_masks", "medray.data.segmentation")
 """Modules that decide nothing where inputs have no masks."""
 
+_BATCH_BYTES = 64 << 20
+"""Decoded pixels that wait for others."""
+
 Row = Mapping[str, Any]
+Loaded = tuple[dict[str, str], Image | InputError | StoreError]
+"""The outcome columns of one input as far as they are known, and its image, or why there is none."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +93,7 @@ def _members(row: Row, volumes: Volumes | None) -> list[tuple[str, str]]:
     return [(member["uri"], member["etag"]) for member in row["members"]]
 
 
-def _load(
-    row: Row, fetched: Fetched, volumes: Volumes | None, choice: MaskChoice, colour: bool
-) -> tuple[dict[str, str], Image | InputError | StoreError]:
-    """The outcome columns of one input as far as they are known, and its image, or why there is none."""
+def _load(row: Row, fetched: Fetched, volumes: Volumes | None, choice: MaskChoice, colour: bool) -> Loaded:
     given = (*KEYS, *IDENTIFIERS, *(field.name for field in STACK))
     base = dict.fromkeys(OUTCOME_COLUMNS, "") | {name: row[name] for name in given if name in row}
     try:
@@ -138,25 +140,30 @@ def _bytes(answer: archive.Answer) -> bytes:
     raise answer
 
 
-def table_of(
-    rows: Sequence[Row],
-    fetched: Sequence[Fetched],
-    work: Work,
-    schema: pa.Schema,
-    volumes: Volumes | None = None,
-    choice: MaskChoice = ALL,
-) -> pa.Table:
+def table_of(rows: Sequence[Row], fetched: Sequence[Fetched], job: ImageJob, work: Work, schema: pa.Schema) -> pa.Table:
     """The outcome rows of a few inputs, in order."""
     done = []
-    for start in range(0, len(rows), work.batch):
-        stop = start + work.batch
-        pairs = zip(rows[start:stop], fetched[start:stop], strict=True)
-        loaded = [_load(row, found, volumes, choice, work.colour) for row, found in pairs]
+    for loaded in _batches(rows, fetched, job, work.colour):
         results = iter(work.results([image for _, image in loaded if isinstance(image, Image)]))
         done += [_ended(base, next(results) if isinstance(image, Image) else image) for base, image in loaded]
     names = [*OUTCOME_COLUMNS, *(field.name for field in (*STACK, *MASK) if field.name in schema.names)]
     columns = [pa.array([columns[name] for columns, _ in done], pa.string()) for name in names]
     return pa.Table.from_arrays([*columns, *work.columns([value for _, value in done])], schema=schema)
+
+
+def _batches(rows: Sequence[Row], fetched: Sequence[Fetched], job: ImageJob, colour: bool) -> Iterator[list[Loaded]]:
+    """Decoded inputs in groups of as many as the job takes at a time, or of fewer that are large."""
+    group: list[Loaded] = []
+    held_bytes = 0
+    for row, found in zip(rows, fetched, strict=True):
+        loaded = _load(row, found, job.volumes, job.choice, colour)
+        group.append(loaded)
+        held_bytes += loaded[1].pixels.nbytes if isinstance(loaded[1], Image) else 0
+        if len(group) >= job.batch or held_bytes >= _BATCH_BYTES:
+            yield group
+            group, held_bytes = [], 0
+    if group:
+        yield group
 
 
 def _ended(base: Mapping[str, str], result: Result | StoreError) -> tuple[dict[str, str], Any]:

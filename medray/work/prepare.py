@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from medray.bundles.input_spec import InputSpec
 from medray.data.segmentation import ALL, MaskChoice
+from medray.errors import each
 from medray.types import Image
-from medray.work.job import Done, Result, Work, each
+from medray.work.job import Done, Result, Work
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class PrepareJob:
         """Nothing to load."""
         return self
 
-    def results(self, images: Sequence[Image]) -> list[Result]:
+    def results(self, images: Sequence[Image]) -> Sequence[Result]:
         """The values of each image, float32 (n,), and its mask in bits."""
         return each(self._one, images)
 

@@ -9,11 +9,19 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from medray.bundles.bundle import open_bundle
+from medray.bundles.ensemble import ENSEMBLE
+from medray.bundles.manifest import read_manifest
 from medray.bundles.scorer import Scorer
 from medray.data.segmentation import MaskChoice
+from medray.errors import InputError
+from medray.models.table import family_of
+from medray.tasks.head import Answer
 from medray.tasks.task import Task
 from medray.types import Image
-from medray.work.job import Done, Result, Work, each
+from medray.work.environment import compute_device
+from medray.work.job import Done, Result, Work
+
+_BATCH = {"cpu": 8, "cuda": 64}
 
 
 @dataclass(frozen=True)
@@ -24,13 +32,19 @@ class ScoreJob:
         bundles: what precedes the names of its columns → URI of a bundle; all are of one task.
         task: that one.
         judged: whether inputs come with their true mask, to compare answers with.
+        gpu: whether a GPU is used, where the cluster has one.
     """
 
     bundles: Mapping[str, str]
     task: Task
     judged: bool = False
-    gpu: ClassVar[bool] = False
+    gpu: bool = False
     volumes: ClassVar[None] = None
+
+    @property
+    def batch(self) -> int:
+        """Of a network, on the device that it uses."""
+        return _BATCH["cuda" if self.gpu else "cpu"]
 
     @property
     def choice(self) -> MaskChoice:
@@ -43,26 +57,43 @@ class ScoreJob:
 
     def open(self) -> Work:
         """Open the bundles."""
-        return _Scoring(self, [open_bundle(uri) for uri in self.bundles.values()])
+        device = compute_device() if self.gpu else "cpu"
+        return _Scoring(self, [open_bundle(uri, device) for uri in self.bundles.values()])
+
+
+def score_job(bundles: Mapping[str, str], judged: bool = False) -> ScoreJob:
+    """The job of bundles of one task; they use a GPU if there is a network among them.
+
+    Raises:
+        BundleError: BUNDLE_NOT_FOUND, BUNDLE_FORMAT.
+    """
+    manifests = [read_manifest(uri) for uri in bundles.values()]
+    gpu = any(manifest.family == ENSEMBLE or family_of(manifest.family).parallelism == "torch" for manifest in manifests)
+    return ScoreJob(bundles, manifests[0].task, judged, gpu)
 
 
 @dataclass(frozen=True)
 class _Scoring:
     job: ScoreJob
     bundles: Sequence[Scorer]
-    batch: ClassVar[int] = 1
 
     @property
     def colour(self) -> bool:
         return any(bundle.colour for bundle in self.bundles)
 
-    def results(self, images: Sequence[Image]) -> list[Result]:
-        return each(self._one, images)
-
-    def _one(self, image: Image) -> Done:
-        return Done([bundle.answer(image, self.job.judged) for bundle in self.bundles], image.header.flags)
+    def results(self, images: Sequence[Image]) -> Sequence[Result]:
+        found = zip(*(bundle.answers(images, self.job.judged) for bundle in self.bundles), strict=True)
+        return [_together(answers, image.header.flags) for image, answers in zip(images, found, strict=True)]
 
     def columns(self, values: Sequence[Any]) -> Sequence[pa.Array]:
         answers = [[value and value[number] for value in values] for number in range(len(self.bundles))]
         tables = [self.job.task.table(column, self.job.judged) for column in answers]
         return [column.combine_chunks() for table in tables for column in table.columns]
+
+
+def _together(answers: Sequence[Answer | InputError], flags: tuple[str, ...]) -> Result:
+    """The answers of all bundles for one image; an error of one is that of the image."""
+    for answer in answers:
+        if isinstance(answer, InputError):
+            return answer
+    return Done(answers, flags)

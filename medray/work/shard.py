@@ -49,4 +49,4 @@ class ShardWriter:
     def _chunk(self, rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
         fetched = fetch(rows, self._job.volumes)
         with self._computing:
-            return table_of(rows, fetched, self._work, schema, self._job.volumes, self._job.choice)
+            return table_of(rows, fetched, self._job, self._work, schema)

@@ -17,7 +17,7 @@ from medray.errors import BundleError, ModelError
 from medray.imaging.augment import AugmentSpec
 from medray.models.cnn.family import CNN
 from medray.models.cnn.model import CnnModel
-from medray.models.cnn.network import ARCHITECTURES
+from medray.models.cnn.network import ARCHITECTURES, build_network
 from medray.models.cnn.params import CnnParams
 from medray.models.family import FitData, LocalContext, Samples
 from medray.tasks.binary import Binary
@@ -123,6 +123,20 @@ def test_rows_do_not_depend_on_their_batch(data: FitData, model: CnnModel) -> No
     assert (whole.shape, whole.dtype) == ((20, 2), np.float64)
     np.testing.assert_allclose(whole.sum(axis=1), 1, rtol=1e-12)
     assert model.predict(data.valid.x[:0])["probability"].shape == (0, 2)
+
+
+@pytest.mark.parametrize("network", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("width", [12, 16])
+def test_a_row_is_the_same_at_any_place_of_a_batch(network: Any, width: int) -> None:
+    params = CnnParams(network=network, width=width, members=2)
+    torch.manual_seed(1)
+    weights = build_network(params, 1, 2).state_dict()
+    model = CnnModel(params, (40, 48), TWO_CLASSES.head, weights)
+    x = np.random.default_rng(2).normal(size=(21, 40, 48)).astype(np.float32)
+    alone = np.concatenate([model.predict(one[None])["probability"] for one in x])
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(x))
+        np.testing.assert_array_equal(model.predict(x[order])["probability"], alone[order])
 
 
 def test_saved_model_predicts_the_same(data: FitData, model: CnnModel, tmp_path: Path) -> None:

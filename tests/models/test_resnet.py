@@ -11,6 +11,7 @@ from monai.networks.nets.resnet import ResNet as Peer
 from torch import nn
 
 from medray.models.cnn.resnet import ResNet
+from medray.models.deep.batches import RowwiseLinear
 
 
 @pytest.mark.parametrize("blocks", [[1, 1, 1, 1], [2, 2, 2, 2], [3, 4, 6, 3]])
@@ -19,7 +20,7 @@ def test_weights_and_answers_are_those_of_monai(blocks: list[int], channels: int
     planes = [width, 2 * width, 4 * width, 8 * width]
     torch.manual_seed(3)
     peer = Peer("basic", blocks, planes, spatial_dims=2, n_input_channels=channels, conv1_t_stride=2, num_classes=5)
-    peer.add_module("fc", nn.Sequential(nn.Dropout(0.5), nn.Linear(planes[-1], 5)))
+    peer.add_module("fc", nn.Sequential(nn.Dropout(0.5), RowwiseLinear(planes[-1], 5)))
     torch.manual_seed(3)
     own = ResNet(blocks, planes, channels, 5, 0.5)
     assert list(own.state_dict()) == list(peer.state_dict())

@@ -19,7 +19,7 @@ from medray.models.activations import activations, last_layers
 from medray.models.cnn.heads import Scale, output_of
 from medray.models.cnn.network import CnnNetwork, build_network
 from medray.models.cnn.params import CnnParams
-from medray.models.deep.batches import BATCH, as_batch, channels_of, padded_batches, torch_threads
+from medray.models.deep.batches import BATCH, as_batch, channels_of, exact_kernels, padded_batches, torch_threads
 from medray.models.deep.weights import check_weights
 from medray.spec import canonical_json
 from medray.tasks.head import Head, Output
@@ -30,7 +30,7 @@ _CONFIG = "cnn.json"
 
 
 class CnnModel:
-    """A fitted network; it predicts on the CPU, on images of the size that it was trained on."""
+    """A fitted network; it predicts on images of the size that it was trained on."""
 
     def __init__(
         self, params: CnnParams, shape: tuple[int, ...], head: Head, weights: dict[str, Tensor], scale: Scale | None = None
@@ -51,7 +51,7 @@ class CnnModel:
         A row is bitwise the same in every batch. Raises ModelError MODEL_INPUT_SHAPE for images of another size.
         """
         self._check(x.shape[1:])
-        return outputs(self._network.to("cpu"), x, self.head, self.scale)
+        return outputs(self._network, x, self.head, self.scale)
 
     def embed(self, x: Float32, device: str = "cpu") -> Float64:
         """The penultimate-layer activations, float64 (n, members · features), member by member.
@@ -76,6 +76,10 @@ class CnnModel:
             maps = [_grad_cam(member, self._network.cam_layer, prepared, wanted) for member in self._network.members]
         mean = np.mean(maps, axis=0, dtype=np.float64)
         return np.asarray(mean / max(mean.max(), 1e-12), dtype=np.float32).clip(0, 1)
+
+    def move(self, device: str) -> None:
+        """Predict on "cpu" or "cuda" from now on."""
+        self._network.to(device)
 
     def save(self, folder: Path) -> None:
         """Write ``cnn.safetensors`` (weights) and ``cnn.json`` (parameters, image size)."""
@@ -120,7 +124,7 @@ def outputs(network: CnnNetwork, x: Float32, head: Head, scale: Scale) -> Output
     """
     size = BATCH[next(network.parameters()).device.type]
     network.eval()
-    with torch_threads(1):
+    with torch_threads(1), exact_kernels():
         batches = [_batch_output(network, batch, count, head, scale) for batch, count in padded_batches(x, size)]
     if not batches:
         return output_of(torch.empty((0, len(network.members), head.size)), head, scale)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from medray.models.cnn.params import CnnParams
 from medray.models.cnn.resnet import ResNet
-from medray.models.deep.batches import standardised
+from medray.models.deep.batches import rowwise, standardised
 
 Build = Callable[[CnnParams, int, int], nn.Module]
 """(parameters, channels, outputs) → network."""
@@ -35,7 +35,7 @@ def _resnet(blocks: list[int]) -> Architecture:
 def _densenet_small(params: CnnParams, channels: int, outputs: int) -> nn.Module:
     from monai.networks.nets.densenet import DenseNet
 
-    return DenseNet(
+    network = DenseNet(
         spatial_dims=2,
         in_channels=channels,
         out_channels=outputs,
@@ -44,18 +44,24 @@ def _densenet_small(params: CnnParams, channels: int, outputs: int) -> nn.Module
         block_config=(4, 6, 8, 6),
         dropout_prob=params.dropout,
     )
+    network.class_layers.out = rowwise(network.class_layers.out)
+    return network
 
 
 def _densenet121(params: CnnParams, channels: int, outputs: int) -> nn.Module:
     from monai.networks.nets.densenet import DenseNet121
 
-    return DenseNet121(spatial_dims=2, in_channels=channels, out_channels=outputs, dropout_prob=params.dropout)
+    network = DenseNet121(spatial_dims=2, in_channels=channels, out_channels=outputs, dropout_prob=params.dropout)
+    network.class_layers.out = rowwise(network.class_layers.out)
+    return network
 
 
 def _efficientnet(params: CnnParams, channels: int, outputs: int) -> nn.Module:
     from monai.networks.nets.efficientnet import EfficientNetBN
 
-    return EfficientNetBN("efficientnet-b0", pretrained=False, spatial_dims=2, in_channels=channels, num_classes=outputs)
+    network = EfficientNetBN("efficientnet-b0", pretrained=False, spatial_dims=2, in_channels=channels, num_classes=outputs)
+    network._fc = rowwise(network._fc)
+    return network
 
 
 _FEWEST_CHANNELS_LAST = 8

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from medray.models.deep.batches import RowwiseLinear
+
 
 class Block(nn.Module):
     """Two 3 × 3 convolutions beside an identity, or beside a 1 × 1 convolution where the shape changes."""
@@ -58,7 +60,7 @@ class ResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         # The last layer is drawn a second time, as when it replaced MONAI's: seeds keep their meaning.
-        self.fc = nn.Sequential(nn.Dropout(dropout), nn.Linear(planes[3], outputs))
+        self.fc = nn.Sequential(nn.Dropout(dropout), RowwiseLinear(planes[3], outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits."""

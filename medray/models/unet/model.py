@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from medray.errors import BundleError, ModelError
-from medray.models.deep.batches import BATCH, as_batch, channels_of, padded_batches, standardised, torch_threads
+from medray.models.deep.batches import BATCH, as_batch, channels_of, exact_kernels, padded_batches, standardised, torch_threads
 from medray.models.deep.weights import check_weights
 from medray.models.unet.params import UnetParams
 from medray.spec import canonical_json
@@ -54,7 +54,7 @@ def build_network(params: UnetParams, channels: int, maps: int) -> UnetNetwork:
 
 
 class UnetModel:
-    """A fitted network; it predicts on the CPU, on images of the size that it was trained on."""
+    """A fitted network; it predicts on images of the size that it was trained on."""
 
     def __init__(self, params: UnetParams, shape: tuple[int, ...], head: Head, weights: dict[str, Tensor]) -> None:
         self.params = params
@@ -72,7 +72,11 @@ class UnetModel:
         """
         if tuple(x.shape[1:]) != self.shape:
             raise ModelError("MODEL_INPUT_SHAPE", f"image of {tuple(x.shape[1:])} pixels, the network takes {self.shape}")
-        return outputs(self._network.to("cpu"), x)
+        return outputs(self._network, x)
+
+    def move(self, device: str) -> None:
+        """Predict on "cpu" or "cuda" from now on."""
+        self._network.to(device)
 
     def save(self, folder: Path) -> None:
         """Write ``unet.safetensors`` (weights) and ``unet.json`` (parameters, image size)."""
@@ -102,7 +106,7 @@ def outputs(network: UnetNetwork, x: Float32) -> Output:
     """
     device = next(network.parameters()).device
     network.eval()
-    with torch_threads(1), torch.inference_mode():
+    with torch_threads(1), torch.inference_mode(), exact_kernels():
         batches = [_probability(network(as_batch(part, device)))[:count] for part, count in padded_batches(x, BATCH[device.type])]
     empty = np.empty((0, network.maps, *x.shape[-2:]), np.float32)
     return {"probability": np.concatenate([empty, *batches])}
