@@ -31,14 +31,8 @@ class TrainContext:
         self.rank: int = context.get_world_rank()
         self.world_size: int = context.get_world_size()
         self._stack = ExitStack()
-
-    def wrap(self, network: Any) -> Any:
-        """The network on the device, in DDP where there are several workers."""
-        if not _in_process_group():
-            return network.to(self.device)
-        from ray.train.torch import prepare_model
-
-        return prepare_model(network)
+        if self.device == "cuda":
+            _take_own_gpu()
 
     def report(self, step: int, metrics: Mapping[str, float], save: Callable[[Path], None] | None = None) -> None:
         """Report to Ray Train; the checkpoint is that of rank 0."""
@@ -61,10 +55,12 @@ class TrainContext:
         return Path(self._stack.enter_context(found.as_directory())) if found else None
 
 
-def _in_process_group() -> bool:
-    import torch.distributed
+def _take_own_gpu() -> None:
+    """The workers of a node see all its GPUs; each computes on its own."""
+    import ray.train.torch
+    import torch
 
-    return bool(torch.distributed.is_available() and torch.distributed.is_initialized())
+    torch.cuda.set_device(ray.train.torch.get_device())
 
 
 @dataclass
@@ -76,10 +72,6 @@ class TrialContext:
     seed: int = 0
     rank: int = 0
     world_size: int = 1
-
-    def wrap(self, network: Any) -> Any:
-        """The network on the device."""
-        return network.to(self.device)
 
     def report(self, step: int, metrics: Mapping[str, float], save: Callable[[Path], None] | None = None) -> None:
         """Report to Tune, which may end the trial here."""

@@ -61,10 +61,6 @@ class FitContext(Protocol):
     """"cpu" or "cuda"."""
     seed: int
 
-    def wrap(self, network: Any) -> Any:
-        """The network ready for data-parallel training (DDP when world_size > 1), on ``device``."""
-        ...
-
     def report(self, step: int, metrics: Mapping[str, float], save: Callable[[Path], None] | None = None) -> None:
         """Publish the metrics of a step (epoch, round). Called by every rank; with ``save``, rank 0's checkpoint is kept:
         ``save(folder)`` writes its files. May raise to stop the fit (early termination by a sweep)."""
@@ -177,10 +173,6 @@ class LocalContext:
     on_report: Callable[[int, Mapping[str, float]], None] | None = None
     rank: int = 0
     world_size: int = 1
-
-    def wrap(self, network: Any) -> Any:
-        """See :meth:`FitContext.wrap`."""
-        return network.to(self.device)
 
     def report(self, step: int, metrics: Mapping[str, float], save: Callable[[Path], None] | None = None) -> None:
         """See :meth:`FitContext.report`."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from medray.data import store
 
@@ -31,10 +30,6 @@ class StoreContext:
     rank: int = 0
     world_size: int = 1
     _stack: ExitStack = field(default_factory=ExitStack)
-
-    def wrap(self, network: Any) -> Any:
-        """The network on the device."""
-        return network.to(self.device)
 
     def report(self, step: int, metrics: Mapping[str, float], save: Callable[[Path], None] | None = None) -> None:
         """Keep the checkpoint in the store and tell how far the fit is."""

@@ -1,7 +1,7 @@
 """One fit, wherever it runs: its samples from the table of prepared inputs, and the fitted model back to the store.
 
-Each worker reads its own rows, ``rank::world_size`` of the sorted training split, so that shards do not depend on timing (Ray
-Data's streaming split does).
+Networks draw batches from the whole training split, whatever the number of workers. Of other families each worker reads its own
+rows, ``rank::world_size`` of the sorted split, so that shards do not depend on timing (Ray Data's streaming split does).
 """
 
 from __future__ import annotations
@@ -87,15 +87,16 @@ class Scaling(Spec):
 
 
 def load_data(job: FitJob, rank: int = 0, world_size: int = 1) -> FitData:
-    """This worker's shard of the training split and the whole validation split."""
+    """What this worker learns from: the training split, of it a shard unless a network learns; and the whole validation split."""
     samples = pq.read_table(pa.BufferReader(store.read(job.samples_uri))).sort_by("uri")
     groups = samples["group"].dictionary_encode().combine_chunks().indices
     samples = samples.set_column(samples.column_names.index("group"), "group", groups.cast(pa.int64()))
     train = samples.filter(pc.equal(samples["split"], "train"))
     train = train.filter(pa.array(job.task.learnt_from(train["target"])))
-    shard = train.take(pa.array(range(rank, len(train), world_size), pa.int64()))
+    if family_of(job.family).parallelism != "torch":
+        train = train.take(pa.array(range(rank, len(train), world_size), pa.int64()))
     valid = samples.filter(pc.equal(samples["split"], "val"))
-    return FitData(_load(job, shard), _load(job, valid))
+    return FitData(_load(job, train), _load(job, valid))
 
 
 def _load(job: FitJob, rows: pa.Table) -> Samples:

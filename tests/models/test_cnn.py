@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import json
-import socket
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 from fits import Interrupted, Log
-from torch import distributed, multiprocessing
-from torch.nn.parallel import DistributedDataParallel
 
 from medray.errors import BundleError, ModelError
 from medray.imaging.augment import AugmentSpec
@@ -230,42 +227,6 @@ def test_every_network_runs_on_any_size(network: str) -> None:
     fitted = CNN.fit(data, TWO_CLASSES, TINY.model_copy(update={"network": network, "epochs": 1, "members": 1}), LocalContext())
     assert np.isfinite(fitted.predict(x)["probability"]).all()
     assert fitted.saliency(x[0]).shape == (40, 50)
-
-
-@dataclass
-class Rank(LocalContext):
-    """One of two gloo processes."""
-
-    def wrap(self, network: Any) -> Any:
-        return DistributedDataParallel(network)
-
-
-def train_rank(rank: int, port: int, folder: Path) -> None:
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    whole = discs(50, 1)
-    shard = np.arange(37) if rank == 0 else np.arange(37, 50)
-    train = Samples(whole.x[shard], whole.y[shard], whole.groups[shard])
-    log = Log()
-    params = TINY.model_copy(update={"epochs": 4, "learning_rate": 5e-3})
-    fitted = CNN.fit(FitData(train, discs(20, 2)), TWO_CLASSES, params, Rank(on_report=log, rank=rank, world_size=2))
-    fitted.save(folder / str(rank))
-    (folder / str(rank) / "log.json").write_text(json.dumps(log.rows))
-    distributed.destroy_process_group()
-
-
-def test_two_ranks_with_unequal_shards_end_with_one_model(tmp_path: Path) -> None:
-    for rank in ("0", "1"):
-        (tmp_path / rank).mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    multiprocessing.spawn(train_rank, args=(port, tmp_path), nprocs=2)
-    for name in ("cnn.safetensors", "log.json"):
-        assert (tmp_path / "0" / name).read_bytes() == (tmp_path / "1" / name).read_bytes()
-    log = json.loads((tmp_path / "0" / "log.json").read_text())
-    assert len(log) == 4
-    assert log[-1]["valid_auroc"] > 0.9
 
 
 def test_learns_a_number() -> None:

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import json
-import socket
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,6 @@ import pytest
 import torch
 from fits import Interrupted, Log
 from pydantic import ValidationError
-from torch import distributed, multiprocessing
-from torch.nn.parallel import DistributedDataParallel
 
 from medray.errors import BundleError, ModelError
 from medray.imaging.augment import AugmentSpec
@@ -165,33 +162,3 @@ def test_sides_are_multiples_of_what_the_levels_halve() -> None:
     assert UnetParams(channels=(16, 32, 64, 128, 256)).side_multiple == 16
     with pytest.raises(ValidationError, match="at least 2 items"):
         UnetParams(channels=(4,))
-
-
-@dataclass
-class Rank(LocalContext):
-    """One of two gloo processes."""
-
-    def wrap(self, network: Any) -> Any:
-        return DistributedDataParallel(network)
-
-
-def train_rank(rank: int, port: int, folder: Path) -> None:
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    whole = discs(30, 1)
-    shard = np.arange(20) if rank == 0 else np.arange(20, 30)
-    train = Samples(whole.x[shard], whole.y[shard], whole.groups[shard])
-    fitted = UNET.fit(FitData(train, discs(8, 2)), TASK, TINY, Rank(rank=rank, world_size=2))
-    fitted.save(folder / str(rank))
-    distributed.destroy_process_group()
-
-
-def test_two_ranks_with_unequal_shards_end_with_one_model(tmp_path: Path) -> None:
-    for rank in ("0", "1"):
-        (tmp_path / rank).mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    multiprocessing.spawn(train_rank, args=(port, tmp_path), nprocs=2)
-    first, second = ((tmp_path / rank / "unet.safetensors").read_bytes() for rank in ("0", "1"))
-    assert first == second

@@ -13,7 +13,6 @@ from torch.nn import functional
 
 from medray.models.checks import class_counts, require_all_classes
 from medray.models.cnn.params import CnnParams
-from medray.models.deep.ranks import total
 from medray.models.family import FitContext, Samples
 from medray.tasks.head import Head, HeadKind, Output
 from medray.types import Float64
@@ -44,7 +43,7 @@ def output_of(logits: Tensor, head: Head, scale: Scale) -> Output:
 
 
 def loss_of(head: Head, train: Samples, params: CnnParams, context: FitContext) -> tuple[Loss, Scale]:
-    """The loss of a fit, and the scale of its targets; both are made of the samples of all workers.
+    """The loss of a fit, and the scale of its targets.
 
     Raises:
         ModelError: MODEL_SINGLE_CLASS.
@@ -54,7 +53,7 @@ def loss_of(head: Head, train: Samples, params: CnnParams, context: FitContext) 
 
 def _classes(head: Head, train: Samples, params: CnnParams, context: FitContext) -> tuple[Loss, Scale]:
     """Cross entropy with label smoothing; classes weigh between as they occur and all alike."""
-    counts = total(torch.from_numpy(class_counts(train, head.size)), context).cpu().numpy()
+    counts = class_counts(train, head.size)
     require_all_classes(counts)
     frequency = counts / counts.sum()
     balance = (1 / head.size / frequency) ** params.class_balance
@@ -80,10 +79,7 @@ def _labels(head: Head, train: Samples, params: CnnParams, context: FitContext) 
 
 def _value(head: Head, train: Samples, params: CnnParams, context: FitContext) -> tuple[Loss, Scale]:
     """Mean squared error of standardised targets."""
-    y = torch.tensor(train.y, dtype=torch.float64)
-    count, first, second = total(torch.stack([torch.tensor(len(y)).double(), y.sum(), (y**2).sum()]), context).tolist()
-    mean = first / count
-    scale = Scale(mean, max(float(np.sqrt(max(second / count - mean**2, 0.0))), 1e-12))
+    scale = Scale(float(train.y.mean(dtype=np.float64)), max(float(train.y.std(dtype=np.float64)), 1e-12))
 
     def loss(logits: Tensor, y: Tensor) -> Tensor:
         return (logits[:, 0] - (y - scale.mean) / scale.deviation) ** 2

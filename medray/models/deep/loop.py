@@ -1,7 +1,9 @@
 """Training of a network, on one process or data-parallel. Imports torch: import this file lazily.
 
-The epoch's shuffle, augmentation and dropout follow from (seed, epoch, rank) and the learning rate from the step, so
-that a fit that goes on from a checkpoint ends with the weights of one that was never interrupted.
+Order belongs to the samples, not to the workers: an epoch is one permutation of all training images, from (seed, epoch); each
+batch is cut into groups, whose augmentation and dropout follow from (seed, epoch, batch, group), and workers take groups in turn.
+So a fit ends with the same weights on 1, 2 or 3 workers, and one that goes on from a checkpoint with those of one that was never
+interrupted.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,7 @@ from medray.models.deep import ranks
 from medray.models.deep.batches import torch_threads
 from medray.models.deep.checkpoint import Training, load_training, save_training
 from medray.models.deep.params import TrainingParams
+from medray.models.deep.step import Gradient, Part
 from medray.models.family import FitContext, FitData
 from medray.spec import fingerprint
 from medray.tasks.head import Output
@@ -38,7 +42,7 @@ class Learner:
     Attributes:
         build: a network with fresh weights from torch's generator, on the CPU.
         batch: (indices of training samples int64 (n,), random numbers) → what goes in and its targets, augmented, on the device.
-        loss: (what the network gives, targets) → mean over the batch.
+        loss: (what the network gives, targets) → mean over the samples.
         output: (network, float32 (n, …) images) → the arrays of the head; for no images, too.
     """
 
@@ -54,14 +58,14 @@ def fitted_weights(learner: Learner, data: FitData, task: Task, params: Training
     Raises:
         ModelError: MODEL_EMPTY_SHARD, MODEL_SINGLE_CLASS where no epoch can be chosen, MODEL_DIVERGED, MODEL_CHECKPOINT.
     """
-    if ranks.largest(-len(data.train), context) == 0:
-        raise ModelError("MODEL_EMPTY_SHARD", "a worker has no training image", "use fewer workers")
+    if not len(data.train):
+        raise ModelError("MODEL_EMPTY_SHARD", "there is no training image", "label some")
     with torch_threads(context.threads), torch.random.fork_rng():
         torch.manual_seed(context.seed)
         loop = _Loop(learner, data, task, params, context)
-        training, wrapped = loop.start()
+        training = loop.start()
         while training.epoch < params.epochs and not _out_of_patience(training, params):
-            loop.epoch(training, wrapped)
+            loop.epoch(training)
         return training.best if params.keep == "best" else training.average.state_dict()
 
 
@@ -93,23 +97,21 @@ class _Loop:
 
     def __init__(self, learner: Learner, data: FitData, task: Task, params: TrainingParams, context: FitContext) -> None:
         self.learner, self.data, self.task, self.params, self.context = learner, data, task, params, context
-        self.batch = max(2, params.batch_size // context.world_size)
-        self.steps = ranks.largest(math.ceil(len(data.train) / self.batch), context)
+        self.steps = math.ceil(len(data.train) / params.batch_size)
 
-    def start(self) -> tuple[Training, Any]:
-        """A fresh network, or one that goes on from the newest checkpoint; and the network as it is trained."""
-        network = self.learner.build()
-        average = copy.deepcopy(network).to(self.context.device)
-        wrapped = self.context.wrap(network)
+    def start(self) -> Training:
+        """A fresh network, or one that goes on from the newest checkpoint."""
+        network = self.learner.build().to(self.context.device)
+        average = copy.deepcopy(network)
         training = Training(network, average, _optimizer(network, self.params))
         folder = self.context.checkpoint()
         if folder is not None:
             load_training(folder, training, _identity(self.params, self.context))
-        return training, wrapped
+        return training
 
-    def epoch(self, training: Training, wrapped: Any) -> None:
-        """One pass over the shard (a short one is cycled: ranks take equal steps), then validation and report."""
-        loss = self._train(training, wrapped)
+    def epoch(self, training: Training) -> None:
+        """One pass over the training images (the last batch is filled up with the first ones), then validation and report."""
+        loss = self._train(training, training.network)
         training.epoch += 1
         if training.epoch % self.params.validate_every and training.epoch < self.params.epochs:
             return
@@ -128,30 +130,37 @@ class _Loop:
             training.best_epoch, training.best_value = training.epoch, value
             training.best = _copy(training.average) if self.params.keep == "best" else {}
 
-    def _train(self, training: Training, wrapped: Any) -> float:
-        seeds = [self.context.seed, training.epoch, self.context.rank]
-        rng = np.random.default_rng(seeds)
-        torch.manual_seed(int(rng.integers(2**63)))
-        wrapped.train()
-        order = np.resize(rng.permutation(len(self.data.train)), self.steps * self.batch)
-        total = torch.zeros((), device=self.context.device)
-        for step, chosen in enumerate(order.reshape(self.steps, self.batch)):
-            done = training.epoch * self.steps + step
-            total += self._step(training, wrapped, self.learner.batch(chosen, rng), done)
-        ranks.share_buffers(training.average, self.context)
-        return _finite(ranks.mean(total / self.steps, self.context))
+    def _train(self, training: Training, network: nn.Module) -> float:
+        """One pass; returns the mean loss."""
+        network.train()
+        gradient = Gradient(network, self.context)
+        order = np.random.default_rng([self.context.seed, training.epoch]).permutation(len(self.data.train))
+        batches = np.resize(order, self.steps * self.params.batch_size).reshape(self.steps, -1)
+        losses = []
+        for step, chosen in enumerate(batches):
+            losses.append(gradient.of(self._groups(network, chosen, [self.context.seed, training.epoch, step])))
+            self._step(training, training.epoch * self.steps + step)
+        return _finite(float(np.mean(losses)))
 
-    def _step(self, training: Training, wrapped: Any, batch: Batch, done: int) -> Tensor:
-        x, y = batch
-        loss = self.learner.loss(wrapped(x), y)
-        training.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+    def _groups(self, network: nn.Module, chosen: Int64, place: list[int]) -> list[Part]:
+        """This worker's groups of a batch."""
+        groups = np.array_split(chosen, math.ceil(len(chosen) / self.params.group_size))
+        mine = list(enumerate(groups))[self.context.rank :: self.context.world_size]
+        return [(len(group) / len(chosen), partial(self._loss, network, group, [*place, number])) for number, group in mine]
+
+    def _loss(self, network: nn.Module, group: Int64, place: list[int]) -> Tensor:
+        """The mean loss of a group; every random number follows from its place."""
+        rng = np.random.default_rng(place)
+        torch.manual_seed(int(rng.integers(2**63)))
+        x, y = self.learner.batch(group, rng)
+        return self.learner.loss(network(x), y)
+
+    def _step(self, training: Training, done: int) -> None:
         nn.utils.clip_grad_norm_(training.network.parameters(), self.params.clip_norm)
         for group in training.optimizer.param_groups:
             group["lr"] = learning_rate(self.params, (done + 1) / (self.params.epochs * self.steps + 1))
         training.optimizer.step()
         _follow(training.average, training.network, min(self.params.average_decay, (done + 1) / (done + 10)))
-        return loss.detach()
 
     def _validate(self, training: Training) -> dict[str, float]:
         """The task's scores of the running mean: measured on rank 0, then told to every rank."""

@@ -15,6 +15,9 @@ class TrainingParams(Spec):
 
     epochs: int = Field(default=60, ge=1, le=10_000)
     batch_size: int = Field(default=32, ge=2, le=4096, description="images of one step, over all workers")
+    group_size: int = Field(
+        default=8, ge=2, le=1024, description="images of a batch whose statistics are taken together; workers share these groups"
+    )
     learning_rate: float = Field(default=4e-3, gt=0, le=1, description="peak of the schedule")
     warmup: float = Field(default=0.15, ge=0, le=0.9, description="share of the steps in which the learning rate rises")
     weight_decay: float = Field(default=0.3, ge=0, le=10)

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 
 from medray.models.family import FitContext
 
 
-def total(tensor: Tensor, context: FitContext) -> Tensor:
-    """The sum over all workers, on the device of the fit."""
-    tensor = tensor.to(context.device)
+def add(total: Tensor, context: FitContext) -> None:
+    """Put the sum over all workers in place of each one's."""
     if context.world_size > 1:
-        distributed.all_reduce(tensor)
-    return tensor
-
-
-def mean(value: Tensor, context: FitContext) -> float:
-    """The mean over all workers."""
-    return float(total(value, context)) / context.world_size
-
-
-def largest(value: int, context: FitContext) -> int:
-    """The largest number of any worker."""
-    tensor = torch.tensor(value, device=context.device)
-    if context.world_size > 1:
-        distributed.all_reduce(tensor, distributed.ReduceOp.MAX)
-    return int(tensor)
+        distributed.all_reduce(total)
 
 
 def told(values: Tensor, context: FitContext) -> Tensor:
@@ -35,10 +19,3 @@ def told(values: Tensor, context: FitContext) -> Tensor:
         values = values.to(context.device)
         distributed.broadcast(values, src=0)
     return values
-
-
-def share_buffers(network: nn.Module, context: FitContext) -> None:
-    """Take over the buffers of the first worker."""
-    if context.world_size > 1:
-        for buffer in network.buffers():
-            distributed.broadcast(buffer, src=0)

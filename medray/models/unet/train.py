@@ -10,7 +10,6 @@ from monai.losses.dice import DiceCELoss
 
 from medray.errors import ModelError
 from medray.imaging.augment import apply, apply_to_masks, draw
-from medray.models.deep import ranks
 from medray.models.deep.batches import as_batch, channels_of
 from medray.models.deep.loop import Batch, Learner, fitted_weights
 from medray.models.family import FitContext, FitData
@@ -22,7 +21,7 @@ from medray.types import Int64
 
 def fit(data: FitData, task: Task, params: UnetParams, context: FitContext) -> UnetModel:
     """Train a network; see :meth:`medray.models.unet.family.UnetFamily.fit`."""
-    if not ranks.largest(int(data.train.y.any()), context):
+    if not data.train.y.any():
         raise ModelError("MODEL_NO_MASK", "no pixel of any training image is marked", "training needs some")
     device, shape = torch.device(context.device), data.train.x.shape[1:]
     if not params.takes(shape):

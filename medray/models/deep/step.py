@@ -1,0 +1,90 @@
+"""The gradient of one batch, the same whoever computes which part of it. Imports torch: import this file lazily.
+
+A batch is cut into groups of samples. Batch statistics are those of a group, random numbers follow from the group's place in the
+fit, and what the groups give is added in float64, where the order of the terms is below the rounding of the float32 result. So
+1, 2 or 3 workers, each with some of the groups, make the same step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from medray.models.deep import ranks
+from medray.models.family import FitContext
+
+Part = tuple[float, Callable[[], Tensor]]
+"""The share of the batch that a group is, and what computes its loss."""
+
+
+class Gradient:
+    """Adds up loss, gradients and batch statistics of the groups of a batch, over all workers."""
+
+    def __init__(self, network: nn.Module, context: FitContext) -> None:
+        self._context = context
+        self._parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self._norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+
+    def of(self, groups: Sequence[Part]) -> float:
+        """Leave the gradient of the batch in the network, and its statistics moved by a step; returns the loss.
+
+        Args:
+            groups: this worker's groups, none where there are fewer groups than workers.
+        """
+        before = [(norm.momentum, _count(norm), *_statistics(norm)) for norm in self._norms]
+        for norm in self._norms:
+            norm.momentum = 1.0  # what is running is then that of the last group alone
+        total = torch.zeros(self._size(), dtype=torch.float64, device=self._context.device)
+        for share, loss in groups:
+            self._clear()
+            found = loss()
+            found.backward()  # type: ignore[no-untyped-call]
+            total += share * self._gathered(found)
+        ranks.add(total, self._context)
+        return self._scattered(total, before)
+
+    def _size(self) -> int:
+        return 1 + sum(one.numel() for one in self._parameters) + sum(2 * norm.num_features for norm in self._norms)
+
+    def _clear(self) -> None:
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    def _gathered(self, loss: Tensor) -> Tensor:
+        """Loss, gradients and statistics of a group in one row, float64."""
+        gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in self._parameters]
+        parts = [loss.detach(), *gradients, *(part for norm in self._norms for part in _statistics(norm))]
+        return torch.cat([part.flatten().double() for part in parts])
+
+    def _scattered(self, total: Tensor, before: Sequence[tuple[float | None, Tensor, Tensor, Tensor]]) -> float:
+        loss, rest = float(total[0]), total[1:]
+        with torch.no_grad():
+            for parameter in self._parameters:
+                found, rest = rest[: parameter.numel()], rest[parameter.numel() :]
+                parameter.grad = found.reshape(parameter.shape).to(parameter.dtype)
+            for norm, (momentum, count, *kept) in zip(self._norms, before, strict=True):
+                norm.momentum = momentum
+                norm.num_batches_tracked = count + 1
+                for running, old in zip(_running(norm), kept, strict=True):
+                    found, rest = rest[: norm.num_features], rest[norm.num_features :]
+                    running.copy_(old.lerp(found.to(old.dtype), 0.1 if momentum is None else momentum))
+        return loss
+
+
+def _running(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    return norm.running_mean, norm.running_var
+
+
+def _count(norm: _BatchNorm) -> Tensor:
+    assert norm.num_batches_tracked is not None
+    return norm.num_batches_tracked.clone()
+
+
+def _statistics(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
+    mean, variance = _running(norm)
+    return mean.clone(), variance.clone()
