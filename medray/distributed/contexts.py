@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,23 +65,33 @@ def _take_own_gpu() -> None:
 
 @dataclass
 class TrialContext:
-    """A fit in a Tune trial; every report may end it early."""
+    """A fit in a Tune trial; every report may end it early, or pause it until it goes on from its checkpoint."""
 
     threads: int = 1
     device: str = "cpu"
     seed: int = 0
     rank: int = 0
     world_size: int = 1
+    _stack: ExitStack = field(default_factory=ExitStack)
 
     def report(self, step: int, metrics: Mapping[str, float], save: Callable[[Path], None] | None = None) -> None:
-        """Report to Tune, which may end the trial here."""
+        """Report to Tune, which may end the trial here; it keeps the checkpoint."""
         from ray import tune
 
-        tune.report({**metrics, "step": step})
+        reported = {**metrics, "step": step}
+        if save is None:
+            tune.report(reported)
+            return
+        with tempfile.TemporaryDirectory(prefix="medray-checkpoint-") as name:
+            save(Path(name))
+            tune.report(reported, checkpoint=tune.Checkpoint.from_directory(name))
 
     def checkpoint(self) -> Path | None:
-        """None: trials start afresh."""
-        return None
+        """The checkpoint from which Tune has the trial go on."""
+        from ray import tune
+
+        found = tune.get_checkpoint()
+        return Path(self._stack.enter_context(found.as_directory())) if found else None
 
 
 def notify(watcher: Watcher, label: str, step: int, metrics: Mapping[str, float]) -> None:

@@ -81,7 +81,12 @@ def sweep(job: FitJob, scaling: Scaling, spec: TuneSpec, on_trial: Callable[[int
             param_space=sampled(family_of(job.family).search_space),
             tune_config=_tune_config(job, spec),
             run_config=tune.RunConfig(
-                name="sweep", storage_path=path, storage_filesystem=filesystem, verbose=0, callbacks=[_counter(spec, on_trial)]
+                name="sweep",
+                storage_path=path,
+                storage_filesystem=filesystem,
+                verbose=0,
+                callbacks=[_counter(spec, on_trial)],
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
             ),
         )
     try:

@@ -24,6 +24,7 @@ from medray.work.job import Done, Result, Volumes, Work
 WithoutMask = Literal["whole", "exclude"]
 BATCH = 32
 """Images that a network takes at a time."""
+_BLOCK_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ class ExtractJob:
     choice: MaskChoice = ALL
 
     @property
-    def batch(self) -> int:
-        """Of a network."""
-        return BATCH if self.embeddings else 1
+    def block_rows(self) -> int:
+        """As networks take them on the CPU."""
+        return _BLOCK_ROWS if self.embeddings else 1
 
     @property
     def gpu(self) -> bool:
@@ -90,6 +91,10 @@ class _Measured:
 class _Extracting:
     job: ExtractJob
     embeddings: tuple[Embedding, ...]
+
+    @property
+    def batch(self) -> int:
+        return BATCH if self.embeddings else 1
 
     @property
     def colour(self) -> bool:

@@ -49,6 +49,11 @@ class Work(Protocol):
     """An opened job."""
 
     @property
+    def batch(self) -> int:
+        """How many images it takes at a time."""
+        ...
+
+    @property
     def colour(self) -> bool:
         """Whether images are decoded in colour where they are stored so; a volume is grey."""
         ...
@@ -66,8 +71,8 @@ class ImageJob(Protocol):
     """A job adds columns to the outcome row of each image."""
 
     @property
-    def batch(self) -> int:
-        """How many images it takes at a time."""
+    def block_rows(self) -> int:
+        """How many inputs, of about equal size, a block has at least: what a network takes at a time, so that it gets full batches."""
         ...
 
     @property

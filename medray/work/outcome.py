@@ -143,7 +143,7 @@ def _bytes(answer: archive.Answer) -> bytes:
 def table_of(rows: Sequence[Row], fetched: Sequence[Fetched], job: ImageJob, work: Work, schema: pa.Schema) -> pa.Table:
     """The outcome rows of a few inputs, in order."""
     done = []
-    for loaded in _batches(rows, fetched, job, work.colour):
+    for loaded in _batches(rows, fetched, job, work):
         results = iter(work.results([image for _, image in loaded if isinstance(image, Image)]))
         done += [_ended(base, next(results) if isinstance(image, Image) else image) for base, image in loaded]
     names = [*OUTCOME_COLUMNS, *(field.name for field in (*STACK, *MASK) if field.name in schema.names)]
@@ -151,15 +151,15 @@ def table_of(rows: Sequence[Row], fetched: Sequence[Fetched], job: ImageJob, wor
     return pa.Table.from_arrays([*columns, *work.columns([value for _, value in done])], schema=schema)
 
 
-def _batches(rows: Sequence[Row], fetched: Sequence[Fetched], job: ImageJob, colour: bool) -> Iterator[list[Loaded]]:
+def _batches(rows: Sequence[Row], fetched: Sequence[Fetched], job: ImageJob, work: Work) -> Iterator[list[Loaded]]:
     """Decoded inputs in groups of as many as the job takes at a time, or of fewer that are large."""
     group: list[Loaded] = []
     held_bytes = 0
     for row, found in zip(rows, fetched, strict=True):
-        loaded = _load(row, found, job.volumes, job.choice, colour)
+        loaded = _load(row, found, job.volumes, job.choice, work.colour)
         group.append(loaded)
         held_bytes += loaded[1].pixels.nbytes if isinstance(loaded[1], Image) else 0
-        if len(group) >= job.batch or held_bytes >= _BATCH_BYTES:
+        if len(group) >= work.batch or held_bytes >= _BATCH_BYTES:
             yield group
             group, held_bytes = [], 0
     if group:

@@ -32,6 +32,7 @@ class PrepareJob:
     gpu: ClassVar[bool] = False
     volumes: ClassVar[None] = None
     batch: ClassVar[int] = 1
+    block_rows: ClassVar[int] = 1
 
     @property
     def colour(self) -> bool:

@@ -36,7 +36,7 @@ def process(rows: pa.Table, job: ImageJob, table_uri: str, run: RunBlocks, progr
     schema = schema_of(job, rows.schema)
     tables.create(table_uri, schema)
     todo = missing(rows.select(input_columns(rows)).sort_by("uri"), table_uri)
-    shards = blocks.shards(todo, int(tables.open_table(table_uri).version()), job.batch)
+    shards = blocks.shards(todo, int(tables.open_table(table_uri).version()), job.block_rows)
     finished = set(store.names(table_uri))
     waiting = {name: block for name, block in shards.items() if name not in finished}
     done = len(rows) - sum(len(block) for block in waiting.values())

@@ -40,11 +40,7 @@ class ScoreJob:
     judged: bool = False
     gpu: bool = False
     volumes: ClassVar[None] = None
-
-    @property
-    def batch(self) -> int:
-        """Of a network, on the device that it uses."""
-        return _BATCH["cuda" if self.gpu else "cpu"]
+    block_rows: ClassVar[int] = _BATCH["cpu"]
 
     @property
     def choice(self) -> MaskChoice:
@@ -58,7 +54,7 @@ class ScoreJob:
     def open(self) -> Work:
         """Open the bundles."""
         device = compute_device() if self.gpu else "cpu"
-        return _Scoring(self, [open_bundle(uri, device) for uri in self.bundles.values()])
+        return _Scoring(self, [open_bundle(uri, device) for uri in self.bundles.values()], _BATCH[device])
 
 
 def score_job(bundles: Mapping[str, str], judged: bool = False) -> ScoreJob:
@@ -76,6 +72,7 @@ def score_job(bundles: Mapping[str, str], judged: bool = False) -> ScoreJob:
 class _Scoring:
     job: ScoreJob
     bundles: Sequence[Scorer]
+    batch: int
 
     @property
     def colour(self) -> bool:

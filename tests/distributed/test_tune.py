@@ -5,12 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
+from medray.distributed.contexts import TrialContext
 from medray.errors import ConfigError
+from medray.models.cnn.family import CNN
+from medray.models.cnn.params import CnnParams
+from medray.models.family import FitData, Samples
 from medray.runs.train_config import TrainConfig
 from medray.runs.tune import tune
+from medray.tasks.binary import Binary
 
 
 @pytest.fixture
@@ -53,3 +59,28 @@ def test_an_unknown_model_is_refused(config: TrainConfig) -> None:
     with pytest.raises(ConfigError) as caught:
         tune(config, ["forest"])
     assert caught.value.code == "MODEL_UNKNOWN"
+
+
+def test_a_trial_goes_on_from_its_checkpoint(tmp_path: Path, ray_session: None) -> None:
+    from ray import tune as ray_tune
+
+    failed = tmp_path / "failed"
+
+    def trial(sample: dict[str, Any]) -> None:
+        class Failing(TrialContext):
+            def report(self, step: int, metrics: Any, save: Any = None) -> None:
+                super().report(step, metrics, save)
+                if step == 2 and not failed.exists():
+                    failed.touch()
+                    raise RuntimeError("once")
+
+        rng = np.random.default_rng(0)
+        samples = Samples(rng.random((16, 32, 32), dtype=np.float32), np.arange(16) % 2, np.arange(16))
+        CNN.fit(FitData(samples, samples), Binary(target="y"), CnnParams(width=4, members=1, epochs=4), Failing())
+
+    again = ray_tune.FailureConfig(max_failures=1)
+    run = ray_tune.RunConfig(storage_path=str(tmp_path / "runs"), failure_config=again, verbose=0)
+    (result,) = ray_tune.Tuner(trial, param_space={"x": 1}, run_config=run).fit()
+    assert failed.exists()
+    assert result.metrics_dataframe is not None
+    assert result.metrics_dataframe["step"].tolist() == [1, 2, 3, 4]
