@@ -72,7 +72,7 @@ class ImageJob(Protocol):
 
     @property
     def block_rows(self) -> int:
-        """How many inputs, of about equal size, a block has at least: what a network takes at a time, so that it gets full batches."""
+        """How many inputs of about equal size a block has at least, so that a network gets full batches."""
         ...
 
     @property
