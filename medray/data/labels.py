@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import pyarrow as pa
@@ -169,8 +170,8 @@ def join_labels(instances: pa.Table, labels: pa.Table, target: Target) -> pa.Tab
     _require_columns(labels, target.label_columns)
     key = key_column(labels)
     decide = [*target.label_columns, *(name for name in (PATIENT_COLUMN, "split") if name in labels.column_names)]
-    find = _finder(labels, key, list(dict.fromkeys(decide)))
-    at = pa.array([find(value) for value in instances[key].to_pylist()], pa.int64())
+    _require_one_label(labels, key, list(dict.fromkeys(decide)))
+    at = _label_rows(instances[key], labels[key], by_tail=key == "uri")
     joined = instances.append_column("target", _targets(labels, at, target))
     joined = joined.append_column("group", _groups(instances, labels, at)).append_column("split", _splits(labels, at))
     if not target.label_columns and not target.labelled:
@@ -207,11 +208,12 @@ def _groups(instances: pa.Table, labels: pa.Table, at: pa.Array) -> pa.Array:
 def _splits(labels: pa.Table, at: pa.Array) -> pa.Array:
     if "split" not in labels.column_names:
         return pa.array([""] * len(at), pa.string())
-    given = [value.strip().lower() for value in labels["split"].to_pylist()]
-    if unknown := sorted({value for value in given if value and value not in _SPLIT_NAMES}):
-        raise LabelError("LABELS_BAD_SPLIT", f"split {unknown[0]!r} in the labels", f"use one of {', '.join(SPLITS)}")
-    names = pa.array([_SPLIT_NAMES.get(value, "") for value in given], pa.string())
-    return pc.fill_null(names.take(at), "")
+    given = pc.utf8_lower(pc.utf8_trim_whitespace(labels["split"])).combine_chunks()
+    names = pc.index_in(given, value_set=pa.array(["", *_SPLIT_NAMES], pa.string()))
+    if names.null_count:
+        unknown = min(given.filter(pc.is_null(names)).to_pylist())
+        raise LabelError("LABELS_BAD_SPLIT", f"split {unknown!r} in the labels", f"use one of {', '.join(SPLITS)}")
+    return pc.fill_null(pa.array(["", *_SPLIT_NAMES.values()], pa.string()).take(names).take(at), "")
 
 
 def key_column(labels: pa.Table) -> str:
@@ -222,30 +224,41 @@ def key_column(labels: pa.Table) -> str:
 def join_keys(instances: pa.Table, labels: pa.Table) -> int:
     """How many instances have a row in a label table."""
     key = key_column(labels)
-    find = _finder(labels, key, ())
-    return sum(find(value) is not None for value in instances[key].to_pylist())
+    found = _label_rows(instances[key], labels[key], by_tail=key == "uri")
+    return len(found) - int(found.null_count)
 
 
-def _finder(labels: pa.Table, key: str, columns: Sequence[str]) -> Callable[[str], int | None]:
-    """Number of the label row by key; rows without one are no label. A path matches in full or by its longest known tail."""
-    rows = list(zip(*(labels[name].to_pylist() for name in columns), strict=True)) if columns else [()] * len(labels)
-    index: dict[str, int] = {}
-    for number, value in enumerate(labels[key].to_pylist()):
-        if not value:
-            continue
-        first = index.setdefault(value, number)
-        if rows[first] != rows[number]:
-            both = " and ".join(shown(", ".join(rows[row])) for row in (first, number))
-            raise LabelError("LABELS_CONFLICT", f"two labels for one {key}: {both}", "keep one")
-    if key != "uri":
-        return index.get
+def _require_one_label(labels: pa.Table, key: str, columns: Sequence[str]) -> None:
+    """Check that rows of one key agree in the columns; raises LabelError LABELS_CONFLICT."""
+    known = labels.select([key, *columns]).filter(pc.not_equal(labels[key], ""))
+    known = known.append_column("row", pa.array(range(len(known)), pa.int64()))
+    distinct = known.group_by([key, *columns]).aggregate([("row", "min")]).sort_by("row_min")
+    if len(distinct) == pc.count_distinct(distinct[key]).as_py():
+        return
+    values = distinct[key].combine_chunks()
+    first = pc.index_in(values, value_set=values)  # of equal values
+    second = next(row for row, before in enumerate(first.to_pylist()) if before < row)
+    pair = distinct.select(columns).take(pa.array([first[second].as_py(), second])).to_pylist()
+    both = " and ".join(shown(", ".join(row[name] for name in columns)) for row in pair)
+    raise LabelError("LABELS_CONFLICT", f"two labels for one {key}: {both}", "keep one")
 
-    def by_path(uri: str) -> int | None:
-        parts = uri.split("/")
-        tails = ("/".join(parts[start:]) for start in range(len(parts)))
-        return next((index[tail] for tail in tails if tail in index), None)
 
-    return by_path
+def _label_rows(values: pa.ChunkedArray, keys: pa.ChunkedArray, by_tail: bool) -> pa.Array:
+    """Number of the first label row of each value, null where there is none; rows without a key are no label.
+
+    Args:
+        by_tail: values are paths, which match in full or by their longest known tail.
+    """
+    known = pc.if_else(pc.equal(keys, ""), pa.scalar(None, pa.string()), keys).combine_chunks()
+    tails = values.combine_chunks()
+    found = pc.index_in(tails, value_set=known, skip_nulls=True)
+    while by_tail:
+        waiting = pc.and_(pc.is_null(found), pc.match_substring(tails, "/"))
+        if not pc.any(waiting).as_py():
+            break
+        tails = pc.if_else(waiting, pc.replace_substring_regex(tails, r"\A[^/]*/", ""), "")
+        found = pc.coalesce(found, pc.index_in(tails, value_set=known, skip_nulls=True))
+    return found.cast(pa.int64())
 
 
 def assign_splits(rows: pa.Table, spec: SplitSpec, strata: Int64) -> pa.Table:
@@ -260,39 +273,36 @@ def assign_splits(rows: pa.Table, spec: SplitSpec, strata: Int64) -> pa.Table:
     Raises:
         LabelError: LABELS_SPLIT_PARTIAL, LABELS_PATIENT_LEAK.
     """
-    given = rows["split"].to_pylist()
-    groups = rows["group"].to_pylist()
-    if any(given):
-        if not all(given):
-            message = f"{given.count('')} of {len(given)} images have no split"
-            hint = "fill the split column, in a row for each image that takes part, or leave it out"
-            raise LabelError("LABELS_SPLIT_PARTIAL", message, hint)
-        splits = given
-    else:
-        by_group = _draw(groups, strata.tolist(), spec)
-        splits = [by_group[group] for group in groups]
-    _check_leaks(groups, splits)
-    return rows.set_column(rows.column_names.index("split"), "split", pa.array(splits, pa.string()))
+    missing = int(pc.sum(pc.equal(rows["split"], "")).as_py() or 0)
+    if 0 < missing < len(rows):
+        message = f"{missing} of {len(rows)} images have no split"
+        hint = "fill the split column, in a row for each image that takes part, or leave it out"
+        raise LabelError("LABELS_SPLIT_PARTIAL", message, hint)
+    splits = _draw(rows["group"], strata, spec) if missing else rows["split"]
+    _check_leaks(rows["group"], splits)
+    return rows.set_column(rows.column_names.index("split"), "split", splits)
 
 
-def _draw(groups: Sequence[str], strata: Sequence[int], spec: SplitSpec) -> dict[str, str]:
-    stratum: dict[str, int] = {}
-    for group, value in zip(groups, strata, strict=True):
-        stratum[group] = max(stratum.get(group, value), value)
-    splits: dict[str, str] = {}
-    for value in sorted(set(stratum.values())):
-        members = sorted(
-            (g for g in stratum if stratum[g] == value), key=lambda g: hashlib.sha256(f"{spec.seed}:{g}".encode()).digest()
-        )
-        cuts = (round(spec.train * len(members)), round((spec.train + spec.val) * len(members)))
-        for position, group in enumerate(members):
-            splits[group] = SPLITS[(position >= cuts[0]) + (position >= cuts[1])]
-    return splits
+def _draw(groups: pa.ChunkedArray, strata: Int64, spec: SplitSpec) -> pa.ChunkedArray:
+    highest = pa.table({"group": groups, "stratum": strata}).group_by("group").aggregate([("stratum", "max")])
+    members: dict[int, list[str]] = defaultdict(list)
+    for group, value in zip(highest["group"].to_pylist(), highest["stratum_max"].to_pylist(), strict=True):
+        members[value].append(group)
+    drawn: list[str] = []
+    splits: list[str] = []
+    for _, names in sorted(members.items()):
+        names.sort(key=lambda name: hashlib.sha256(f"{spec.seed}:{name}".encode()).digest())
+        cuts = (round(spec.train * len(names)), round((spec.train + spec.val) * len(names)))
+        drawn += names
+        splits += [SPLITS[(position >= cuts[0]) + (position >= cuts[1])] for position in range(len(names))]
+    at = pc.index_in(groups, value_set=pa.array(drawn, pa.string()))
+    return pa.chunked_array([pa.array(splits, pa.string())]).take(at)
 
 
-def _check_leaks(groups: Sequence[str], splits: Sequence[str]) -> None:
-    side: dict[str, str] = {}
-    for group, split in zip(groups, splits, strict=True):
-        if side.setdefault(group, split) != split:
-            message = f"patient {group} is in {side[group]} and in {split}"
+def _check_leaks(groups: pa.ChunkedArray, splits: pa.ChunkedArray) -> None:
+    sides = pa.table({"group": groups, "split": splits}).group_by(["group", "split"], use_threads=False).aggregate([])
+    seen: dict[str, str] = {}
+    for group, split in zip(sides["group"].to_pylist(), sides["split"].to_pylist(), strict=True):
+        if seen.setdefault(group, split) != split:
+            message = f"patient {group} is in {seen[group]} and in {split}"
             raise LabelError("LABELS_PATIENT_LEAK", message, "keep a patient on one side")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import time
@@ -22,6 +23,8 @@ from medray.errors import StoreError
 
 if TYPE_CHECKING:
     from pyarrow.dataset import Dataset  # importing it takes as long as all the rest of this layer
+
+_DIGEST_ROWS = 1 << 16
 
 
 def is_table(uri: str) -> bool:
@@ -184,3 +187,17 @@ def statistics(rows: pa.Table) -> str:
         if bounds["min"] is not None:
             low[name], high[name] = bounds["min"], bounds["max"]
     return json.dumps({"numRecords": len(rows), "minValues": low, "maxValues": high, "nullCount": nulls})
+
+
+def table_digest(table: pa.Table) -> str:
+    """sha256 of a table's columns, in hex: of their names, and of their values as text."""
+    digest = hashlib.sha256()
+    for name in table.column_names:
+        digest.update(f"{name}\0".encode())
+        texts = pc.fill_null(table[name].cast(pa.string()), "\1")
+        for start in range(0, len(texts), _DIGEST_ROWS):
+            part = texts.slice(start, _DIGEST_ROWS).combine_chunks()
+            whole = pa.ListArray.from_arrays(pa.array([0, len(part)], pa.int32()), part)
+            digest.update(pc.binary_join(whole, "\0")[0].as_buffer())
+            digest.update(b"\0")
+    return digest.hexdigest()

@@ -119,6 +119,7 @@ def _histogram(plot: Histogram) -> str:
             axes.axvline(at, color=INK, linewidth=1.2, label=name)
         margin = 0.02 * (high - low)
         axes.set(xlabel=plot.x_label, ylabel="images", xlim=(low - margin, high + margin))
+        axes.locator_params(axis="x", nbins=7)
         axes.legend(fontsize=8.5)
         return _svg(figure)
 
@@ -132,7 +133,8 @@ def _scatter(plot: Scatter) -> str:
         if plot.levels:
             for (name, at), style in zip(plot.levels.items(), itertools.chain(["-"], itertools.repeat("--")), strict=False):
                 axes.axhline(at, color=INK, linewidth=1.2, linestyle=style, label=name)
-            axes.legend(fontsize=8.5)
+            axes.margins(y=0.2)  # the legend has room above the points
+            axes.legend(fontsize=8.5, loc="upper right")
             return _svg(figure)
         low, high = _limits(None, [(plot.x, plot.y)])
         axes.plot([low, high], [low, high], color=RULE, linewidth=1, linestyle=(0, (4, 3)))

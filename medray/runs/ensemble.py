@@ -12,7 +12,7 @@ from pydantic import Field
 from medray.bundles.combiner import Combiner, check_combiner, fit_combiner
 from medray.bundles.ensemble import ENSEMBLE, MEMBERS
 from medray.bundles.manifest import Manifest, read_manifest
-from medray.data import store
+from medray.data import store, tables
 from medray.data.labels import SplitSpec
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError, RunError
@@ -95,7 +95,7 @@ def _common_task(manifests: Sequence[Manifest], config: EnsembleConfig) -> Task:
 def _run_name(config: EnsembleConfig, fingerprints: Sequence[str], samples: pa.Table) -> str:
     """Name of the run that this configuration, these members and samples make."""
     decides = config.model_dump(mode="json", exclude={"output", "catalog", "members", "cluster", "resources"})
-    data = samples.select(sample_columns(samples)).to_pydict()
+    data = tables.table_digest(samples.select(sample_columns(samples)))
     return f"{config.name}-{fingerprint([decides, list(fingerprints), data])}"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -87,7 +86,7 @@ def run_name(config: TrainConfig, samples: pa.Table) -> str:
     Where it runs does not matter.
     """
     decides = config.model_dump(mode="json", exclude={"output", "catalog", "cluster", "resources", "tune"})
-    data = samples.select(sample_columns(samples)).to_pydict()
+    data = tables.table_digest(samples.select(sample_columns(samples)))
     inputs = [table_uri("", spec, config.task) for spec in used_inputs(config).values()]
     return f"{config.name}-{fingerprint([decides, data, inputs])}"
 
@@ -111,21 +110,22 @@ def prepare(executor: Executor, config: TrainConfig, samples: pa.Table, progress
         RunError: RUN_INPUTS_FAILED when objects could not be fetched.
         LabelError: what is left is too little to learn from.
     """
-    bad: dict[str, dict[str, Any]] = {}
+    bad = pa.table({"uri": pa.array([], pa.string()), "state": pa.array([], pa.string()), "code": pa.array([], pa.string())})
     for name, spec in used_inputs(config).items():
         uri = table_uri(config.output, spec, config.task)
         job = PrepareJob(spec, config.task.masked, config.task.mask_choice)
         executor.process(samples, job, uri, config.resources.actors, counting(progress, f"prepare {name}"))
-        for item in outcomes(samples, uri).to_pylist():
-            if item["state"] != State.SCORED:
-                bad.setdefault(item["uri"], item)
-    states = [{"uri": uri, "state": State.SCORED.value, "code": ""} | bad.get(uri, {}) for uri in samples["uri"].to_pylist()]
-    summary = summarise(pa.Table.from_pylist(states), len(samples))
+        found = outcomes(samples, uri, bad.column_names)
+        found = found.filter(pc.not_equal(found["state"], State.SCORED.value))
+        bad = pa.concat_tables([bad, found.filter(pc.invert(pc.is_in(found["uri"], bad["uri"].combine_chunks())))])
+    good = pc.invert(pc.is_in(samples["uri"], bad["uri"].combine_chunks()))
+    kept = samples.filter(good)
+    scored = {"uri": kept["uri"], "state": pa.array([State.SCORED.value] * len(kept)), "code": pa.array([""] * len(kept))}
+    summary = summarise(pa.concat_tables([bad, pa.table(scored)]), len(samples))
     if summary.failed:
         raise RunError(
             "RUN_INPUTS_FAILED", f"{summary.failed} of {len(samples)} images could not be fetched", "run again; done work is kept"
         )
-    kept = samples.filter(pc.invert(pc.is_in(samples["uri"], pa.array(list(bad), pa.string()))))
     require_sides(config.task, kept, left_out=summary.reasons)
     return kept, summary
 

@@ -280,3 +280,32 @@ def test_splits_that_cannot_be_used(table: pa.Table, code: str) -> None:
 def test_shares_out_of_range(spec: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         SplitSpec(**spec)
+
+
+PARTS = st.sampled_from(["a", "b", "c.dcm", ""])
+PATHS = st.lists(PARTS, min_size=1, max_size=4).map("/".join)
+
+
+@given(uris=st.lists(PATHS, min_size=1, max_size=12), keys=st.lists(PATHS, max_size=8, unique=True))
+def test_a_path_matches_by_its_longest_known_tail(uris: list[str], keys: list[str]) -> None:
+    labels = pa.table({"uri": pa.array(["s3://never", *keys], pa.string()), "number": [str(row) for row in range(len(keys) + 1)]})
+    images = pa.table({name: pa.array([*uris, "s3://never"], pa.string()) for name in ("uri", "patient_key", "study_uid")})
+
+    def expected(uri: str) -> str | None:
+        parts = uri.split("/")
+        tails = ("/".join(parts[start:]) for start in range(len(parts)))
+        return next((str(keys.index(tail) + 1) for tail in tails if tail and tail in keys), None)
+
+    joined = join_labels(images, labels, Numbers())
+    found = dict(zip(joined["uri"].to_pylist(), joined["target"].to_pylist(), strict=True))
+    assert {uri: found.get(uri) for uri in uris} == {uri: expected(uri) for uri in uris}
+
+
+class Numbers:
+    """The text of the column ``number``."""
+
+    label_columns = ("number",)
+    labelled = True
+
+    def targets(self, labels: Any) -> pa.Array:
+        return labels["number"].combine_chunks()
