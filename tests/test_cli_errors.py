@@ -209,3 +209,18 @@ def test_in_a_process_of_its_own(medray: Callable[..., CompletedProcess[str]], s
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
     assert one_line(done.stderr).startswith("medray: STORE_NOT_FOUND: s3://no-such-bucket/images does not exist")
+
+
+def test_a_fault_of_medray_is_one_line_without_its_text(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise LookupError("DOE^JANE")
+
+    monkeypatch.setattr("medray.runs.predict.predict_source", broken)
+    arguments = ["predict", "bundle", "images", "--out", "scores.csv"]
+    assert run(arguments) == 1
+    said = capsys.readouterr().err
+    assert said == "medray: UNEXPECTED: LookupError (a fault of medray: --debug shows where)\n"
+    with pytest.raises(LookupError):
+        run([*arguments, "--debug"])
