@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 from results import publish
 
-from medray.data.labels import SplitSpec, assign_splits, join_labels
+from medray.data.labels import join_labels
+from medray.data.splits import SplitSpec, assign_splits
 from medray.data.tables import table_digest
 from medray.runs.samples import sample_columns
 from medray.tasks.binary import Binary

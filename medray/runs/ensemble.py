@@ -13,7 +13,7 @@ from medray.bundles.combiner import Combiner, check_combiner, fit_combiner
 from medray.bundles.ensemble import ENSEMBLE, MEMBERS
 from medray.bundles.manifest import Manifest, read_manifest
 from medray.data import store, tables
-from medray.data.labels import SplitSpec
+from medray.data.splits import SplitSpec
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError, RunError
 from medray.evaluation.thresholds import ThresholdPolicy

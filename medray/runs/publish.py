@@ -19,7 +19,7 @@ from medray.bundles.bundle import open_bundle
 from medray.bundles.manifest import Manifest, read_manifest, write_bundle
 from medray.bundles.scorer import Scorer
 from medray.data import store
-from medray.data.labels import SPLITS
+from medray.data.splits import SPLITS
 from medray.errors import RunError
 from medray.evaluation.thresholds import ThresholdPolicy
 from medray.progress import Progress, counting

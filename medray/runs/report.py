@@ -12,7 +12,7 @@ from medray.bundles.bundle import Bundle
 from medray.bundles.inputs import as_image
 from medray.bundles.scorer import Scorer
 from medray.data import store
-from medray.data.labels import SPLITS
+from medray.data.splits import SPLITS
 from medray.imaging.op import luminance
 from medray.models.family import SaliencyModel
 from medray.report.data import ModelRow, Reconciliation, ReportData, ReportPart, SampleImage, WorklistRow

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medray.data.catalog import Catalog
-from medray.data.labels import SplitSpec, assign_splits
+from medray.data.splits import SplitSpec, assign_splits
 from medray.errors import LabelError
 from medray.runs.labelled import labelled
 from medray.tasks.task import Task

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, ValidationError, model_validator
 
 from medray.bundles.input_spec import InputSpec
-from medray.data.labels import SplitSpec
+from medray.data.splits import SplitSpec
 from medray.distributed.session import ClusterSpec
 from medray.distributed.tune import TuneSpec
 from medray.evaluation.thresholds import ThresholdPolicy

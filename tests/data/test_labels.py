@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from medray.data.labels import SplitSpec, assign_splits, join_keys, join_labels, read_labels
+from medray.data.labels import join_keys, join_labels, read_labels
 from medray.data.pseudonym import patient_key
+from medray.data.splits import SplitSpec, assign_splits
 from medray.errors import LabelError
 from medray.tasks.anomaly import Anomaly
 from medray.tasks.binary import Binary

@@ -8,7 +8,8 @@ import pytest
 
 from medray.cataloguing.ingest import ingest
 from medray.data.catalog import Catalog
-from medray.data.labels import SplitSpec, read_labels
+from medray.data.labels import read_labels
+from medray.data.splits import SplitSpec
 from medray.errors import LabelError
 from medray.runs.labelled import labelled
 from medray.runs.samples import labelled_samples

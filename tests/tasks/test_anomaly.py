@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
-from medray.data.labels import SplitSpec, assign_splits, join_labels
+from medray.data.labels import join_labels
+from medray.data.splits import SplitSpec, assign_splits
 from medray.errors import LabelError
 from medray.evaluation.thresholds import ThresholdPolicy
 from medray.report.figures import draw

@@ -64,7 +64,7 @@ class Gradient:
         with torch.no_grad():
             for parameter in self._parameters:
                 found, rest = rest[: parameter.numel()], rest[parameter.numel() :]
-                parameter.grad = found.reshape(parameter.shape).to(parameter.dtype)
+                parameter.grad = torch.empty_like(parameter).copy_(found.reshape(parameter.shape))  # in the layout of the weights
             for norm, (momentum, count, *kept) in zip(self._norms, before, strict=True):
                 norm.momentum = momentum
                 norm.num_batches_tracked = count + 1
