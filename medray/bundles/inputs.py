@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from medray.data import archive
 from medray.data.dicom import decode
-from medray.errors import Excluded
+from medray.errors import Excluded, MedrayError
 from medray.types import Image
 
 Input = bytes | str | Path | np.ndarray | Image
+T = TypeVar("T")
+
+_GROUP_BYTES = 64 << 20
+"""Decoded pixels that wait for others."""
+
+
+def in_groups(decoded: Iterable[tuple[T, Image | MedrayError]], most: int) -> Iterator[list[tuple[T, Image | MedrayError]]]:
+    """Inputs, as they are decoded, in groups of so many, or of fewer that are large."""
+    group: list[tuple[T, Image | MedrayError]] = []
+    held_bytes = 0
+    for item, image in decoded:
+        group.append((item, image))
+        held_bytes += image.pixels.nbytes if isinstance(image, Image) else 0
+        if len(group) >= most or held_bytes >= _GROUP_BYTES:
+            yield group
+            group, held_bytes = [], 0
+    if group:
+        yield group
 
 
 def as_image(item: Input, *, colour: bool = False) -> Image:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from medray.bundles.inputs import Input, as_image
+from medray.bundles.inputs import Input, as_image, in_groups
 from medray.bundles.manifest import Manifest
 from medray.data.catalog import terminal_state
 from medray.errors import BundleError, InputError, MedrayError, Quarantined, StoreError, each
@@ -19,7 +19,7 @@ from medray.tasks.head import Answer, Output
 from medray.types import Image, State
 
 BATCH = 32
-"""Images that are decoded and scored together."""
+"""Images that are decoded and scored together, where they are small."""
 
 Seen = tuple[Output, Image]
 """A model's arrays for one image, without the axis of images, and the image as the model saw it."""
@@ -111,23 +111,23 @@ class Scorer(ABC):
 
         An input that cannot be scored takes its own state and code; nothing is raised for it.
         """
-        return [found for start in range(0, len(items), BATCH) for found in self._predictions(items[start : start + BATCH])]
+        loading = ((None, self._loaded(item)) for item in items)
+        groups = in_groups(loading, BATCH)
+        return [found for group in groups for found in self._predictions([image for _, image in group])]
 
-    def _predictions(self, items: Sequence[Input]) -> list[Prediction]:
-        loaded = [self._loaded(item) for item in items]
-        images = [image for image in loaded if isinstance(image, Image)]
-        answers: Iterator[Answer | MedrayError]
-        try:
-            answers = iter(self.answers(images))
-        except MedrayError as error:  # the bundle itself is wrong
-            answers = repeat(error)
-        return [self._scored(one, next(answers)) if isinstance(one, Image) else _not_scored(one) for one in loaded]
-
-    def _loaded(self, item: Input) -> Image | InputError | StoreError:
+    def _loaded(self, item: Input) -> Image | MedrayError:
         try:
             return as_image(item, colour=self.colour)
         except (InputError, StoreError) as error:
             return error
+
+    def _predictions(self, loaded: Sequence[Image | MedrayError]) -> list[Prediction]:
+        answers: Iterator[Answer | MedrayError]
+        try:
+            answers = iter(self.answers([image for image in loaded if isinstance(image, Image)]))
+        except MedrayError as error:  # the bundle itself is wrong
+            answers = repeat(error)
+        return [self._scored(one, next(answers)) if isinstance(one, Image) else _not_scored(one) for one in loaded]
 
     def _scored(self, image: Image, answer: Answer | MedrayError) -> Prediction:
         if isinstance(answer, MedrayError):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
+from medray.bundles.inputs import in_groups
 from medray.data import archive
 from medray.data.catalog import terminal_state
 from medray.data.correct import corrected, corrected_mask, needed_permissions
@@ -18,10 +19,10 @@ from medray.data.masks import decode_mask
 from medray.data.segmentation import MaskChoice
 from medray.data.volume import build_volume
 from medray.data.volume_masks import decode_volume_mask
-from medray.errors import InputError, Quarantined, StoreError
+from medray.errors import InputError, MedrayError, Quarantined, StoreError
 from medray.imaging.place import masked
 from medray.types import Bool, Image, State
-from medray.work.job import Done, ImageJob, Result, Volumes, Work
+from medray.work.job import Done, ImageJob, Volumes, Work
 
 OUTCOME = [
     pa.field("uri", pa.string()),
@@ -55,12 +56,7 @@ ONLY_VOLUMES = ("medray.data.volume", "medray.data.volume_masks", "medray.data.c
 ONLY_MASKS = ("medray.data.masks", "medray.data.volume_masks", "medray.data.segmentation")
 """Modules that decide nothing where inputs have no masks."""
 
-_BATCH_BYTES = 64 << 20
-"""Decoded pixels that wait for others."""
-
 Row = Mapping[str, Any]
-Loaded = tuple[dict[str, str], Image | InputError | StoreError]
-"""The outcome columns of one input as far as they are known, and its image, or why there is none."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +89,10 @@ def _members(row: Row, volumes: Volumes | None) -> list[tuple[str, str]]:
     return [(member["uri"], member["etag"]) for member in row["members"]]
 
 
-def _load(row: Row, fetched: Fetched, volumes: Volumes | None, choice: MaskChoice, colour: bool) -> Loaded:
+def _load(
+    row: Row, fetched: Fetched, volumes: Volumes | None, choice: MaskChoice, colour: bool
+) -> tuple[dict[str, str], Image | MedrayError]:
+    """The outcome columns of one input as far as they are known, and its image, or why there is none."""
     given = (*KEYS, *IDENTIFIERS, *(field.name for field in STACK))
     base = dict.fromkeys(OUTCOME_COLUMNS, "") | {name: row[name] for name in given if name in row}
     try:
@@ -143,7 +142,8 @@ def _bytes(answer: archive.Answer) -> bytes:
 def table_of(rows: Sequence[Row], fetched: Sequence[Fetched], job: ImageJob, work: Work, schema: pa.Schema) -> pa.Table:
     """The outcome rows of a few inputs, in order."""
     done = []
-    for loaded in _batches(rows, fetched, job, work):
+    loading = (_load(row, found, job.volumes, job.choice, work.colour) for row, found in zip(rows, fetched, strict=True))
+    for loaded in in_groups(loading, work.batch):
         results = iter(work.results([image for _, image in loaded if isinstance(image, Image)]))
         done += [_ended(base, next(results) if isinstance(image, Image) else image) for base, image in loaded]
     names = [*OUTCOME_COLUMNS, *(field.name for field in (*STACK, *MASK) if field.name in schema.names)]
@@ -151,22 +151,7 @@ def table_of(rows: Sequence[Row], fetched: Sequence[Fetched], job: ImageJob, wor
     return pa.Table.from_arrays([*columns, *work.columns([value for _, value in done])], schema=schema)
 
 
-def _batches(rows: Sequence[Row], fetched: Sequence[Fetched], job: ImageJob, work: Work) -> Iterator[list[Loaded]]:
-    """Decoded inputs in groups of as many as the job takes at a time, or of fewer that are large."""
-    group: list[Loaded] = []
-    held_bytes = 0
-    for row, found in zip(rows, fetched, strict=True):
-        loaded = _load(row, found, job.volumes, job.choice, work.colour)
-        group.append(loaded)
-        held_bytes += loaded[1].pixels.nbytes if isinstance(loaded[1], Image) else 0
-        if len(group) >= work.batch or held_bytes >= _BATCH_BYTES:
-            yield group
-            group, held_bytes = [], 0
-    if group:
-        yield group
-
-
-def _ended(base: Mapping[str, str], result: Result | StoreError) -> tuple[dict[str, str], Any]:
+def _ended(base: Mapping[str, str], result: Done | MedrayError) -> tuple[dict[str, str], Any]:
     """The outcome columns with the terminal state, and what the job made of the input: None unless it is SCORED."""
     if isinstance(result, Done):
         return {**base, "state": State.SCORED.value, "flags": " ".join(result.flags)}, result.value
