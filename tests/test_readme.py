@@ -60,6 +60,7 @@ def site(s3_server: str, archive: Path, tmp_path: Path, monkeypatch: pytest.Monk
     shutil.copy(next((archive / "images").rglob("*.dcm")), tmp_path / "image.dcm")
     test_files = Path(pydicom.__file__).parent / "data" / "test_files"
     shutil.copy(test_files / "examples_ybr_color.dcm", tmp_path / "cine.dcm")
+    shutil.copy(test_files / "examples_rgb_color.dcm", tmp_path / "fundus.dcm")
     shutil.copytree(test_files / "dicomdirtests" / "98892001" / "CT5N", tmp_path / "series")
     monkeypatch.chdir(tmp_path)
     yield tmp_path
@@ -216,6 +217,7 @@ def check_python(bundle: str) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     code = block.replace('"BUNDLE"', repr(bundle)).replace('"CATALOG"', '"s3://imaging/medray/catalog"')
     code += "assert image.pixels.ndim == 2 and scores[0].probability is not None and len(rows) == 120\n"
+    code += "assert fundus.pixels.shape == (3, 240, 320)\n"
     code += "assert frame.pixels.shape == (240, 320) and volume.voxels.shape == (5, 16, 16)\n"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
