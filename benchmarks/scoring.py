@@ -1,6 +1,6 @@
 """Scoring an archive with a network: medray on Ray and without it, beside a plain loop of the same work on one core.
 
-    python benchmarks/scoring.py [--images 4000] [--rounds 3]
+    python benchmarks/scoring.py [--images 12000] [--rounds 3]
 
 The loop decodes, preprocesses and computes in the same batches; it fetches from the page cache and writes nothing.
 """
@@ -63,17 +63,18 @@ def report(count: int, rounds: int) -> None:
     """Run everything and publish it."""
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory(prefix="medray-scoring-") as name:
-        paths = archive(Path(name), count)
+        archive(Path(name) / "learnt", 200)
+        paths = archive(Path(name) / "scored", count)
         model = {"family": "cnn", "input": "image", "params": {"epochs": 1, "members": 1}}
-        bundle = bundles(Path(name), {"cnn": model}).bundles["cnn"]
+        bundle = bundles(Path(name) / "learnt", {"cnn": model}).bundles["cnn"]
         assert isinstance(bundle, Bundle)
-        rows = object_rows(store.list_objects(str(Path(name) / "images")))
+        rows = object_rows(store.list_objects(str(Path(name) / "scored" / "images")))
         found: dict[str, list[float]] = {"loop": [], "one by one": [], "local": [], "ray": []}
         with session(ClusterSpec(address="local")):
             plain(bundle, paths[:64])
             for _ in range(rounds):
-                found["loop"].append(plain(bundle, paths[: count // 4]))
-                found["one by one"].append(plain(bundle, paths[: count // 16], 1))
+                found["loop"].append(plain(bundle, paths[: count // 8]))
+                found["one by one"].append(plain(bundle, paths[: count // 48], 1))
                 found["local"].append(rate(rows, bundle.uri, on_this_machine(CORES)))
                 found["ray"].append(rate(rows, bundle.uri, on_ray(CORES)))
                 print({name: round(values[-1]) for name, values in found.items()}, flush=True)
@@ -92,7 +93,7 @@ def report(count: int, rounds: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument("--images", type=int, default=12_000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     report(options.images, options.rounds)

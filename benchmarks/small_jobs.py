@@ -34,6 +34,7 @@ ASKED_S = {
     "predict 10, svm": 3,
     "predict 10, cnn": 5,
     "evaluate 78, xgb": 8,
+    "evaluate 78, svm": 8,
     "evaluate 78, cnn": 8,
 }
 
