@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,8 @@ class TrainContext:
         """Report to Ray Train; the checkpoint is that of rank 0."""
         import ray.train
 
-        if save is None or self.rank != 0:
-            ray.train.report(dict(metrics))
-        else:
-            with tempfile.TemporaryDirectory(prefix="medray-checkpoint-") as name:
-                save(Path(name))
-                ray.train.report(dict(metrics), checkpoint=ray.train.Checkpoint.from_directory(name))
+        with _checkpoint(ray.train.Checkpoint, save if self.rank == 0 else None) as kept:
+            ray.train.report(dict(metrics), checkpoint=kept)
         if self.rank == 0:
             notify(self.watcher, self.label, step, metrics)
 
@@ -78,13 +74,8 @@ class TrialContext:
         """Report to Tune, which may end the trial here; it keeps the checkpoint."""
         from ray import tune
 
-        reported = {**metrics, "step": step}
-        if save is None:
-            tune.report(reported)
-            return
-        with tempfile.TemporaryDirectory(prefix="medray-checkpoint-") as name:
-            save(Path(name))
-            tune.report(reported, checkpoint=tune.Checkpoint.from_directory(name))
+        with _checkpoint(tune.Checkpoint, save) as kept:
+            tune.report({**metrics, "step": step}, checkpoint=kept)
 
     def checkpoint(self) -> Path | None:
         """The checkpoint from which Tune has the trial go on."""
@@ -92,6 +83,17 @@ class TrialContext:
 
         found = tune.get_checkpoint()
         return Path(self._stack.enter_context(found.as_directory())) if found else None
+
+
+@contextmanager
+def _checkpoint(kind: Any, save: Callable[[Path], None] | None) -> Iterator[Any]:
+    """Ray's checkpoint, of that class, of what ``save`` writes; None where nothing is to be kept."""
+    if save is None:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="medray-checkpoint-") as name:
+        save(Path(name))
+        yield kind.from_directory(name)
 
 
 def notify(watcher: Watcher, label: str, step: int, metrics: Mapping[str, float]) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medray.models.deep.batches import BATCH, as_batch, exact_kernels, padded_batches, torch_threads
+from medray.models.deep.batches import as_batch, exact_kernels, padded_batches, torch_threads
+from medray.models.deep.params import BATCH
 from medray.types import Float32, Float64
 
 

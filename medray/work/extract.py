@@ -18,13 +18,13 @@ from medray.features.family import Extracted, joined
 from medray.features.table import FeatureSpec
 from medray.imaging.op import luminance
 from medray.imaging.preprocess import PreprocessSpec, preprocess
+from medray.models.deep.params import BATCH
 from medray.types import Image
 from medray.work.job import Done, Result, Volumes, Work
 
 WithoutMask = Literal["whole", "exclude"]
-BATCH = 32
-"""Images that a network takes at a time."""
-_BLOCK_ROWS = 8
+_TOGETHER = 32
+"""Images that are decoded before networks are given them."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ExtractJob:
     @property
     def block_rows(self) -> int:
         """As networks take them on the CPU."""
-        return _BLOCK_ROWS if self.embeddings else 1
+        return BATCH["cpu"] if self.embeddings else 1
 
     @property
     def gpu(self) -> bool:
@@ -94,7 +94,7 @@ class _Extracting:
 
     @property
     def batch(self) -> int:
-        return BATCH if self.embeddings else 1
+        return _TOGETHER if self.embeddings else 1
 
     @property
     def colour(self) -> bool:

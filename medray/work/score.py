@@ -14,14 +14,13 @@ from medray.bundles.manifest import read_manifest
 from medray.bundles.scorer import Scorer
 from medray.data.segmentation import MaskChoice
 from medray.errors import InputError
+from medray.models.deep.params import BATCH
 from medray.models.table import family_of
 from medray.tasks.head import Answer
 from medray.tasks.task import Task
 from medray.types import Image
 from medray.work.environment import compute_device
 from medray.work.job import Done, Result, Work
-
-_BATCH = {"cpu": 8, "cuda": 64}
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class ScoreJob:
     judged: bool = False
     gpu: bool = False
     volumes: ClassVar[None] = None
-    block_rows: ClassVar[int] = _BATCH["cpu"]
+    block_rows: ClassVar[int] = BATCH["cpu"]
 
     @property
     def choice(self) -> MaskChoice:
@@ -54,7 +53,7 @@ class ScoreJob:
     def open(self) -> Work:
         """Open the bundles."""
         device = compute_device() if self.gpu else "cpu"
-        return _Scoring(self, [open_bundle(uri, device) for uri in self.bundles.values()], _BATCH[device])
+        return _Scoring(self, [open_bundle(uri, device) for uri in self.bundles.values()], BATCH[device])
 
 
 def score_job(bundles: Mapping[str, str], judged: bool = False) -> ScoreJob:

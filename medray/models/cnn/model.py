@@ -19,7 +19,8 @@ from medray.models.activations import activations, last_layers
 from medray.models.cnn.heads import Scale, output_of
 from medray.models.cnn.network import CnnNetwork, build_network
 from medray.models.cnn.params import CnnParams
-from medray.models.deep.batches import BATCH, as_batch, channels_of, exact_kernels, padded_batches, torch_threads
+from medray.models.deep.batches import as_batch, channels_of, exact_kernels, padded_batches, torch_threads
+from medray.models.deep.params import BATCH
 from medray.models.deep.weights import check_weights
 from medray.spec import canonical_json
 from medray.tasks.head import Head, Output

@@ -12,9 +12,6 @@ from torch import Tensor, nn
 
 from medray.types import Float32
 
-BATCH = {"cpu": 8, "cuda": 64}
-"""Images that pass at once, by the kind of device."""
-
 
 def as_batch(images: Any, device: torch.device) -> Tensor:
     """Images as a tensor (n, channels, rows, columns) on ``device``; the weights decide about the layout.

@@ -9,6 +9,9 @@ from pydantic import Field
 from medray.imaging.augment import AugmentSpec
 from medray.spec import Spec
 
+BATCH = {"cpu": 8, "cuda": 64}
+"""Images that a network is given at once, by the kind of device."""
+
 
 class TrainingParams(Spec):
     """How a network is trained. An epoch is one pass over the training images."""

@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from medray.errors import BundleError, ModelError
-from medray.models.deep.batches import BATCH, as_batch, channels_of, exact_kernels, padded_batches, standardised, torch_threads
+from medray.models.deep.batches import as_batch, channels_of, exact_kernels, padded_batches, standardised, torch_threads
+from medray.models.deep.params import BATCH
 from medray.models.deep.weights import check_weights
 from medray.models.unet.params import UnetParams
 from medray.spec import canonical_json
