@@ -190,14 +190,22 @@ def statistics(rows: pa.Table) -> str:
 
 
 def table_digest(table: pa.Table) -> str:
-    """sha256 of a table's columns, in hex: of their names, and of their values as text."""
+    """sha256 of a table's columns, in hex: of their names, and of their values as text, those of lists beside their lengths."""
     digest = hashlib.sha256()
     for name in table.column_names:
         digest.update(f"{name}\0".encode())
-        texts = pc.fill_null(table[name].cast(pa.string()), "\1")
-        for start in range(0, len(texts), _DIGEST_ROWS):
-            part = texts.slice(start, _DIGEST_ROWS).combine_chunks()
-            whole = pa.ListArray.from_arrays(pa.array([0, len(part)], pa.int32()), part)
-            digest.update(pc.binary_join(whole, "\0")[0].as_buffer())
-            digest.update(b"\0")
+        column = table[name]
+        if pa.types.is_list(column.type):
+            _digest_values(digest, pc.list_value_length(column))
+            column = pc.list_flatten(column)
+        _digest_values(digest, column)
     return digest.hexdigest()
+
+
+def _digest_values(digest: hashlib._Hash, values: pa.ChunkedArray) -> None:
+    texts = pc.fill_null(values.cast(pa.string()), "\1")
+    for start in range(0, len(texts), _DIGEST_ROWS):
+        part = texts.slice(start, _DIGEST_ROWS).combine_chunks()
+        whole = pa.ListArray.from_arrays(pa.array([0, len(part)], pa.int32()), part)
+        digest.update(pc.binary_join(whole, "\0")[0].as_buffer())
+        digest.update(b"\0")

@@ -90,3 +90,9 @@ def test_a_name_that_delta_rs_would_change_is_refused_before_anything_is_written
         tables.append(str(tmp_path / "per%41cent"), rows(a=1))
     assert caught.value.code == "STORE_NAME"
     assert not list(tmp_path.iterdir())
+
+
+def test_the_digest_of_lists_tells_how_they_divide() -> None:
+    one, other = ({"target": pa.array(lists, pa.list_(pa.float64()))} for lists in ([[1.0, 2.0], [3.0]], [[1.0], [2.0, 3.0]]))
+    assert tables.table_digest(pa.table(one)) != tables.table_digest(pa.table(other))
+    assert tables.table_digest(pa.table(one)) == tables.table_digest(pa.table({"target": pa.chunked_array([one["target"]])}))
