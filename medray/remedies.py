@@ -21,6 +21,7 @@ REMEDIES = {
     "MASK_MISSING": "add it to the table of masks, or measure the whole image with without_mask: whole",
     "MODEL_INPUT_SHAPE": "preprocess to the size that the network takes, and volumes slice by slice",
     "MODEL_SCOPE": "use a bundle that was trained on images of this modality and in these units",
+    "VALUES_RANGE": "set the input's stored to float32, or preprocess to a smaller range",
     "ARCHIVE_EMPTY": "nothing: it is empty",
     "OBJECT_DICOMDIR": "nothing: an index of files is not an image",
     "OBJECT_NOT_AN_IMAGE": "nothing: reports, plans, waveforms and documents are not images",

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pydicom
 import pytest
+from prepared import prepared
 from task_cases import CASES, ENSEMBLES, MODELS
 
 import medray
@@ -35,7 +36,7 @@ from medray.runs.tune import tune
 from medray.work.local import on_this_machine
 from medray.work.prepare import PrepareJob
 from medray.work.process import process
-from medray.work.table import outcomes, read_values
+from medray.work.table import outcomes
 
 HERE, RAY = ClusterSpec(executor="local"), ClusterSpec(address="local", executor="ray")
 TOLERANCE = 1e-6
@@ -58,9 +59,9 @@ def test_preprocessing_on_ray_is_that_of_one_image_bit_for_bit(held_out: Path, t
     spec = InputSpec(preprocess=PreprocessSpec.model_validate({"steps": steps}))
     rows = object_rows(store.list_objects(str(held_out))).slice(0, 8)
     process(rows, PrepareJob(spec), str(tmp_path / "table"), on_ray(2))
-    found = read_values(str(tmp_path / "table"), rows)["values"].to_pylist()
-    alone = [preprocess(decode(Path(uri)), spec.preprocess).pixels.ravel() for uri in rows["uri"].to_pylist()]
-    np.testing.assert_array_equal(np.array(found, np.float32), alone)
+    found = prepared(str(tmp_path / "table"), rows, PrepareJob(spec))
+    alone = [preprocess(decode(Path(uri)), spec.preprocess).pixels for uri in rows["uri"].to_pylist()]
+    np.testing.assert_array_equal(found, alone)
 
 
 Answers = dict[str, dict[str, Any]]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from medray.bundles.stored import Stored, numbers, stored
 from medray.errors import Excluded
 from medray.features import table as features
 from medray.features.table import FeatureSpec
@@ -27,6 +29,11 @@ class InputSpec(Spec):
     colour: bool = Field(
         False, description="whether images are decoded in colour (red, green, blue); otherwise colours become luminance"
     )
+    stored: Stored = Field(
+        "float32",
+        description="type in which training keeps the numbers of an image; uint8 and uint16 are levels between 0 and 1. "
+        "A model is given the same numbers when it scores",
+    )
     allow_constant: bool = Field(False, description="whether images of one value alone are taken, before or after preprocessing")
 
     @model_validator(mode="after")
@@ -43,6 +50,14 @@ class InputSpec(Spec):
             self.preprocess.check_colour()
         if self.colour and self.features is not None:
             raise ValueError("features are of grey images: remove colour or features")
+        return self
+
+    @model_validator(mode="after")
+    def _stored_fits(self) -> Self:
+        if self.stored != "float32" and self.features is not None:
+            raise ValueError(f"stored: {self.stored} is for images; features are float32")
+        if self.stored.startswith("uint") and not self.preprocess.unit_range:
+            raise ValueError(f"stored: {self.stored} needs values between 0 and 1; preprocess to that range, or store float16")
         return self
 
     @property
@@ -93,7 +108,15 @@ class InputSpec(Spec):
         return prepared
 
     def values(self, prepared: Image) -> Float32:
-        """What a model takes of a preprocessed image, as :meth:`apply` gives it."""
+        """What a model takes of a preprocessed image, as :meth:`apply` gives it. Raises what :meth:`kept` raises."""
+        return numbers(self.kept(prepared))
+
+    def kept(self, prepared: Image) -> NDArray[Any]:
+        """The same in the stored type, as training keeps it.
+
+        Raises:
+            Excluded: VALUES_TOO_LARGE; InputError: as :func:`medray.features.table.extract`.
+        """
         if self.features is None:
-            return prepared.pixels
+            return stored(prepared.pixels, self.stored)
         return features.extract(prepared, self.features).values.astype(np.float32)

@@ -21,7 +21,7 @@ from medray.models.family import SearchSpace
 from medray.models.table import family_of
 from medray.spec import Spec
 from medray.tasks.head import Monitor
-from medray.work.fit import FitJob, Scaling, load_data
+from medray.work.fit import FitJob, Scaling, fitted
 
 
 class TuneSpec(Spec):
@@ -123,8 +123,7 @@ def _trainable(job: FitJob, scaling: Scaling) -> Callable[[dict[str, Any]], None
             report = TuneReportCallback()  # type: ignore[no-untyped-call]
             trainer(replace(chosen, fit_uri=place), scaling, callbacks=[report]).fit()
             return
-        family = family_of(job.family)
-        family.fit(load_data(chosen), job.task, family.params.model_validate(chosen.params), contexts.TrialContext(seed=job.seed))
+        fitted(chosen, contexts.TrialContext(seed=job.seed))
 
     return trial
 

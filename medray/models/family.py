@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
+from medray.errors import ModelError
 from medray.spec import Spec
 from medray.tasks.head import HeadKind, Output
 from medray.tasks.task import Task
@@ -22,16 +24,71 @@ SearchSpace = Mapping[str, Mapping[str, Any]]
 """Parameter → one of {"choice": [...]}, {"int": [low, high]}, {"uniform": [low, high]}, {"log": [low, high]}; plain data."""
 
 
-@dataclass(frozen=True)
-class Samples:
-    """Training samples of one split, or one worker's shard of it.
+class Batch(NamedTuple):
+    """Some samples.
 
     Attributes:
         x: float32 (n, features) for table families; for image families (n, rows, columns), of several channels
             (n, channels, rows, columns).
         y: the targets as the task's head takes them (see :class:`medray.tasks.head.Head`), first axis n.
-        columns: names of the features of a table, in order; empty for images.
-        groups: int64 (n,) patient numbers; samples of one patient share a number.
+    """
+
+    x: Float32
+    y: NDArray[Any]
+
+
+class Samples(Protocol):
+    """Training samples of one split, or one worker's shard of it; they may be more than memory holds."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the input of one sample."""
+        ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the features of a table, in order; empty for images."""
+        ...
+
+    @property
+    def groups(self) -> Int64:
+        """int64 (n,) patient numbers; samples of one patient share a number."""
+        ...
+
+    @property
+    def y(self) -> NDArray[Any]:
+        """All targets; of maps they are as large as the images, so that batches are the way to them."""
+        ...
+
+    def batch(self, indices: Int64) -> Batch:
+        """Some samples, by number; raises StoreError where they cannot be read."""
+        ...
+
+    def batches(self, parts: Iterable[Int64]) -> Iterator[Batch]:
+        """The samples of each part, some parts ahead of their use."""
+        ...
+
+    def table(self, most_bytes: int, who: str) -> Batch:
+        """All of them, for a family that needs them at once.
+
+        Args:
+            most_bytes: largest table in memory, as float32.
+            who: the family, for the message.
+
+        Raises:
+            ModelError: MODEL_TABLE_TOO_LARGE.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ArraySamples:
+    """Samples in memory.
+
+    Attributes:
+        x, y, groups, columns: as :class:`Batch` and :class:`Samples` have them.
     """
 
     x: Float32
@@ -41,6 +98,38 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one input."""
+        return self.x.shape[1:]
+
+    def batch(self, indices: Int64) -> Batch:
+        """See :meth:`Samples.batch`."""
+        return Batch(self.x[indices], self.y[indices])
+
+    def batches(self, parts: Iterable[Int64]) -> Iterator[Batch]:
+        """See :meth:`Samples.batches`."""
+        return map(self.batch, parts)
+
+    def table(self, most_bytes: int, who: str) -> Batch:
+        """See :meth:`Samples.table`."""
+        require_table(self, most_bytes, who)
+        return Batch(self.x, self.y)
+
+
+def size_bytes(samples: Samples) -> int:
+    """Bytes of all inputs as float32."""
+    return 4 * len(samples) * math.prod(samples.shape)
+
+
+def require_table(samples: Samples, most_bytes: int, who: str) -> None:
+    """Raise ModelError MODEL_TABLE_TOO_LARGE where all inputs are larger than that."""
+    if size_bytes(samples) > most_bytes:
+        rows, columns = len(samples), math.prod(samples.shape)
+        message = f"{who} takes a table of {most_bytes / 2**30:g} GiB, {rows} samples of {columns} features are "
+        hint = "raise max_table_gib where there is memory, learn from fewer, or take xgb, which reads larger tables from disk"
+        raise ModelError("MODEL_TABLE_TOO_LARGE", f"{message}{size_bytes(samples) / 2**30:.2f} GiB", hint)
 
 
 @dataclass(frozen=True)

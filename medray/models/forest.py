@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from pydantic import Field
 
-from medray.models.checks import class_counts, require_all_classes, require_features, valid_scores
+from medray.models.checks import class_counts, require_all_classes, require_features, table_bytes, table_scores
 from medray.models.family import FitContext, FitData, InputKind, Parallelism, SearchSpace
 from medray.models.skops_file import load_estimator, save_estimator
 from medray.models.trees import TREE, require_sound
@@ -54,6 +54,9 @@ class ForestParams(Spec):
         description="share of the features tried at a split; default: their square root for classes, a third for values",
     )
     balance: bool = Field(default=False, description="weigh the classes inversely to their frequency")
+    max_table_gib: float = Field(
+        default=4.0, gt=0, description="largest table of training features, float32, that is learnt from"
+    )
 
 
 SEARCH_SPACE: SearchSpace = {
@@ -105,13 +108,18 @@ class Forest:
     search_space: SearchSpace = SEARCH_SPACE
 
     def fit(self, data: FitData, task: Task, params: ForestParams, context: FitContext) -> ForestModel:
-        """Grow the trees; the number of threads does not change them. Raises ModelError MODEL_SINGLE_CLASS."""
+        """Grow the trees; the number of threads does not change them.
+
+        Raises:
+            ModelError: MODEL_TABLE_TOO_LARGE; MODEL_SINGLE_CLASS.
+        """
+        table = data.train.table(table_bytes(params.max_table_gib), self.name)
+        x, y = (np.require(array, requirements="W") for array in table)  # scikit-learn's trees need that
         if task.head.kind == "classes":
-            require_all_classes(class_counts(data.train, task.head.size))
-        x, y = np.array(data.train.x), np.array(data.train.y)  # scikit-learn's trees refuse Arrow's memory, which is read-only
+            require_all_classes(class_counts(y, task.head.size))
         forest = _forest(task.head, params, context).fit(x, y)
         model = ForestModel(forest.set_params(n_jobs=1))
-        context.report(1, valid_scores(task, data.valid.y, model.predict(data.valid.x)), model.save)
+        context.report(1, table_scores(task, data.valid, model.predict), model.save)
         return model
 
     def load(self, folder: Path) -> ForestModel:

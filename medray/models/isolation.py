@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from medray.errors import ModelError
-from medray.models.checks import require_features, valid_scores
+from medray.models.checks import require_features, table_bytes, table_scores
 from medray.models.family import FitContext, FitData, InputKind, Parallelism, SearchSpace
 from medray.models.skops_file import load_estimator, save_estimator
 from medray.models.trees import TREE, require_sound
@@ -40,6 +40,9 @@ class IsolationParams(Spec):
     n_estimators: int = Field(default=200, ge=1, le=10_000, description="trees")
     max_samples: int = Field(default=256, ge=2, description="samples that each tree sees, of as many as there are")
     max_features: float = Field(default=1.0, gt=0, le=1, description="share of the features that each tree sees")
+    max_table_gib: float = Field(
+        default=4.0, gt=0, description="largest table of training features, float32, that is learnt from"
+    )
 
 
 SEARCH_SPACE: SearchSpace = {
@@ -82,12 +85,13 @@ class Isolation:
     search_space: SearchSpace = SEARCH_SPACE
 
     def fit(self, data: FitData, task: Task, params: IsolationParams, context: FitContext) -> IsolationModel:
-        """Grow the trees, without labels. Raises ModelError MODEL_TOO_FEW_SAMPLES."""
+        """Grow the trees, without labels. Raises ModelError MODEL_TOO_FEW_SAMPLES, MODEL_TABLE_TOO_LARGE."""
         if len(data.train) < _FEWEST:
             message = f"{len(data.train)} training images to learn from"
             raise ModelError("MODEL_TOO_FEW_SAMPLES", message, "give more images, or learn from all of them")
-        model = IsolationModel(_pipeline(params, len(data.train), context).fit(data.train.x))
-        context.report(1, valid_scores(task, data.valid.y, model.predict(data.valid.x)), model.save)
+        x, _ = data.train.table(table_bytes(params.max_table_gib), self.name)
+        model = IsolationModel(_pipeline(params, len(x), context).fit(x))
+        context.report(1, table_scores(task, data.valid, model.predict), model.save)
         return model
 
     def load(self, folder: Path) -> IsolationModel:

@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import Field
 
 from medray.errors import ModelError
-from medray.models.checks import class_counts, require_all_classes, require_features, valid_scores
-from medray.models.family import FitContext, FitData, InputKind, Parallelism, Samples, SearchSpace
+from medray.models.checks import class_counts, require_all_classes, require_features, table_bytes, table_scores
+from medray.models.family import FitContext, FitData, InputKind, Parallelism, SearchSpace
 from medray.models.skops_file import load_estimator, save_estimator
 from medray.spec import Spec
 from medray.tasks.head import HeadKind, Output
@@ -44,6 +44,9 @@ class SvmParams(Spec):
     degree: int = Field(default=3, ge=1, le=6, description="degree of the polynomial kernel")
     balance: bool = Field(default=True, description="weigh the classes inversely to their frequency")
     folds: int = Field(default=5, ge=2, le=20, description="most folds of the calibration, each of whole patients")
+    max_table_gib: float = Field(
+        default=0.125, gt=0, description="largest table of training features, float32, that is learnt from"
+    )
 
 
 SEARCH_SPACE: SearchSpace = {
@@ -85,17 +88,18 @@ class Svm:
         """The mean of one calibrated machine per fold.
 
         Raises:
-            ModelError: MODEL_SINGLE_CLASS; MODEL_TOO_FEW_PATIENTS when a class comes from one patient only.
+            ModelError: MODEL_TABLE_TOO_LARGE; MODEL_SINGLE_CLASS; MODEL_TOO_FEW_PATIENTS when a class comes from one patient.
         """
         from sklearn.calibration import CalibratedClassifierCV
 
         classes = task.head.size
-        require_all_classes(class_counts(data.train, classes))
-        folds = _folds(data.train, classes, params.folds, context.seed)
-        calibrated = CalibratedClassifierCV(_pipeline(params, data.train.x.shape[1]), method="sigmoid", cv=folds)
-        calibrated.fit(data.train.x, data.train.y)
+        x, y = data.train.table(table_bytes(params.max_table_gib), self.name)
+        require_all_classes(class_counts(y, classes))
+        folds = _folds(x, y, data.train.groups, classes, params.folds, context.seed)
+        calibrated = CalibratedClassifierCV(_pipeline(params, x.shape[1]), method="sigmoid", cv=folds)
+        calibrated.fit(x, y)
         model = SvmModel(calibrated.set_params(cv=len(folds)))
-        context.report(1, valid_scores(task, data.valid.y, model.predict(data.valid.x)), model.save)
+        context.report(1, table_scores(task, data.valid, model.predict), model.save)
         return model
 
     def load(self, folder: Path) -> SvmModel:
@@ -105,16 +109,16 @@ class Svm:
         return SvmModel(load_estimator(folder, CalibratedClassifierCV, TRUSTED))
 
 
-def _folds(samples: Samples, classes: int, most: int, seed: int) -> list[tuple[Int64, Int64]]:
+def _folds(x: Float32, y: Int64, groups: Int64, classes: int, most: int, seed: int) -> list[tuple[Int64, Int64]]:
     """(fit, calibrate) indices; no patient is on both sides, and each side has every class."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    patients = min(len(np.unique(samples.groups[samples.y == label])) for label in range(classes))
+    patients = min(len(np.unique(groups[y == label])) for label in range(classes))
     if patients < 2:
         raise ModelError("MODEL_TOO_FEW_PATIENTS", "a class has one patient only", "label more patients")
     splitter = StratifiedGroupKFold(min(most, patients), shuffle=True, random_state=seed)
-    folds = list(splitter.split(samples.x, samples.y, samples.groups))
-    return [fold for fold in folds if all(len(np.unique(samples.y[side])) == classes for side in fold)]
+    folds = list(splitter.split(x, y, groups))
+    return [fold for fold in folds if all(len(np.unique(y[side])) == classes for side in fold)]
 
 
 def _pipeline(params: SvmParams, features: int) -> Pipeline:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from pydantic import Field
 
 from medray.errors import BundleError, ModelError
-from medray.models.checks import class_counts, require_all_classes, require_features, valid_scores
-from medray.models.family import FitContext, FitData, InputKind, Parallelism, Samples, SearchSpace
+from medray.models.checks import class_counts, require_all_classes, require_features, table_bytes, valid_scores
+from medray.models.family import FitContext, FitData, InputKind, Parallelism, Samples, SearchSpace, size_bytes
 from medray.spec import Spec
 from medray.tasks.head import Head, HeadKind, Output
 from medray.tasks.task import Task
@@ -37,6 +38,11 @@ class XgbParams(Spec):
     balance: bool = Field(default=False, description="weigh the classes inversely to their frequency")
     early_stopping_rounds: int = Field(default=0, ge=0, description="rounds without a better validation loss; 0 for never")
     report_every: int = Field(default=10, ge=1, description="rounds between two reports")
+    max_table_gib: float = Field(
+        default=2.0,
+        gt=0,
+        description="largest table of features, float32, that a worker holds; larger ones are read from its disk",
+    )
 
 
 SEARCH_SPACE: SearchSpace = {
@@ -117,10 +123,13 @@ class Xgb:
         """
         if len(data.valid) == 0 and params.early_stopping_rounds:
             raise ModelError("MODEL_NO_VALIDATION", "early stopping needs validation samples", "early_stopping_rounds=0")
+        with TemporaryDirectory(prefix="medray-xgb-") as folder:
+            return self._boosted(data, task, params, context, Path(folder))
+
+    def _boosted(self, data: FitData, task: Task, params: XgbParams, context: FitContext, folder: Path) -> XgbModel:
         head, loss = task.head, f"valid_{task.monitor.loss}"
         settings, weights = _settings(data.train, head, params, context)
-        train = _matrix(data.train, context.threads, data.train.y, weights)
-        valid = _matrix(data.valid, context.threads)
+        train, valid = _matrices(data, weights, params, context, folder)
         booster = _booster(settings, [train, valid], context.checkpoint())
         booster.set_attr(head=head.kind, head_size=str(head.size))
         best = Best.of(booster)
@@ -128,7 +137,7 @@ class Xgb:
             if params.early_stopping_rounds and done - 1 >= best.round + params.early_stopping_rounds:
                 break
             booster.update(train, done - 1)
-            scores = valid_scores(task, data.valid.y, _output(booster.predict(valid).astype(np.float64), head))
+            scores = valid_scores(task, [(data.valid.y, _output(booster.predict(valid).astype(np.float64), head))])
             if scores[loss] < best.loss or not params.early_stopping_rounds:
                 best = Best(done, scores[loss])
             best.keep(booster)
@@ -150,7 +159,7 @@ class Xgb:
 
 def _settings(train: Samples, head: Head, params: XgbParams, context: FitContext) -> tuple[dict[str, Any], Float64 | None]:
     """The booster's parameters, and a weight for each sample where classes are balanced by weights."""
-    ours = {"rounds", "balance", "early_stopping_rounds", "report_every"}
+    ours = {"rounds", "balance", "early_stopping_rounds", "report_every", "max_table_gib"}
     settings = {
         **params.model_dump(exclude=ours),
         **_OBJECTIVES[head.kind],
@@ -177,7 +186,7 @@ def _counts(train: Samples, classes: int) -> Int64:
     """Samples of each class over all workers; raises ModelError MODEL_SINGLE_CLASS."""
     from xgboost.collective import Op, allreduce
 
-    counts: Int64 = allreduce(class_counts(train, classes), Op.SUM)
+    counts: Int64 = allreduce(class_counts(train.y, classes), Op.SUM)
     require_all_classes(counts)
     return counts
 
@@ -210,11 +219,37 @@ def _output(raw: Float64, head: Head) -> Output:
     return {"probability": raw.reshape(-1, head.size)}
 
 
-def _matrix(samples: Samples, threads: int, y: Any = None, weights: Float64 | None = None) -> DMatrix:
-    """Samples as XGBoost takes them, with targets (and weights) only where it is fitted to them."""
+def _matrices(
+    data: FitData, weights: Float64 | None, params: XgbParams, context: FitContext, folder: Path
+) -> tuple[DMatrix, DMatrix]:
+    """Training and validation split as XGBoost takes them: in memory where every worker's share of it fits, else on disk."""
+    from xgboost.collective import Op, allreduce
+
+    most = table_bytes(params.max_table_gib)
+    largest = allreduce(np.array([size_bytes(data.train), size_bytes(data.valid)]), Op.MAX)
+    if largest.max() <= most:
+        return _fitted_to(data.train, context.threads, weights), _matrix(data.valid, context.threads)
+    from medray.models.table_blocks import paged
+
+    train = paged(data.train, weights, context.threads, folder / "train")
+    if largest[1] <= most:
+        return train, _matrix(data.valid, context.threads)
+    return train, paged(data.valid, None, context.threads, folder / "valid", ref=train)
+
+
+def _fitted_to(samples: Samples, threads: int, weights: Float64 | None) -> DMatrix:
+    """Samples in memory, with targets and weights."""
+    matrix = _matrix(samples, threads)
+    matrix.set_info(label=samples.y, weight=weights)
+    return matrix
+
+
+def _matrix(samples: Samples, threads: int) -> DMatrix:
+    """Samples in memory."""
     from xgboost import DMatrix
 
-    return DMatrix(samples.x, y, weight=weights, feature_names=list(samples.columns) or None, nthread=threads)
+    x, _ = samples.table(size_bytes(samples), XGB.name)
+    return DMatrix(x, feature_names=list(samples.columns) or None, nthread=threads)
 
 
 def _booster(settings: dict[str, Any], matrices: list[DMatrix], start: Path | bytearray | None) -> Booster:

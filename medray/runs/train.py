@@ -85,7 +85,7 @@ def run_name(config: TrainConfig, samples: pa.Table) -> str:
 
     Where it runs does not matter.
     """
-    decides = config.model_dump(mode="json", exclude={"output", "catalog", "cluster", "resources", "tune"})
+    decides = config.model_dump(mode="json", exclude={"output", "catalog", "cluster", "resources", "tune", "cache"})
     data = tables.table_digest(samples.select(sample_columns(samples)))
     inputs = [table_uri("", spec, config.task) for spec in used_inputs(config).values()]
     return f"{config.name}-{fingerprint([decides, data, inputs])}"
@@ -97,7 +97,7 @@ def table_uri(output: str, spec: InputSpec, task: Task) -> str:
     Its path holds the fingerprint of what made it, specs and source, so that changed ops never meet stale data.
     """
     unused = ONLY_VOLUMES if task.masked else (*ONLY_VOLUMES, *ONLY_MASKS)
-    code = source_fingerprint("medray.work.prepare", "medray.work.outcome", *spec.modules, apart=unused)
+    code = source_fingerprint("medray.work.prepare", "medray.work.outcome", "medray.work.chunk_file", *spec.modules, apart=unused)
     masks = asdict(task.mask_choice) if task.masked else None
     made_by = fingerprint([spec.model_dump(mode="json"), masks, code])
     return store.join(output, "cache", f"{spec.kind}-{made_by}")
@@ -113,8 +113,7 @@ def prepare(executor: Executor, config: TrainConfig, samples: pa.Table, progress
     bad = pa.table({"uri": pa.array([], pa.string()), "state": pa.array([], pa.string()), "code": pa.array([], pa.string())})
     for name, spec in used_inputs(config).items():
         uri = table_uri(config.output, spec, config.task)
-        job = PrepareJob(spec, config.task.masked, config.task.mask_choice)
-        executor.process(samples, job, uri, config.resources.actors, counting(progress, f"prepare {name}"))
+        executor.process(samples, prepare_job(config, spec), uri, config.resources.actors, counting(progress, f"prepare {name}"))
         found = outcomes(samples, uri, bad.column_names)
         found = found.filter(pc.not_equal(found["state"], State.SCORED.value))
         bad = pa.concat_tables([bad, found.filter(pc.invert(pc.is_in(found["uri"], bad["uri"].combine_chunks())))])
@@ -128,6 +127,11 @@ def prepare(executor: Executor, config: TrainConfig, samples: pa.Table, progress
         )
     require_sides(config.task, kept, left_out=summary.reasons)
     return kept, summary
+
+
+def prepare_job(config: TrainConfig, spec: InputSpec) -> PrepareJob:
+    """What makes the samples of an input."""
+    return PrepareJob(spec, config.task.masked, config.task.mask_choice)
 
 
 def used_inputs(config: TrainConfig) -> dict[str, InputSpec]:
@@ -154,8 +158,9 @@ def fit_job(config: TrainConfig, name: str, samples_uri: str, run_uri: str) -> F
         task=config.task,
         samples_uri=samples_uri,
         values_uri=table_uri(config.output, spec, config.task),
-        shape=spec.shape or (),
+        record=prepare_job(config, spec).record,
         columns=columns,
         fit_uri=store.join(run_uri, "fits", name),
         seed=config.seed,
+        cache=config.cache,
     )

@@ -20,6 +20,7 @@ from medray.runs.resources import Resources
 from medray.spec import Spec
 from medray.tasks.table import AnyTask
 from medray.tasks.task import Task
+from medray.work.cache import CacheSpec
 from medray.work.fit import Scaling
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
@@ -91,6 +92,7 @@ class TrainConfig(Spec):
     threshold: ThresholdPolicy = ThresholdPolicy()
     cluster: ClusterSpec = ClusterSpec()
     resources: Resources = Resources()
+    cache: CacheSpec = CacheSpec()
     tune: TuneSpec = TuneSpec()
 
     @model_validator(mode="before")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import cv2
@@ -15,7 +15,7 @@ from pydantic import Field
 from medray.data.segmentation import MaskChoice
 from medray.errors import LabelError
 from medray.evaluation.intervals import Interval, cluster_interval
-from medray.evaluation.overlap import OverlapMetrics, dice, iou, overlap
+from medray.evaluation.overlap import Overlap, OverlapMetrics, dice, iou, overlap
 from medray.evaluation.overlap import evaluate as overlap_metrics
 from medray.imaging.place import restored
 from medray.tasks.columns import floats, integers, texts
@@ -160,13 +160,20 @@ class Segmentation(Task):
 
     def scores(self, truth: NDArray[Any], output: Output) -> dict[str, float]:
         """``logloss`` of the pixels, mean ``dice`` and ``iou``, all on the preprocessed pixels."""
-        probability = output["probability"]
-        if not len(truth):
+        return self.scores_of([(truth, output)])
+
+    def scores_of(self, parts: Iterable[tuple[NDArray[Any], Output]]) -> dict[str, float]:
+        """The same of a split in parts, of which only three numbers an image are kept."""
+        counts: list[Overlap] = []
+        losses: list[float] = []
+        for truth, output in parts:
+            probability = output["probability"]
+            counts += [overlap(one, answer) for one, answer in zip(truth, probability >= self.cut, strict=True)]
+            likelihood = np.where(truth, probability, 1 - probability).clip(1e-7, 1)
+            losses += [-np.log(one).mean(dtype=np.float64) for one in likelihood]
+        if not counts:
             return dict.fromkeys(("logloss", "dice", "iou"), float("nan"))
-        counts = [overlap(one, answer) for one, answer in zip(truth, probability >= self.cut, strict=True)]
-        likelihood = np.where(truth, probability, 1 - probability)
-        loss = -np.log(np.clip(likelihood, 1e-7, 1)).mean(dtype=np.float64)
-        return {"logloss": float(loss), "dice": float(dice(counts).mean()), "iou": float(iou(counts).mean())}
+        return {"logloss": float(np.mean(losses)), "dice": float(dice(counts).mean()), "iou": float(iou(counts).mean())}
 
     def evaluate(self, rows: pa.Table, decision: Decision, seed: int = 0) -> SegmentationFigures:
         """Overlap and areas on the pixels of the decoded images."""

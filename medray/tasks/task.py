@@ -7,7 +7,7 @@ screening, the endpoint and the report go by what a task says here. One file of 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -227,6 +227,12 @@ class Task(Spec, ABC):
     def scores(self, truth: NDArray[Any], output: Output) -> dict[str, float]:
         """Quick figures of a validation split while a model is fitted, the monitored one among them; NaN where undefined."""
         ...
+
+    def scores_of(self, parts: Iterable[tuple[NDArray[Any], Output]]) -> dict[str, float]:
+        """The same of a split that comes in parts (truth, output), at least one, which may be empty."""
+        truths, outputs = zip(*parts, strict=True)
+        whole = {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
+        return self.scores(np.concatenate(truths), whole)
 
     @abstractmethod
     def evaluate(self, rows: pa.Table, decision: Decision, seed: int = 0) -> Figures:

@@ -19,7 +19,7 @@ _OVERHEAD_BYTES = 32 << 10  # an object costs time, however small it is
 _USUAL_BYTES = 256 << 10  # of an object of unknown size
 
 
-def shards(rows: pa.Table, generation: int, least: int = 1) -> dict[str, pa.Table]:
+def shards(rows: pa.Table, generation: int, least: int = 1, most: int = MAX_BLOCK_ROWS) -> dict[str, pa.Table]:
     """Shard name → block of rows, the largest first, so that no large object is left to the end while other actors idle.
 
     There are at least 64 blocks where there are rows, or batches, enough: cores share small inputs, and a restart loses little.
@@ -30,12 +30,13 @@ def shards(rows: pa.Table, generation: int, least: int = 1) -> dict[str, pa.Tabl
         rows: sorted by URI, with the columns of :data:`KEYS` that there are, and ``size_bytes`` where it is known.
         generation: tells the shards of this run from those registered before.
         least: rows of about equal sizes that a block has at least.
+        most: rows that it has at most.
     """
     sizes = _sizes(rows)
     parts = max(1, min(MIN_BLOCKS, len(rows) // least))
     limit_bytes = min(MAX_BLOCK_BYTES, max(sum(sizes) // parts, 1))
-    limit_rows = max(least, min(MAX_BLOCK_ROWS, len(rows) // parts))
-    last_rows = max(least, limit_rows // LAST_PARTS)
+    limit_rows = min(most, max(least, min(MAX_BLOCK_ROWS, len(rows) // parts)))
+    last_rows = min(most, max(least, limit_rows // LAST_PARTS))
     first = _spans(sizes[: len(sizes) - len(sizes) // LAST_SHARE], limit_rows, limit_bytes)
     start = first[-1].stop if first else 0
     rest = _spans(sizes, last_rows, limit_bytes * last_rows // limit_rows, start)

@@ -1,4 +1,4 @@
-"""One fit, wherever it runs: its samples from the table of prepared inputs, and the fitted model back to the store.
+"""One fit, wherever it runs: its samples from the chunk files of prepared inputs, and the fitted model back to the store.
 
 Networks draw batches from the whole training split, whatever the number of workers. Of other families each worker reads its own
 rows, ``rank::world_size`` of the sorted split, so that shards do not depend on timing (Ray Data's streaming split does).
@@ -7,24 +7,27 @@ rows, ``rank::world_size`` of the sorted split, so that shards do not depend on 
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 
 from medray.data import store
-from medray.models.family import FitContext, FitData, Samples
+from medray.models.family import FitContext, FitData, Model
 from medray.models.table import family_of
 from medray.spec import Spec
 from medray.tasks.table import AnyTask
-from medray.types import Bool
+from medray.work.cache import CacheSpec
+from medray.work.chunks import Kept
 from medray.work.context import OnStep, StoreContext
-from medray.work.table import read_values
+from medray.work.record import Record
+from medray.work.samples import ChunkedSamples, kept_files, located
 
 MODEL_DONE = "complete"
 _MAX_THREADS = 8
@@ -39,9 +42,10 @@ class FitJob:
         family, params, task: what to fit.
         samples_uri: Parquet file with columns uri, etag, target, group, split; mask and mask_etag where masks are learnt.
         values_uri: table of prepared inputs (see :class:`medray.work.prepare.PrepareJob`).
-        shape: of one input.
+        record: how one of them lies in bytes.
         columns: feature names, empty for images.
         fit_uri: where checkpoints and the fitted model go.
+        cache: where nodes keep the inputs.
     """
 
     model: str
@@ -50,10 +54,11 @@ class FitJob:
     task: AnyTask
     samples_uri: str
     values_uri: str
-    shape: tuple[int, ...]
+    record: Record
     columns: tuple[str, ...]
     fit_uri: str
     seed: int
+    cache: CacheSpec = field(default_factory=CacheSpec)
 
     @property
     def model_uri(self) -> str:
@@ -86,7 +91,8 @@ class Scaling(Spec):
         return family_of(job.family).parallelism == "torch" and (gpus > 0 if self.gpu is None else self.gpu)
 
 
-def load_data(job: FitJob, rank: int = 0, world_size: int = 1) -> FitData:
+@contextmanager
+def fit_data(job: FitJob, rank: int = 0, world_size: int = 1) -> Iterator[FitData]:
     """What this worker learns from: the training split, of it a shard unless a network learns; and the whole validation split."""
     samples = pq.read_table(pa.BufferReader(store.read(job.samples_uri))).sort_by("uri")
     groups = samples["group"].dictionary_encode().combine_chunks().indices
@@ -96,30 +102,26 @@ def load_data(job: FitJob, rank: int = 0, world_size: int = 1) -> FitData:
     if family_of(job.family).parallelism != "torch":
         train = train.take(pa.array(range(rank, len(train), world_size), pa.int64()))
     valid = samples.filter(pc.equal(samples["split"], "val"))
-    return FitData(_load(job, train), _load(job, valid))
+    with kept_files(job.values_uri, job.cache) as kept:
+        yield FitData(_samples(job, train, kept), _samples(job, valid, kept))
 
 
-def _load(job: FitJob, rows: pa.Table) -> Samples:
-    values = read_values(job.values_uri, rows, ("values", "target_mask") if job.task.masked else ("values",))
-    rows = rows.filter(pc.is_in(rows["uri"], values["uri"].combine_chunks())).sort_by("uri")
-    flat = values["values"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    x = np.ascontiguousarray(flat.reshape(len(rows), *job.shape), dtype=np.float32)
-    y = _masks(values["target_mask"], job.shape[-2:]) if job.task.masked else job.task.truth(rows["target"])
-    return Samples(x, y, rows["group"].to_numpy(), job.columns)
+def _samples(job: FitJob, rows: pa.Table, kept: Kept) -> ChunkedSamples:
+    chunks, places, rows = located(job.values_uri, rows, job.record.size, kept)
+    y = None if job.record.masked else job.task.truth(rows["target"])
+    return ChunkedSamples(chunks, job.record, places, y, rows["group"].to_numpy(), job.columns)
 
 
-def _masks(bits: pa.ChunkedArray, shape: tuple[int, ...]) -> Bool:
-    """Packed masks as bool (n, 1, rows, columns)."""
-    count = int(np.prod(shape))
-    found = [np.unpackbits(np.frombuffer(one, np.uint8), count=count) for one in bits.to_pylist()]
-    return np.asarray(found, dtype=np.bool_).reshape(len(found), 1, *shape)
+def fitted(job: FitJob, context: FitContext) -> Model:
+    """The model of a job."""
+    family = family_of(job.family)
+    with fit_data(job, context.rank, context.world_size) as data:
+        return family.fit(data, job.task, family.params.model_validate(job.params), context)
 
 
 def run_fit(job: FitJob, context: FitContext) -> None:
     """Fit and, on rank 0, store the model: the one call that every way of training ends in."""
-    family = family_of(job.family)
-    data = load_data(job, context.rank, context.world_size)
-    model = family.fit(data, job.task, family.params.model_validate(job.params), context)
+    model = fitted(job, context)
     if context.rank == 0:
         with tempfile.TemporaryDirectory(prefix="medray-model-") as name:
             model.save(Path(name))

@@ -12,6 +12,7 @@ import pyarrow as pa
 from medray.data import store, tables
 from medray.progress import Count
 from medray.work import blocks
+from medray.work.chunk_file import most_rows, placed
 from medray.work.job import ImageJob
 from medray.work.table import input_columns, missing, register, schema_of
 
@@ -33,10 +34,11 @@ def process(rows: pa.Table, job: ImageJob, table_uri: str, run: RunBlocks, progr
     Raises:
         StoreError; and what ``run`` raises.
     """
-    schema = schema_of(job, rows.schema)
+    made = schema_of(job, rows.schema)
+    schema = placed(made)
     tables.create(table_uri, schema)
     todo = missing(rows.select(input_columns(rows)).sort_by("uri"), table_uri)
-    shards = blocks.shards(todo, int(tables.open_table(table_uri).version()), job.block_rows)
+    shards = blocks.shards(todo, int(tables.open_table(table_uri).version()), job.block_rows, most_rows(made))
     finished = set(store.names(table_uri))
     waiting = {name: block for name, block in shards.items() if name not in finished}
     done = len(rows) - sum(len(block) for block in waiting.values())

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from medray.data import store, tables
 from medray.work.blocks import chunks
+from medray.work.chunk_file import set_apart
 from medray.work.job import ImageJob
 from medray.work.outcome import Row, fetch, table_of
 from medray.work.table import schema_of
@@ -39,7 +40,8 @@ class ShardWriter:
         schema = schema_of(self._job, block.schema)
         rows: list[Row] = block.to_pylist()
         shard = pa.concat_tables([self._chunk(chunk, schema) for chunk in chunks(rows)]).combine_chunks()
-        store.write(store.join(self._table_uri, rows[0]["shard"]), tables.parquet_bytes(shard))
+        uri = store.join(self._table_uri, rows[0]["shard"])
+        store.write(uri, tables.parquet_bytes(set_apart(shard, uri)))
         return len(rows)
 
     def __call__(self, block: pa.Table) -> pa.Table:

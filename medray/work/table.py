@@ -16,7 +16,7 @@ from medray.work.outcome import IDENTIFIERS, KEYS, MASK, OUTCOME, OUTCOME_COLUMN
 
 
 def schema_of(job: ImageJob, inputs: pa.Schema) -> pa.Schema:
-    """Columns of the table that a job makes of inputs."""
+    """Columns that a job makes of inputs."""
     return pa.schema([*OUTCOME, *(field for field in (*STACK, *MASK) if field.name in inputs.names), *job.fields()])
 
 
@@ -93,7 +93,7 @@ def _unique(table: pa.Table) -> pa.Table:
     return pa.concat_tables([table.filter(pc.invert(scored)), found])
 
 
-def read_values(table_uri: str, rows: pa.Table, columns: Sequence[str] = ("values",)) -> pa.Table:
+def read_values(table_uri: str, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
     """Column ``uri`` and columns of a job of the scored ones among ``rows`` (uri, etag; mask, mask_etag), sorted by URI."""
     keys = _keys(rows)
     table = tables.dataset(table_uri)

@@ -27,7 +27,7 @@ from medray.features import table as features
 from medray.features.table import FeatureSpec
 from medray.imaging.op import is_constant
 from medray.imaging.preprocess import PreprocessSpec, preprocess
-from medray.models.family import FitData, LocalContext, Samples
+from medray.models.family import ArraySamples, FitData, LocalContext
 from medray.models.xgb import XGB, XgbParams
 from medray.tasks.binary import Binary
 from medray.tasks.head import Output
@@ -51,7 +51,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     y = np.arange(40) % 2
     images = [rng.random((32, 32)).astype(np.float32) ** (0.5 if positive else 3) for positive in y]
-    samples = Samples(np.stack([INPUT.apply(Image(pixels)) for pixels in images]), y, np.arange(40), INPUT.columns())
+    samples = ArraySamples(np.stack([INPUT.apply(Image(pixels)) for pixels in images]), y, np.arange(40), INPUT.columns())
     folder = tmp_path_factory.mktemp("model")
     XGB.fit(FitData(samples, samples), TWO_CLASSES, PARAMS, LocalContext()).save(folder)
     return folder

@@ -28,7 +28,7 @@ from medray.models.cnn.family import CNN
 from medray.models.cnn.model import CnnModel
 from medray.models.cnn.network import build_network
 from medray.models.cnn.params import CnnParams
-from medray.models.family import FitData, LocalContext, Samples
+from medray.models.family import ArraySamples, FitData, LocalContext
 from medray.runs.score import object_rows
 from medray.tasks.binary import Binary
 from medray.tasks.task import Decision
@@ -151,9 +151,10 @@ def test_a_job_answers_as_its_bundles_do(bundles: dict[str, str], archive: Path,
 def test_what_is_learnt_from_is_what_is_scored(archive: Path, tmp_path: Path) -> None:
     rows = table(PrepareJob(COLOUR), archive, tmp_path)
     assert [row["state"] for row in rows] == ["SCORED", "SCORED", "EXCLUDED"]
+    records = np.fromfile(tmp_path / "part.samples", np.uint8).reshape(2, -1)
     for row in rows[:2]:
         expected = COLOUR.apply(decode(row["uri"], colour=True))
-        np.testing.assert_array_equal(np.float32(row["values"]).reshape(COLOUR.shape), expected)
+        np.testing.assert_array_equal(PrepareJob(COLOUR).record.numbers(records[row["row"]][None])[0], expected)
 
 
 def test_features_beside_an_embedding_in_colour_are_of_the_luminance(
@@ -171,13 +172,13 @@ def test_features_beside_an_embedding_in_colour_are_of_the_luminance(
         assert [after[name] for name in embedding.columns] == direct.values.tolist()
 
 
-def hues(count: int, seed: int) -> Samples:
+def hues(count: int, seed: int) -> ArraySamples:
     """Reddish and bluish images of one luminance, prepared in colour."""
     rng, y = np.random.default_rng(seed), np.arange(count) % 2
     grey = np.repeat(rng.uniform(80, 120, (count, 1, 32, 36)), 3, axis=1)
     tint = np.float64([[1, -0.414, -0.49], [-0.5, -0.1, 1.826]])[y] * 40  # 299 R + 587 G + 114 B = 0
     images = [Image(pixels.astype(np.float32), channels=3) for pixels in grey + tint[:, :, None, None]]
-    return Samples(np.stack([COLOUR.apply(image) for image in images]), y, np.arange(count))
+    return ArraySamples(np.stack([COLOUR.apply(image) for image in images]), y, np.arange(count))
 
 
 def test_a_network_learns_hues_that_luminance_does_not_show() -> None:

@@ -31,7 +31,7 @@ from medray.models.backbone import BACKBONES
 from medray.models.cnn.family import CNN
 from medray.models.cnn.model import CnnModel
 from medray.models.cnn.params import CnnParams
-from medray.models.family import FitData, LocalContext, Samples
+from medray.models.family import ArraySamples, FitData, LocalContext
 from medray.models.xgb import XGB, XgbParams
 from medray.tasks.binary import Binary
 from medray.tasks.task import Decision
@@ -69,7 +69,7 @@ def write(folder: Path, family: str, params: Any, model: Any, inputs: InputSpec)
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
     x = np.stack([preprocess(image, STEPS).pixels for image in images(16)])
-    samples = Samples(x, np.arange(16) % 2, np.arange(16))
+    samples = ArraySamples(x, np.arange(16) % 2, np.arange(16))
     model = CNN.fit(FitData(samples, samples), TWO_CLASSES, PARAMS, LocalContext())
     return write(tmp_path_factory.mktemp("cnn"), "cnn", PARAMS, model, InputSpec(preprocess=STEPS))
 
@@ -144,7 +144,7 @@ def test_embedding_and_predicting_do_not_disturb_each_other(bundle: str) -> None
 def test_a_bundle_of_a_table_model_has_no_network(tmp_path: Path) -> None:
     x, params = np.random.default_rng(0).random((8, 50)).astype(np.float32), XgbParams(rounds=2)
     inputs = InputSpec.model_validate({"preprocess": STEPS, "features": {"families": [{"family": "intensity"}]}})
-    samples = Samples(x, np.arange(8) % 2, np.arange(8), inputs.columns())
+    samples = ArraySamples(x, np.arange(8) % 2, np.arange(8), inputs.columns())
     uri = write(tmp_path, "xgb", params, XGB.fit(FitData(samples, samples), TWO_CLASSES, params, LocalContext()), inputs)
     with pytest.raises(BundleError) as refused:
         open_embedding(EmbeddingSpec(bundle=uri))

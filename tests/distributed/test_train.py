@@ -16,7 +16,9 @@ from medray.distributed.train import Scaling, fit_all
 from medray.errors import ModelError
 from medray.models.table import family_of
 from medray.runs.train import table_uri
-from medray.work.fit import FitJob, load_data
+from medray.types import Float32
+from medray.work.fit import FitJob, fit_data
+from medray.work.prepare import PrepareJob
 
 
 @pytest.fixture
@@ -32,30 +34,35 @@ def job(trained: Any, tmp_path: Path) -> FitJob:
         task=manifest.task,
         samples_uri=store.join(trained.run_uri, "samples.parquet"),
         values_uri=table_uri(output, spec, manifest.task),
-        shape=(len(spec.columns()),),
+        record=PrepareJob(spec).record,
         columns=spec.columns(),
         fit_uri=str(tmp_path / "fit"),
         seed=0,
     )
 
 
+def tables(job: FitJob, rank: int = 0, world_size: int = 1) -> tuple[Float32, Float32]:
+    """What a worker has of the training and the validation split."""
+    with fit_data(job, rank, world_size) as data:
+        return data.train.table(1 << 30, "").x, data.valid.table(1 << 30, "").x
+
+
 def test_shards_are_disjoint_and_whole(job: FitJob) -> None:
-    whole = load_data(job)
-    shards = [load_data(job, rank, 3) for rank in range(3)]
-    assert sum(len(shard.train) for shard in shards) == len(whole.train)
-    rows = np.concatenate([shard.train.x for shard in shards])
-    assert np.array_equal(np.sort(rows[:, 0]), np.sort(whole.train.x[:, 0]))
-    assert all(np.array_equal(shard.valid.x, whole.valid.x, equal_nan=True) for shard in shards)
+    train, valid = tables(job)
+    shards = [tables(job, rank, 3) for rank in range(3)]
+    rows = np.concatenate([shard for shard, _ in shards])
+    assert np.array_equal(np.sort(rows[:, 0]), np.sort(train[:, 0]))
+    assert all(np.array_equal(own, valid, equal_nan=True) for _, own in shards)
     samples = pq.read_table(job.samples_uri)
-    assert len(whole.train) == samples["split"].to_pylist().count("train")
+    assert len(train) == samples["split"].to_pylist().count("train")
 
 
 def test_two_workers_train_xgboost_with_checkpoints(job: FitJob, ray_session: None) -> None:
     steps: list[int] = []
     fit_all([(job, Scaling(workers=2))], lambda model, step, metrics: steps.append(step))
     model = family_of("xgb").load(Path(job.model_uri))
-    data = load_data(job)
-    assert model.predict(data.valid.x)["probability"].shape == (len(data.valid), 2)
+    _, valid = tables(job)
+    assert model.predict(valid)["probability"].shape == (len(valid), 2)
     assert max(steps) == 20
     assert list(Path(job.fit_uri).glob("train/xgb/checkpoint_*"))
 

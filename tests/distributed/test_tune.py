@@ -13,7 +13,7 @@ from medray.distributed.contexts import TrialContext
 from medray.errors import ConfigError
 from medray.models.cnn.family import CNN
 from medray.models.cnn.params import CnnParams
-from medray.models.family import FitData, Samples
+from medray.models.family import ArraySamples, FitData
 from medray.runs.train_config import TrainConfig
 from medray.runs.tune import tune
 from medray.tasks.binary import Binary
@@ -75,7 +75,7 @@ def test_a_trial_goes_on_from_its_checkpoint(tmp_path: Path, ray_session: None) 
                     raise RuntimeError("once")
 
         rng = np.random.default_rng(0)
-        samples = Samples(rng.random((16, 32, 32), dtype=np.float32), np.arange(16) % 2, np.arange(16))
+        samples = ArraySamples(rng.random((16, 32, 32), dtype=np.float32), np.arange(16) % 2, np.arange(16))
         CNN.fit(FitData(samples, samples), Binary(target="y"), CnnParams(width=4, members=1, epochs=4), Failing())
 
     again = ray_tune.FailureConfig(max_failures=1)

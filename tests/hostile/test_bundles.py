@@ -18,7 +18,7 @@ from medray.bundles.input_spec import InputSpec
 from medray.bundles.manifest import Manifest, checksums, write_bundle
 from medray.errors import BundleError
 from medray.evaluation.thresholds import Threshold
-from medray.models.family import FitData, LocalContext, Samples
+from medray.models.family import ArraySamples, FitData, LocalContext
 from medray.models.table import family_of
 from medray.tasks.binary import Binary
 from medray.tasks.segmentation import Segmentation
@@ -51,7 +51,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         params = family.params.model_validate(values)
         x = rng.random((12, *(given.shape or ())), dtype=np.float32)
         y = x[:, None] > 0.5 if task.masked else np.arange(12) % 2
-        samples = Samples(x, y, np.arange(12), given.columns())
+        samples = ArraySamples(x, y, np.arange(12), given.columns())
         folder = root / "models" / name
         folder.mkdir(parents=True)
         family.fit(FitData(samples, samples), task, params, LocalContext()).save(folder)

@@ -16,7 +16,7 @@ from medray.models.cnn.family import CNN
 from medray.models.cnn.model import CnnModel
 from medray.models.cnn.network import ARCHITECTURES, build_network
 from medray.models.cnn.params import CnnParams
-from medray.models.family import FitData, LocalContext, Samples
+from medray.models.family import ArraySamples, FitData, LocalContext
 from medray.tasks.binary import Binary
 from medray.tasks.regression import Regression
 
@@ -25,14 +25,14 @@ GENTLE = AugmentSpec(rotate_degrees=5, scale=0.05, translate=0.02, gain=0.05, bi
 TINY = CnnParams(width=4, members=2, epochs=3, batch_size=8, dropout=0.2, augment=GENTLE)
 
 
-def discs(count: int, seed: int) -> Samples:
+def discs(count: int, seed: int) -> ArraySamples:
     """Noise, with a bright disc in every second image."""
     rng = np.random.default_rng(seed)
     x = rng.uniform(0, 0.4, (count, 32, 32)).astype(np.float32)
     y = np.arange(count, dtype=np.int64) % 2
     rows, columns = np.mgrid[:32, :32]
     x[y == 1] += 0.5 * ((rows - 20) ** 2 + (columns - 10) ** 2 < 36).astype(np.float32)
-    return Samples(x, y, np.arange(count, dtype=np.int64))
+    return ArraySamples(x, y, np.arange(count, dtype=np.int64))
 
 
 @pytest.fixture(scope="module")
@@ -223,19 +223,19 @@ def test_fit_leaves_torch_as_it_was(data: FitData) -> None:
 @pytest.mark.parametrize("network", sorted(set(ARCHITECTURES) - {"densenet121"}))
 def test_every_network_runs_on_any_size(network: str) -> None:
     x = np.random.default_rng(0).random((4, 40, 50), dtype=np.float32)
-    data = FitData(Samples(x, np.array([0, 1, 0, 1]), np.arange(4)), Samples(x, np.array([0, 1, 0, 1]), np.arange(4)))
+    data = FitData(ArraySamples(x, np.array([0, 1, 0, 1]), np.arange(4)), ArraySamples(x, np.array([0, 1, 0, 1]), np.arange(4)))
     fitted = CNN.fit(data, TWO_CLASSES, TINY.model_copy(update={"network": network, "epochs": 1, "members": 1}), LocalContext())
     assert np.isfinite(fitted.predict(x)["probability"]).all()
     assert fitted.saliency(x[0]).shape == (40, 50)
 
 
 def test_learns_a_number() -> None:
-    def bright(count: int, seed: int) -> Samples:
+    def bright(count: int, seed: int) -> ArraySamples:
         """Noise brightened by a twentieth for each 10 of the target."""
         rng = np.random.default_rng(seed)
         y = rng.uniform(100, 200, count)
         x = rng.uniform(0, 0.4, (count, 32, 32)) + y[:, None, None] / 200
-        return Samples(x.astype(np.float32), y, np.arange(count, dtype=np.int64))
+        return ArraySamples(x.astype(np.float32), y, np.arange(count, dtype=np.int64))
 
     log = Log()
     data = FitData(bright(48, 1), bright(24, 2))

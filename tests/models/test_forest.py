@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from medray.errors import BundleError, ModelError
-from medray.models.family import FitData, LocalContext, Samples
+from medray.models.family import ArraySamples, FitData, LocalContext
 from medray.models.forest import FOREST, ForestParams
 from medray.tasks.binary import Binary
 from medray.tasks.head import Head
@@ -26,7 +26,7 @@ def params(kind: str = "random") -> ForestParams:
 def data(task: Task) -> FitData:
     """Five features, of which two make the target; one value in twenty is missing, one feature always."""
 
-    def samples(n: int, seed: int) -> Samples:
+    def samples(n: int, seed: int) -> ArraySamples:
         rng = np.random.default_rng(seed)
         x = rng.normal(size=(n, 5)).astype(np.float32)
         value = np.asarray(3 * x[:, 0] - x[:, 1] ** 2, np.float64)
@@ -34,7 +34,7 @@ def data(task: Task) -> FitData:
         x[:, 4] = np.nan
         y = value if task is NUMBER else (value > 0).astype(np.int64)
         x.flags.writeable = y.flags.writeable = False  # as they are in Arrow's memory
-        return Samples(x, y, np.arange(n), tuple("abcde"))
+        return ArraySamples(x, y, np.arange(n), tuple("abcde"))
 
     return FitData(samples(400, 0), samples(150, 1))
 
@@ -91,7 +91,7 @@ def test_threads_do_not_change_the_trees_and_seeds_do() -> None:
 
 def test_a_feature_that_goes_missing_later_does_no_harm() -> None:
     found = data(TWO_CLASSES)
-    whole = Samples(np.nan_to_num(found.train.x), found.train.y, found.train.groups)
+    whole = ArraySamples(np.nan_to_num(found.train.x), found.train.y, found.train.groups)
     model = FOREST.fit(FitData(whole, found.valid), TWO_CLASSES, params(), LocalContext())
     assert np.isfinite(model.predict(np.full((1, 5), np.nan, np.float32))["probability"]).all()
 
@@ -99,7 +99,7 @@ def test_a_feature_that_goes_missing_later_does_no_harm() -> None:
 def test_balance_raises_the_probability_of_the_rare_class() -> None:
     found = data(TWO_CLASSES)
     keep = (found.train.y == 0) | (np.arange(400) % 8 == 0)
-    rare = FitData(Samples(found.train.x[keep], found.train.y[keep], found.train.groups[keep]), found.valid)
+    rare = FitData(ArraySamples(found.train.x[keep], found.train.y[keep], found.train.groups[keep]), found.valid)
     plain, balanced = (
         FOREST.fit(rare, TWO_CLASSES, params().model_copy(update={"balance": on}), LocalContext()) for on in (False, True)
     )
@@ -109,7 +109,7 @@ def test_balance_raises_the_probability_of_the_rare_class() -> None:
 
 def test_refuses_one_class_and_another_number_of_features() -> None:
     found = data(TWO_CLASSES)
-    one = FitData(Samples(found.train.x, np.zeros(400, np.int64), found.train.groups), found.valid)
+    one = FitData(ArraySamples(found.train.x, np.zeros(400, np.int64), found.train.groups), found.valid)
     with pytest.raises(ModelError, match="MODEL_SINGLE_CLASS"):
         FOREST.fit(one, TWO_CLASSES, params(), LocalContext())
     model = FOREST.fit(found, TWO_CLASSES, params(), LocalContext())

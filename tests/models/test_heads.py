@@ -14,7 +14,7 @@ from medray.errors import ModelError
 from medray.imaging.augment import AugmentSpec
 from medray.models.cnn.family import CNN
 from medray.models.cnn.params import CnnParams
-from medray.models.family import FitData, LocalContext, Samples
+from medray.models.family import ArraySamples, FitData, LocalContext
 from medray.models.forest import FOREST, ForestParams
 from medray.models.svm import SVM, SvmParams
 from medray.models.xgb import XGB, XgbParams
@@ -34,17 +34,17 @@ NETWORK = CnnParams(
 )
 
 
-def table(n: int, seed: int, labels: bool = False) -> Samples:
+def table(n: int, seed: int, labels: bool = False) -> ArraySamples:
     """Three bands, or two half-planes, of two of five features, one in twenty values missing."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, 5)).astype(np.float32)
     scores = x[:, :2] + 0.3 * rng.normal(size=(n, 2))
     y = (scores > 0.3).astype(np.float64) if labels else np.digitize(scores.sum(axis=1), (-0.6, 0.8)).astype(np.int64)
     x[rng.random(x.shape) < 0.05] = np.nan
-    return Samples(x, y, np.arange(n), tuple("abcde"))
+    return ArraySamples(x, y, np.arange(n), tuple("abcde"))
 
 
-def discs(n: int, seed: int, labels: bool = False) -> Samples:
+def discs(n: int, seed: int, labels: bool = False) -> ArraySamples:
     """Noise, with no disc, a dark one on the left, or a bright one on the right; for labels with any of the two."""
     rng = np.random.default_rng(seed)
     x = rng.uniform(0.3, 0.7, (n, 32, 32)).astype(np.float32)
@@ -53,7 +53,7 @@ def discs(n: int, seed: int, labels: bool = False) -> Samples:
     present = np.stack([np.arange(n) % 2, np.arange(n) // 2 % 2], axis=1) if labels else np.eye(3)[np.arange(n) % 3][:, 1:]
     x += 0.3 * (present[:, 1:, None] * bright - present[:, :1, None] * dark).astype(np.float32)
     y = present.astype(np.float64) if labels else np.arange(n) % 3
-    return Samples(x, y, np.arange(n))
+    return ArraySamples(x, y, np.arange(n))
 
 
 CASES = {
@@ -141,7 +141,7 @@ def test_balance_raises_the_probability_of_a_rare_class(family: Any, params: Any
     """Where nothing tells the classes apart, an answer is their frequency, or with balance what they weigh."""
     whole, valid = samples(150, 0), samples(60, 1)
     y = np.random.default_rng(2).permutation(np.repeat([0, 1, 2], [70, 65, 15]))
-    rare = FitData(Samples(whole.x, y, whole.groups, whole.columns), valid)
+    rare = FitData(ArraySamples(whole.x, y, whole.groups, whole.columns), valid)
     plain, balanced = (
         family.fit(rare, CLASSES, params.model_copy(update=change), LocalContext()).predict(valid.x)["probability"][:, 2].mean()
         for change in balance
@@ -153,16 +153,16 @@ def test_balance_raises_the_probability_of_a_rare_class(family: Any, params: Any
 def test_a_class_without_samples_is_refused(name: str) -> None:
     family, task, params, data = CASES[name]
     keep = data.train.y != 1
-    lacking = Samples(data.train.x[keep], data.train.y[keep], data.train.groups[keep], data.train.columns)
+    lacking = ArraySamples(data.train.x[keep], data.train.y[keep], data.train.groups[keep], data.train.columns)
     with pytest.raises(ModelError, match="MODEL_SINGLE_CLASS"):
         family.fit(FitData(lacking, data.valid), task, params, LocalContext())
 
 
-def unknown(samples: Samples) -> Samples:
+def unknown(samples: ArraySamples) -> ArraySamples:
     """One in four labels is not known."""
     y = samples.y.copy()
     y[np.random.default_rng(0).random(y.shape) < 0.25] = np.nan
-    return Samples(samples.x, y, samples.groups, samples.columns)
+    return ArraySamples(samples.x, y, samples.groups, samples.columns)
 
 
 def test_trees_refuse_unknown_labels_to_learn_from_and_take_them_to_validate() -> None:

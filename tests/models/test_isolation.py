@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from medray.errors import BundleError, ModelError
-from medray.models.family import FitData, LocalContext, Samples
+from medray.models.family import ArraySamples, FitData, LocalContext
 from medray.models.isolation import ISOLATION, IsolationParams
 from medray.tasks.anomaly import Anomaly
 
@@ -16,7 +16,7 @@ TASK = Anomaly(target="finding")
 PARAMS = IsolationParams(n_estimators=50)
 
 
-def samples(n: int, anomalies: int, seed: int) -> Samples:
+def samples(n: int, anomalies: int, seed: int) -> ArraySamples:
     """A cloud in five features with missing values and an empty feature, and cases far from it; a third is unlabelled."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, 5)).astype(np.float32)
@@ -25,7 +25,7 @@ def samples(n: int, anomalies: int, seed: int) -> Samples:
     x[rng.random(x.shape) < 0.05] = np.nan
     x[:, 4] = np.nan
     y[::3] = np.nan
-    return Samples(x, y, np.arange(n), tuple("abcde"))
+    return ArraySamples(x, y, np.arange(n), tuple("abcde"))
 
 
 DATA = FitData(samples(300, 10, 0), samples(120, 40, 1))

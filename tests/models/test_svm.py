@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from medray.errors import BundleError, ModelError
-from medray.models.family import FitData, LocalContext, Samples
+from medray.models.family import ArraySamples, FitData, LocalContext
 from medray.models.svm import SVM, SvmParams
 from medray.tasks.binary import Binary
 
@@ -16,13 +16,13 @@ TWO_CLASSES = Binary(target="malignant")
 PARAMS = SvmParams()
 
 
-def samples(n: int, seed: int) -> Samples:
+def samples(n: int, seed: int) -> ArraySamples:
     """A ring around a disc in two of five features, one in twenty values missing, three samples a patient."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, 5)).astype(np.float32)
     y = (np.hypot(x[:, 0], x[:, 1]) > 1.2).astype(np.int64)
     x[rng.random(x.shape) < 0.05] = np.nan
-    return Samples(x, y, np.arange(n) // 3, tuple("abcde"))
+    return ArraySamples(x, y, np.arange(n) // 3, tuple("abcde"))
 
 
 DATA = FitData(samples(300, 0), samples(120, 1))
@@ -59,7 +59,7 @@ def test_round_trips_exactly_and_again(tmp_path: Path) -> None:
 def test_a_feature_that_is_never_there_does_no_harm() -> None:
     x = DATA.train.x.copy()
     x[:, 4] = np.nan
-    model = SVM.fit(FitData(Samples(x, DATA.train.y, DATA.train.groups), DATA.valid), TWO_CLASSES, PARAMS, LocalContext())
+    model = SVM.fit(FitData(ArraySamples(x, DATA.train.y, DATA.train.groups), DATA.valid), TWO_CLASSES, PARAMS, LocalContext())
     assert np.isfinite(model.predict(DATA.valid.x)["probability"]).all()
 
 
@@ -79,7 +79,7 @@ def test_calibration_keeps_patients_together() -> None:
     x = np.repeat(rng.normal(size=(60, 5)).astype(np.float32), 6, axis=0)
     y, groups = np.repeat(rng.permutation(60) % 2, 6), np.repeat(np.arange(60), 6)
     by_patient, by_sample = (
-        SVM.fit(FitData(Samples(x, y, numbers), DATA.valid), TWO_CLASSES, SvmParams(C=100), LocalContext()).predict(x)[
+        SVM.fit(FitData(ArraySamples(x, y, numbers), DATA.valid), TWO_CLASSES, SvmParams(C=100), LocalContext()).predict(x)[
             "probability"
         ]
         for numbers in (groups, np.arange(360))
@@ -95,7 +95,7 @@ def test_calibration_keeps_patients_together() -> None:
     ],
 )
 def test_refuses_what_cannot_be_trained_on(y: np.ndarray, groups: np.ndarray, code: str) -> None:
-    data = FitData(Samples(DATA.train.x, y.astype(np.int64), groups), DATA.valid)
+    data = FitData(ArraySamples(DATA.train.x, y.astype(np.int64), groups), DATA.valid)
     with pytest.raises(ModelError, match=code):
         SVM.fit(data, TWO_CLASSES, PARAMS, LocalContext())
 

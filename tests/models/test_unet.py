@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from medray.errors import BundleError, ModelError
 from medray.imaging.augment import AugmentSpec
-from medray.models.family import FitData, LocalContext, Samples
+from medray.models.family import ArraySamples, FitData, LocalContext
 from medray.models.unet.family import UNET
 from medray.models.unet.model import UnetModel
 from medray.models.unet.params import UnetParams
@@ -24,7 +24,7 @@ GENTLE = AugmentSpec(rotate_degrees=10, scale=0.1, translate=0.05, erase=0)
 TINY = UnetParams(channels=(4, 8, 16), epochs=4, batch_size=8, learning_rate=0.02, augment=GENTLE)
 
 
-def discs(count: int, seed: int, channels: int = 0) -> Samples:
+def discs(count: int, seed: int, channels: int = 0) -> ArraySamples:
     """Noise with a bright disc somewhere, and where it is."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:32, :32]
@@ -34,7 +34,7 @@ def discs(count: int, seed: int, channels: int = 0) -> Samples:
     x = (rng.uniform(0, 0.4, y.shape) + 0.5 * y).astype(np.float32)
     if channels:
         x = np.stack([x] * channels, axis=1)
-    return Samples(x, y[:, None], np.arange(count, dtype=np.int64))
+    return ArraySamples(x, y[:, None], np.arange(count, dtype=np.int64))
 
 
 @pytest.fixture(scope="module")

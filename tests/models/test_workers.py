@@ -17,7 +17,7 @@ from torch import Tensor, distributed, multiprocessing
 
 from medray.models.cnn.family import CNN
 from medray.models.cnn.params import CnnParams
-from medray.models.family import FitData, Samples
+from medray.models.family import ArraySamples, FitData
 from medray.models.unet.family import UNET
 from medray.models.unet.params import UnetParams
 from medray.tasks.binary import Binary
@@ -34,7 +34,7 @@ CASES: dict[str, tuple[Any, Any, Any]] = {
 }
 
 
-def discs(case: str, count: int, seed: int) -> Samples:
+def discs(case: str, count: int, seed: int) -> ArraySamples:
     """Noise with discs; what is learnt of them depends on the case."""
     rng = np.random.default_rng(seed)
     x = rng.uniform(0, 0.4, (count, 32, 32)).astype(np.float32)
@@ -43,7 +43,7 @@ def discs(case: str, count: int, seed: int) -> Samples:
     shown = np.arange(count) % 2 == 1
     x[shown] += np.float32(0.5) * disc
     y = {"classes": shown.astype(np.int64), "number": 10.0 + shown, "outlines": (shown[:, None, None] & disc)[:, None]}[case]
-    return Samples(x, y, np.arange(count, dtype=np.int64))
+    return ArraySamples(x, y, np.arange(count, dtype=np.int64))
 
 
 def work(rank: int, world: int, port: int, folder: Path, stop_at: int) -> None:

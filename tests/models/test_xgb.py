@@ -9,7 +9,7 @@ import pytest
 from fits import Breaking, Interrupted
 
 from medray.errors import BundleError, ModelError
-from medray.models.family import FitData, LocalContext, Samples
+from medray.models.family import ArraySamples, FitData, LocalContext
 from medray.models.xgb import XGB, XgbParams
 from medray.tasks.binary import Binary
 from medray.tasks.head import Head
@@ -20,13 +20,13 @@ PARAMS = XgbParams(rounds=40, learning_rate=0.2, early_stopping_rounds=0, min_ch
 COLUMNS = tuple(f"feature_{n}" for n in range(6))
 
 
-def samples(n: int, seed: int) -> Samples:
+def samples(n: int, seed: int) -> ArraySamples:
     """Labels from two of six features, with one in ten values missing."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, 6)).astype(np.float32)
     y = (x[:, 0] - x[:, 1] + 0.3 * rng.normal(size=n) > 0).astype(np.int64)
     x[rng.random(x.shape) < 0.1] = np.nan
-    return Samples(x, y, np.arange(n), COLUMNS)
+    return ArraySamples(x, y, np.arange(n), COLUMNS)
 
 
 DATA = FitData(samples(200, 0), samples(100, 1))
@@ -104,7 +104,7 @@ def test_reported_auroc_is_that_of_scikit_learn() -> None:
 
 def test_balance_raises_the_probability_of_the_rare_class() -> None:
     keep = (DATA.train.y == 0) | (np.arange(200) % 5 == 0)
-    rare = Samples(DATA.train.x[keep], DATA.train.y[keep], DATA.train.groups[keep], COLUMNS)
+    rare = ArraySamples(DATA.train.x[keep], DATA.train.y[keep], DATA.train.groups[keep], COLUMNS)
     plain, balanced = (
         XGB.fit(FitData(rare, DATA.valid), TWO_CLASSES, PARAMS.model_copy(update={"balance": on}), LocalContext())
         for on in (False, True)
@@ -114,7 +114,7 @@ def test_balance_raises_the_probability_of_the_rare_class() -> None:
 
 
 def test_refuses_one_class_and_no_validation() -> None:
-    one = Samples(DATA.train.x, np.ones(200, np.int64), DATA.train.groups, COLUMNS)
+    one = ArraySamples(DATA.train.x, np.ones(200, np.int64), DATA.train.groups, COLUMNS)
     with pytest.raises(ModelError, match="MODEL_SINGLE_CLASS"):
         XGB.fit(FitData(one, DATA.valid), TWO_CLASSES, PARAMS, LocalContext())
     with pytest.raises(ModelError, match="MODEL_NO_VALIDATION"):
@@ -136,9 +136,9 @@ def test_refuses_a_broken_file(tmp_path: Path) -> None:
 def test_learns_a_number() -> None:
     task, rng = Regression(target="area_mm2"), np.random.default_rng(3)
 
-    def numbers(n: int) -> Samples:
+    def numbers(n: int) -> ArraySamples:
         x = rng.normal(size=(n, 6)).astype(np.float32)
-        return Samples(x, np.asarray(500 + 80 * x[:, 0] - 30 * x[:, 1], np.float64), np.arange(n), COLUMNS)
+        return ArraySamples(x, np.asarray(500 + 80 * x[:, 0] - 30 * x[:, 1], np.float64), np.arange(n), COLUMNS)
 
     data = FitData(numbers(300), numbers(100))
     reported: dict[str, float] = {}

@@ -53,7 +53,7 @@ def loss_of(head: Head, train: Samples, params: CnnParams, context: FitContext) 
 
 def _classes(head: Head, train: Samples, params: CnnParams, context: FitContext) -> tuple[Loss, Scale]:
     """Cross entropy with label smoothing; classes weigh between as they occur and all alike."""
-    counts = class_counts(train, head.size)
+    counts = class_counts(train.y, head.size)
     require_all_classes(counts)
     frequency = counts / counts.sum()
     balance = (1 / head.size / frequency) ** params.class_balance

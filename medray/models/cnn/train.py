@@ -14,20 +14,18 @@ from medray.models.cnn.model import CnnModel, outputs
 from medray.models.cnn.network import build_network
 from medray.models.cnn.params import CnnParams
 from medray.models.deep.batches import as_batch, channels_of
-from medray.models.deep.loop import Batch, Learner, fitted_weights
-from medray.models.family import FitContext, FitData
+from medray.models.deep.loop import Learner, Tensors, fitted_weights
+from medray.models.family import Batch, FitContext, FitData
 from medray.tasks.task import Task
-from medray.types import Int64
 
 
 def fit(data: FitData, task: Task, params: CnnParams, context: FitContext) -> CnnModel:
     """Train a network; see :meth:`medray.models.cnn.family.CnnFamily.fit`."""
     each, scale = loss_of(task.head, data.train, params, context)
-    device, shape = torch.device(context.device), data.train.x.shape[1:]
+    device, shape = torch.device(context.device), data.train.shape
 
-    def batch(chosen: Int64, rng: np.random.Generator) -> Batch:
-        images = augment(data.train.x[chosen], params.augment, rng)
-        return as_batch(images, device), targets(data.train.y[chosen], device)
+    def batch(samples: Batch, rng: np.random.Generator) -> Tensors:
+        return as_batch(augment(samples.x, params.augment, rng), device), targets(samples.y, device)
 
     def loss(logits: Tensor, y: Tensor) -> Tensor:
         """Mean over the samples and the members, which are fitted side by side."""

@@ -20,19 +20,22 @@ import torch
 from torch import Tensor, nn
 
 from medray.errors import ModelError
-from medray.models.checks import valid_scores
+from medray.models.checks import in_parts, valid_scores
 from medray.models.deep import ranks
 from medray.models.deep.batches import torch_threads
 from medray.models.deep.checkpoint import Training, load_training, save_training
 from medray.models.deep.params import TrainingParams
-from medray.models.deep.step import Gradient, Part
-from medray.models.family import FitContext, FitData
+from medray.models.deep.step import Gradient
+from medray.models.family import Batch, FitContext, FitData
 from medray.spec import fingerprint
 from medray.tasks.head import Output
 from medray.tasks.task import Task
 from medray.types import Float32, Int64
 
-Batch = tuple[Tensor, Tensor]
+Tensors = tuple[Tensor, Tensor]
+
+_VALIDATED = 64
+"""Images of the validation split that are read together."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,13 @@ class Learner:
 
     Attributes:
         build: a network with fresh weights from torch's generator, on the CPU.
-        batch: (indices of training samples int64 (n,), random numbers) → what goes in and its targets, augmented, on the device.
+        batch: (training samples, random numbers) → what goes in and its targets, augmented, on the device.
         loss: (what the network gives, targets) → mean over the samples.
         output: (network, float32 (n, …) images) → the arrays of the head; for no images, too.
     """
 
     build: Callable[[], nn.Module]
-    batch: Callable[[Int64, np.random.Generator], Batch]
+    batch: Callable[[Batch, np.random.Generator], Tensors]
     loss: Callable[[Tensor, Tensor], Tensor]
     output: Callable[[Any, Float32], Output]
 
@@ -136,23 +139,28 @@ class _Loop:
         gradient = Gradient(network, self.context)
         order = np.random.default_rng([self.context.seed, training.epoch]).permutation(len(self.data.train))
         batches = np.resize(order, self.steps * self.params.batch_size).reshape(self.steps, -1)
+        read = self.data.train.batches(group for chosen in batches for _, group in self._own(chosen))
         losses = []
         for step, chosen in enumerate(batches):
-            losses.append(gradient.of(self._groups(network, chosen, [self.context.seed, training.epoch, step])))
+            place = [self.context.seed, training.epoch, step]
+            groups = [
+                (len(group) / len(chosen), partial(self._loss, network, read, [*place, number]))
+                for number, group in self._own(chosen)
+            ]
+            losses.append(gradient.of(groups))
             self._step(training, training.epoch * self.steps + step)
         return _finite(float(np.mean(losses)))
 
-    def _groups(self, network: nn.Module, chosen: Int64, place: list[int]) -> list[Part]:
-        """This worker's groups of a batch."""
+    def _own(self, chosen: Int64) -> list[tuple[int, Int64]]:
+        """This worker's groups of a batch, with their numbers."""
         groups = np.array_split(chosen, math.ceil(len(chosen) / self.params.group_size))
-        mine = list(enumerate(groups))[self.context.rank :: self.context.world_size]
-        return [(len(group) / len(chosen), partial(self._loss, network, group, [*place, number])) for number, group in mine]
+        return list(enumerate(groups))[self.context.rank :: self.context.world_size]
 
-    def _loss(self, network: nn.Module, group: Int64, place: list[int]) -> Tensor:
-        """The mean loss of a group; every random number follows from its place."""
+    def _loss(self, network: nn.Module, read: Iterator[Batch], place: list[int]) -> Tensor:
+        """The mean loss of the group that is read next; every random number follows from its place."""
         rng = np.random.default_rng(place)
         torch.manual_seed(int(rng.integers(2**63)))
-        x, y = self.learner.batch(group, rng)
+        x, y = self.learner.batch(next(read), rng)
         return self.learner.loss(network(x), y)
 
     def _step(self, training: Training, done: int) -> None:
@@ -164,9 +172,9 @@ class _Loop:
 
     def _validate(self, training: Training) -> dict[str, float]:
         """The task's scores of the running mean: measured on rank 0, then told to every rank."""
-        measured = len(self.data.valid) if self.context.rank == 0 else 0
-        x, y = self.data.valid.x[:measured], self.data.valid.y[:measured]
-        scores = valid_scores(self.task, y, self.learner.output(training.average, x))
+        nothing = [self.data.valid.batch(np.arange(0))]
+        read = in_parts(self.data.valid, _VALIDATED) if self.context.rank == 0 else nothing
+        scores = valid_scores(self.task, ((y, self.learner.output(training.average, x)) for x, y in read))
         values = ranks.told(torch.tensor(list(scores.values()), dtype=torch.float64), self.context)
         return dict(zip(scores, values.tolist(), strict=True))
 

@@ -11,33 +11,36 @@ from monai.losses.dice import DiceCELoss
 from medray.errors import ModelError
 from medray.imaging.augment import apply, apply_to_masks, draw
 from medray.models.deep.batches import as_batch, channels_of
-from medray.models.deep.loop import Batch, Learner, fitted_weights
-from medray.models.family import FitContext, FitData
+from medray.models.deep.loop import Learner, Tensors, fitted_weights
+from medray.models.family import Batch, FitContext, FitData, Samples
 from medray.models.unet.model import UnetModel, build_network, outputs
 from medray.models.unet.params import UnetParams
 from medray.tasks.task import Task
-from medray.types import Int64
 
 
 def fit(data: FitData, task: Task, params: UnetParams, context: FitContext) -> UnetModel:
     """Train a network; see :meth:`medray.models.unet.family.UnetFamily.fit`."""
-    if not data.train.y.any():
+    if not _any_marked(data.train):
         raise ModelError("MODEL_NO_MASK", "no pixel of any training image is marked", "training needs some")
-    device, shape = torch.device(context.device), data.train.x.shape[1:]
+    device, shape = torch.device(context.device), data.train.shape
     if not params.takes(shape):
         message = f"images of {shape[-2]} x {shape[-1]} pixels do not fit the {len(params.channels)} levels of the network"
         raise ModelError("MODEL_INPUT_SHAPE", message, f"preprocess to multiples of {params.side_multiple}, or take fewer levels")
 
-    def batch(chosen: Int64, rng: np.random.Generator) -> Batch:
+    def batch(samples: Batch, rng: np.random.Generator) -> Tensors:
         """Images and masks, moved alike."""
-        drawn = draw(params.augment, len(chosen), rng)
-        marked = apply_to_masks(data.train.y[chosen], drawn)
-        return as_batch(apply(data.train.x[chosen], drawn), device), torch.from_numpy(marked).to(device, torch.float32)
+        drawn = draw(params.augment, len(samples.x), rng)
+        marked = apply_to_masks(samples.y, drawn)
+        return as_batch(apply(samples.x, drawn), device), torch.from_numpy(marked).to(device, torch.float32)
 
     build = partial(build_network, params, channels_of(shape), task.head.size)
     learner = Learner(build, batch, _loss(params), outputs)
     weights = fitted_weights(learner, data, task, params, context)
     return UnetModel(params, shape, task.head, weights)
+
+
+def _any_marked(samples: Samples) -> bool:
+    return any(samples.batch(np.array([index])).y.any() for index in range(len(samples)))
 
 
 def _loss(params: UnetParams) -> torch.nn.Module:

@@ -1,0 +1,203 @@
+"""Files of a store kept on a node, for all trainings on it, within a bound of disk.
+
+A folder holds sets: the files of one table each. One process of the node fetches a set, in order, as far as the bound allows; all
+use what is there. A set that no process uses makes room for others. Locks end with the processes that hold them, so a kill leaves
+nothing behind but a partial file, which the next one removes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from pydantic import Field
+
+from medray.data import store
+from medray.errors import StoreError
+from medray.spec import Spec
+
+_AT_ONCE = 4
+_PAUSE_S = 0.5
+_CLAIM = "claim"
+_logger = logging.getLogger("medray")
+
+
+class CacheSpec(Spec):
+    """Where a node keeps prepared samples that lie in a store. Samples on a local path are used where they are."""
+
+    folder: str | None = Field(None, description="default: a folder of the user's own where the system keeps temporary files")
+    max_gib: float | None = Field(None, ge=0, description="most that it holds; default: half of what the disk has free. 0: none")
+
+    @property
+    def root(self) -> Path:
+        """The folder."""
+        return Path(self.folder or Path(tempfile.gettempdir()) / f"medray-cache-{os.getuid()}")
+
+
+class CachedSet:
+    """The files of one table on this node, while a training uses them.
+
+    Args:
+        spec: where, and how much.
+        uri: the table's.
+        sizes: name → bytes of each file, in the order in which they are fetched.
+    """
+
+    def __init__(self, spec: CacheSpec, uri: str, sizes: Mapping[str, int]) -> None:
+        self._spec, self._uri, self._sizes = spec, uri, sizes
+        self._name = hashlib.sha256(uri.encode()).hexdigest()[:32]
+        self._folder = spec.root / self._name
+        self._usable = False
+        self._stop = threading.Event()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> CachedSet:
+        """Use the set, and begin to fetch what is missing. Where the disk refuses, nothing is kept."""
+        try:
+            _own(self._spec.root)
+            self._stack.enter_context(_locked(self._spec.root / f"{self._name}.used", fcntl.LOCK_SH))
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            _without(error)
+            return self
+        self._usable = True
+        thread = threading.Thread(target=self._fetch, name="medray-cache", daemon=True)
+        thread.start()
+        self._stack.callback(thread.join)
+        self._stack.callback(self._stop.set)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Stop fetching; from now on the set may make room for others."""
+        self._stack.close()
+
+    def path(self, name: str) -> Path | None:
+        """Where a file is, if it is there by now; None where nothing is kept."""
+        return self._folder / name if self._usable else None
+
+    def drop(self, name: str) -> None:
+        """Remove a file that is not what it should be."""
+        with suppress(OSError):
+            (self._folder / name).unlink()
+
+    def _fetch(self) -> None:
+        """Fetch what is missing once no other process does; what fails is read from the store by those who need it."""
+        try:
+            with (self._spec.root / f"{self._name}.fetched").open("w") as file:
+                while not _try(file.fileno(), fcntl.LOCK_EX):
+                    if self._stop.wait(_PAUSE_S):
+                        return
+                for partial in self._folder.glob("*.partial"):
+                    partial.unlink()
+                self._fetch_missing(self._claim())
+        except OSError as error:
+            _without(error)
+        except StoreError:
+            _logger.warning("the store failed while samples were fetched to this node: they are read one by one")
+
+    def _claim(self) -> int:
+        """Bytes that this set may have, once sets that nobody uses have made room for it."""
+        wanted, root = sum(self._sizes.values()), self._spec.root
+        with _locked(root / "claims", fcntl.LOCK_EX):
+            others = sorted((path for path in root.iterdir() if path.is_dir() and path != self._folder), key=_last_used)
+            bound = self._bound([*others, self._folder])
+            for other in others:
+                if sum(map(_claimed, others)) + wanted <= bound:
+                    break
+                _remove_unused(other)
+            claim = max(0, min(wanted, bound - sum(map(_claimed, others))))
+            (self._folder / _CLAIM).write_text(str(claim))
+        return claim
+
+    def _bound(self, sets: list[Path]) -> int:
+        if self._spec.max_gib is not None:
+            return int(self._spec.max_gib * 2**30)
+        kept = sum(file.stat().st_size for one in sets if one.is_dir() for file in one.iterdir())
+        return (shutil.disk_usage(self._spec.root).free + kept) // 2
+
+    def _fetch_missing(self, claim: int) -> None:
+        chosen, total = [], 0
+        for name, size in self._sizes.items():
+            total += size
+            if total <= claim:
+                chosen.append(name)
+        if total > claim:
+            _logger.info(
+                f"this node keeps {claim / 2**30:.1f} of {total / 2**30:.1f} GiB of samples; the others stay in the store"
+            )
+        missing = [name for name in chosen if not self._is_whole(name)]
+        for start in range(0, len(missing), _AT_ONCE):
+            if self._stop.is_set():
+                return
+            names = missing[start : start + _AT_ONCE]
+            for name, data in zip(names, store.read_many([store.join(self._uri, name) for name in names]), strict=True):
+                if isinstance(data, StoreError):
+                    raise data
+                _write(self._folder / name, data)
+
+    def _is_whole(self, name: str) -> bool:
+        path = self._folder / name
+        return path.is_file() and path.stat().st_size == self._sizes[name]
+
+
+def _own(root: Path) -> None:
+    """The folder, which is this user's and nobody else's: it holds images of patients."""
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if root.stat().st_uid != os.getuid():
+        raise PermissionError(f"{root} belongs to another user")
+
+
+def _write(path: Path, data: bytes) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_bytes(data)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+    partial.replace(path)
+
+
+def _without(error: OSError) -> None:
+    _logger.warning(f"samples are not kept on this node ({error.strerror or error}): they are read from the store")
+
+
+def _claimed(folder: Path) -> int:
+    """Bytes that a set may have; of one that says nothing, what it has."""
+    try:
+        return int((folder / _CLAIM).read_text())
+    except (OSError, ValueError):
+        return sum(file.stat().st_size for file in folder.iterdir()) if folder.is_dir() else 0
+
+
+def _last_used(folder: Path) -> float:
+    claim = folder / _CLAIM
+    return claim.stat().st_mtime if claim.exists() else 0.0
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove a set unless a process uses it."""
+    with folder.with_name(f"{folder.name}.used").open("w") as file:
+        if _try(file.fileno(), fcntl.LOCK_EX):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _try(descriptor: int, kind: int) -> bool:
+    with suppress(BlockingIOError):
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+@contextmanager
+def _locked(path: Path, kind: int) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file.fileno(), kind)
+        yield
