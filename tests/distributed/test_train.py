@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,6 +17,7 @@ from medray.distributed.train import Scaling, fit_all
 from medray.errors import ModelError
 from medray.models.table import family_of
 from medray.runs.train import table_uri
+from medray.tasks.regression import Regression
 from medray.types import Float32
 from medray.work.fit import FitJob, fit_data
 from medray.work.prepare import PrepareJob
@@ -65,6 +67,22 @@ def test_two_workers_train_xgboost_with_checkpoints(job: FitJob, ray_session: No
     assert model.predict(valid)["probability"].shape == (len(valid), 2)
     assert max(steps) == 20
     assert list(Path(job.fit_uri).glob("train/xgb/checkpoint_*"))
+
+
+def test_more_workers_than_samples(job: FitJob, tmp_path: Path, ray_session: None) -> None:
+    """The second of two workers has an empty shard; the one sample that the other has is learnt."""
+    samples = pq.read_table(job.samples_uri)
+    few = pa.concat_tables(
+        [samples.filter(pc.equal(samples["split"], "train")).slice(0, 1), samples.filter(pc.equal(samples["split"], "val"))]
+    )
+    numbers = pa.array(np.full(len(few), 7.0))
+    pq.write_table(few.set_column(few.column_names.index("target"), "target", numbers), tmp_path / "samples.parquet")
+    task = Regression(target="area")
+    few_job = replace(job, params={"rounds": 20, "report_every": 20}, task=task, samples_uri=str(tmp_path / "samples.parquet"))
+    fit_all([(few_job, Scaling(workers=2))])
+    model = family_of("xgb").load(Path(few_job.model_uri))
+    _, valid = tables(few_job)
+    np.testing.assert_allclose(model.predict(valid)["value"], 7.0, atol=0.5)
 
 
 def test_an_error_in_a_worker_comes_back_typed(job: FitJob, tmp_path: Path, ray_session: None) -> None:

@@ -60,6 +60,10 @@ def test_many_small_objects_are_in_blocks_of_256_and_the_last_of_64() -> None:
     assert [len(part) for part in parts([100_000] * 51_200)] == [256] * 175 + [64] * 100
 
 
+def test_a_block_is_bounded_where_samples_are_large() -> None:
+    assert {len(block) for block in blocks.shards(rows([100_000] * 51_200), 0, most=100).values()} == {100, 25}
+
+
 def test_names_follow_from_the_inputs_alone() -> None:
     first = blocks.shards(rows([1, 2, 3]), 0)
     assert set(first) == set(blocks.shards(rows([1, 2, 3]).drop_columns(["size_bytes"]), 0))
@@ -68,7 +72,13 @@ def test_names_follow_from_the_inputs_alone() -> None:
 
 def test_calls_of_an_actor_at_a_time_write_what_they_write_one_by_one(archive: Path, tmp_path: Path) -> None:
     objects = object_rows(store.list_objects(str(archive / "images")))
-    job = PrepareJob(InputSpec(preprocess=PreprocessSpec.model_validate({"steps": [{"op": "percentile"}]})))
+    job = PrepareJob(
+        InputSpec(
+            preprocess=PreprocessSpec.model_validate(
+                {"steps": [{"op": "percentile"}, {"op": "resize", "rows": 32, "columns": 32}]}
+            )
+        )
+    )
     named = [
         block.append_column("shard", pa.array([name] * len(block), pa.string()))
         for name, block in blocks.shards(objects, 0).items()
