@@ -55,7 +55,11 @@ def written(uri: str, x: Float32, per_file: int, dtype: str = "float32") -> Samp
 def _shard(indices: range, x: Float32, record: Record, schema: pa.Schema) -> pa.Table:
     rows = []
     for index in indices:
-        outcome = dict.fromkeys((field.name for field in OUTCOME), "") | {"uri": f"image-{index:07d}", "etag": "1"}
+        outcome: dict[str, object] = {
+            **dict.fromkeys((field.name for field in OUTCOME), ""),
+            "uri": f"image-{index:07d}",
+            "etag": "1",
+        }
         if index % 7 == 3:
             rows.append({**outcome, "uri": f"bad-{index}", "state": State.EXCLUDED.value, "sample": None})
         kept = x[index].astype(np.dtype(record.dtype))

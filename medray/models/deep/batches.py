@@ -16,10 +16,12 @@ from medray.types import Float32
 def as_batch(images: Any, device: torch.device) -> Tensor:
     """Images as a tensor (n, channels, rows, columns) on ``device``; the weights decide about the layout.
 
+    It is a copy in torch's own memory: kernels round by the alignment of what they read, and NumPy's differs from run to run.
+
     Args:
         images: float32 (n, rows, columns), or (n, channels, rows, columns).
     """
-    batch = torch.from_numpy(images)
+    batch = torch.from_numpy(images).clone()
     return (batch.unsqueeze(1) if batch.ndim == 3 else batch).to(device)
 
 

@@ -1,8 +1,9 @@
 """The gradient of one batch, the same whoever computes which part of it. Imports torch: import this file lazily.
 
 A batch is cut into groups of samples. Batch statistics are those of a group, random numbers follow from the group's place in the
-fit, and what the groups give is added in float64, where the order of the terms is below the rounding of the float32 result. So
-1, 2 or 3 workers, each with some of the groups, make the same step.
+fit, and what the groups give is rounded to multiples of 2⁻⁴³ and added in float64, which is exact and so knows no order (in its
+simplest form what Demmel and Nguyen 2013, ARITH, do). Otherwise the last bit of a sum would decide how a number half way between
+two of float32 is rounded. So 1, 2 or 3 workers, each with some of the groups, make the same step.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from medray.models.family import FitContext
 Part = tuple[float, Callable[[], Tensor]]
 """The share of the batch that a group is, and what computes its loss."""
 
+_GRID = 1.5 * 2.0**9
+"""Added to a number and taken off again, it leaves a multiple of 2⁻⁴³; sums up to 2¹⁰ of these are exact. The noise of a gradient
+in float32 is some thousand times larger."""
+
 
 class Gradient:
     """Adds up loss, gradients and batch statistics of the groups of a batch, over all workers."""
@@ -27,6 +32,8 @@ class Gradient:
         self._context = context
         self._parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self._norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+        self._sizes = [1, *(one.numel() for one in self._parameters)]
+        self._sizes += [norm.num_features for norm in self._norms for _ in range(2)]
 
     def of(self, groups: Sequence[Part]) -> float:
         """Leave the gradient of the batch in the network, and its statistics moved by a step; returns the loss.
@@ -37,41 +44,38 @@ class Gradient:
         before = [(norm.momentum, _count(norm), *_statistics(norm)) for norm in self._norms]
         for norm in self._norms:
             norm.momentum = 1.0  # what is running is then that of the last group alone
-        total = torch.zeros(self._size(), dtype=torch.float64, device=self._context.device)
+        total = torch.zeros(sum(self._sizes), dtype=torch.float64, device=self._context.device)
         for share, loss in groups:
             self._clear()
             found = loss()
             found.backward()  # type: ignore[no-untyped-call]
-            total += share * self._gathered(found)
+            total += self._gathered(share, found)
         ranks.add(total, self._context)
         return self._scattered(total, before)
-
-    def _size(self) -> int:
-        return 1 + sum(one.numel() for one in self._parameters) + sum(2 * norm.num_features for norm in self._norms)
 
     def _clear(self) -> None:
         for parameter in self._parameters:
             parameter.grad = None
 
-    def _gathered(self, loss: Tensor) -> Tensor:
-        """Loss, gradients and statistics of a group in one row, float64."""
+    def _gathered(self, share: float, loss: Tensor) -> Tensor:
+        """Loss, gradients and statistics of a group in one row, times its share, float64."""
         gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in self._parameters]
-        parts = [loss.detach(), *gradients, *(part for norm in self._norms for part in _statistics(norm))]
-        return torch.cat([part.flatten().double() for part in parts])
+        parts = [loss.detach(), *gradients, *(part for norm in self._norms for part in _running(norm))]
+        row = torch.cat([part.flatten() for part in parts]).double()
+        return row.mul_(share).add_(_GRID).sub_(_GRID)
 
     def _scattered(self, total: Tensor, before: Sequence[tuple[float | None, Tensor, Tensor, Tensor]]) -> float:
-        loss, rest = float(total[0]), total[1:]
+        loss, *found = torch.split(total, self._sizes)
+        gradients, statistics = found[: len(self._parameters)], iter(found[len(self._parameters) :])
         with torch.no_grad():
-            for parameter in self._parameters:
-                found, rest = rest[: parameter.numel()], rest[parameter.numel() :]
-                parameter.grad = torch.empty_like(parameter).copy_(found.reshape(parameter.shape))  # in the layout of the weights
+            for parameter, gradient in zip(self._parameters, gradients, strict=True):
+                parameter.grad = torch.empty_like(parameter).copy_(gradient.view(parameter.shape))  # in the layout of the weights
             for norm, (momentum, count, *kept) in zip(self._norms, before, strict=True):
                 norm.momentum = momentum
                 norm.num_batches_tracked = count + 1
                 for running, old in zip(_running(norm), kept, strict=True):
-                    found, rest = rest[: norm.num_features], rest[norm.num_features :]
-                    running.copy_(old.lerp(found.to(old.dtype), 0.1 if momentum is None else momentum))
-        return loss
+                    running.copy_(old.lerp(next(statistics).to(old.dtype), 0.1 if momentum is None else momentum))
+        return float(loss)
 
 
 def _running(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
