@@ -95,8 +95,6 @@ class CachedSet:
                 while not _try(file.fileno(), fcntl.LOCK_EX):
                     if self._stop.wait(_PAUSE_S):
                         return
-                for partial in self._folder.glob("*.partial"):
-                    partial.unlink()
                 self._fetch_missing(self._claim())
         except OSError as error:
             _without(error)
@@ -124,6 +122,7 @@ class CachedSet:
         return (shutil.disk_usage(self._spec.root).free + kept) // 2
 
     def _fetch_missing(self, claim: int) -> None:
+        """Fetch what the claim has place for; other files go, as those that a killed process left behind."""
         chosen, total = [], 0
         for name, size in self._sizes.items():
             total += size
@@ -133,6 +132,10 @@ class CachedSet:
             _logger.info(
                 f"this node keeps {claim / 2**30:.1f} of {total / 2**30:.1f} GiB of samples; the others stay in the store"
             )
+        kept = {*chosen, _CLAIM}
+        for path in self._folder.iterdir():
+            if path.name not in kept:
+                path.unlink()
         missing = [name for name in chosen if not self._is_whole(name)]
         for start in range(0, len(missing), _AT_ONCE):
             if self._stop.is_set():

@@ -217,6 +217,14 @@ def test_a_bound_keeps_some_and_the_others_are_read_from_the_store(
     assert len(cached(cache.root)) == 3
 
 
+def test_a_lower_bound_takes_files_away(in_store: SampleTable, cache: CacheSpec) -> None:
+    fill(in_store, cache)
+    lower = cache.model_copy(update={"max_gib": (4 * PER_FILE * 1024) / 2**30})
+    with kept_files(in_store.uri, lower) as kept:
+        wait_for(lambda: len(cached(cache.root)) == 4)
+        np.testing.assert_array_equal(opened(in_store, kept).batch(np.arange(COUNT)).x, X)
+
+
 def test_a_set_in_use_stays_and_one_that_nobody_uses_makes_room(s3: str, tmp_path: Path) -> None:
     first, second = (written(f"{s3}/{name}", X, PER_FILE) for name in ("first", "second"))
     cache = CacheSpec(folder=str(tmp_path / "cache"), max_gib=1.5 * X.nbytes / 2**30)

@@ -45,11 +45,13 @@ class Gradient:
         for norm in self._norms:
             norm.momentum = 1.0  # what is running is then that of the last group alone
         total = torch.zeros(sum(self._sizes), dtype=torch.float64, device=self._context.device)
+        row = torch.empty_like(total)
         for share, loss in groups:
             self._clear()
-            found = loss()
+            found = loss() * share
             found.backward()  # type: ignore[no-untyped-call]
-            total += self._gathered(share, found)
+            torch.cat(self._parts(share, found), out=row)
+            total += row.add_(_GRID).sub_(_GRID)
         ranks.add(total, self._context)
         return self._scattered(total, before)
 
@@ -57,12 +59,11 @@ class Gradient:
         for parameter in self._parameters:
             parameter.grad = None
 
-    def _gathered(self, share: float, loss: Tensor) -> Tensor:
-        """Loss, gradients and statistics of a group in one row, times its share, float64."""
+    def _parts(self, share: float, loss: Tensor) -> list[Tensor]:
+        """Loss, gradients and statistics of a group, each times its share, in rows."""
         gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in self._parameters]
-        parts = [loss.detach(), *gradients, *(part for norm in self._norms for part in _running(norm))]
-        row = torch.cat([part.flatten() for part in parts]).double()
-        return row.mul_(share).add_(_GRID).sub_(_GRID)
+        statistics = [part * share for norm in self._norms for part in _running(norm)]
+        return [part.flatten() for part in (loss.detach(), *gradients, *statistics)]
 
     def _scattered(self, total: Tensor, before: Sequence[tuple[float | None, Tensor, Tensor, Tensor]]) -> float:
         loss, *found = torch.split(total, self._sizes)
