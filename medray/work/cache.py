@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -27,6 +28,7 @@ from medray.spec import Spec
 _AT_ONCE = 4
 _PAUSE_S = 0.5
 _CLAIM = "claim"
+_SET = re.compile("[0-9a-f]{32}")
 _logger = logging.getLogger("medray")
 
 
@@ -79,9 +81,9 @@ class CachedSet:
         """Stop fetching; from now on the set may make room for others."""
         self._stack.close()
 
-    def path(self, name: str) -> Path | None:
+    def path(self, name: str) -> str | None:
         """Where a file is, if it is there by now; None where nothing is kept."""
-        return self._folder / name if self._usable else None
+        return f"{self._folder}/{name}" if self._usable else None
 
     def drop(self, name: str) -> None:
         """Remove a file that is not what it should be."""
@@ -105,7 +107,7 @@ class CachedSet:
         """Bytes that this set may have, once sets that nobody uses have made room for it."""
         wanted, root = sum(self._sizes.values()), self._spec.root
         with _locked(root / "claims", fcntl.LOCK_EX):
-            others = sorted((path for path in root.iterdir() if path.is_dir() and path != self._folder), key=_last_used)
+            others = sorted((path for path in _sets(root) if path != self._folder), key=_last_used)
             bound = self._bound([*others, self._folder])
             for other in others:
                 if sum(map(_claimed, others)) + wanted <= bound:
@@ -151,6 +153,11 @@ class CachedSet:
         return path.is_file() and path.stat().st_size == self._sizes[name]
 
 
+def _sets(root: Path) -> list[Path]:
+    """The sets in a folder, in which other things may lie as well."""
+    return [path for path in root.iterdir() if _SET.fullmatch(path.name) and (path / _CLAIM).is_file()]
+
+
 def _own(root: Path) -> None:
     """The folder, which is this user's and nobody else's: it holds images of patients."""
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -173,16 +180,15 @@ def _without(error: OSError) -> None:
 
 
 def _claimed(folder: Path) -> int:
-    """Bytes that a set may have; of one that says nothing, what it has."""
+    """Bytes that a set may have; none once it is removed."""
     try:
         return int((folder / _CLAIM).read_text())
     except (OSError, ValueError):
-        return sum(file.stat().st_size for file in folder.iterdir()) if folder.is_dir() else 0
+        return 0
 
 
 def _last_used(folder: Path) -> float:
-    claim = folder / _CLAIM
-    return claim.stat().st_mtime if claim.exists() else 0.0
+    return (folder / _CLAIM).stat().st_mtime
 
 
 def _remove_unused(folder: Path) -> None:

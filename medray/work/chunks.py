@@ -6,9 +6,10 @@ No byte is used unless its checksum is the one that was noted when it was writte
 from __future__ import annotations
 
 import logging
+import os
+import resource
 import zlib
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -16,9 +17,6 @@ import numpy as np
 from medray.data import store
 from medray.errors import StoreError
 from medray.types import Int64, UInt8
-
-_MAPPED = 256
-"""Files that are mapped at a time: each takes a file descriptor."""
 
 _logger = logging.getLogger("medray")
 
@@ -44,7 +42,7 @@ class Places(NamedTuple):
 class Kept(Protocol):
     """Files that are on this node, or come there by and by."""
 
-    def path(self, name: str) -> Path | None:
+    def path(self, name: str) -> str | None:
         """Where a file is if it is there; None where none is kept."""
         ...
 
@@ -57,11 +55,11 @@ class InPlace:
     """The files of a table on a local path."""
 
     def __init__(self, uri: str) -> None:
-        self._folder = Path(store.normalise(uri))
+        self._uri = store.normalise(uri)
 
-    def path(self, name: str) -> Path:
+    def path(self, name: str) -> str:
         """In the table's folder."""
-        return self._folder / name
+        return f"{self._uri}/{name}"
 
     def drop(self, name: str) -> None:
         """Stays: it is nobody's copy."""
@@ -79,7 +77,8 @@ class Chunks:
 
     def __init__(self, uri: str, names: list[str], size: int, kept: Kept) -> None:
         self._uri, self._names, self._size, self._kept = uri, names, size, kept
-        self._mapped = lru_cache(_MAPPED)(self._map)
+        self._mapped = lru_cache(_most_mapped())(self._map)
+        self._nothing = np.empty((0, size), np.uint8)
 
     def read(self, places: Places) -> UInt8:
         """Some records, uint8 (n, size).
@@ -88,41 +87,46 @@ class Chunks:
             StoreError: SAMPLE_CHANGED where what lies in the store is not what was written; what reading from it raises.
         """
         found = np.empty((len(places.file), self._size), np.uint8)
-        there = np.zeros(len(found), np.bool_)
-        for file in np.unique(places.file):
-            wanted = np.flatnonzero(places.file == file)
-            there[wanted] = self._copy(int(file), places.of(wanted), found, wanted)
-        absent = np.flatnonzero(~there)
-        if len(absent):
-            found[absent] = self._fetched(places.of(absent))
+        absent: list[int] = []
+        last, records = -1, self._nothing
+        for at, (file, row, crc) in enumerate(zip(*(column.tolist() for column in places), strict=True)):
+            if file != last:
+                last, records = file, self._records(file)
+            if row < len(records):
+                found[at] = records[row]
+            if row >= len(records) or zlib.crc32(found[at]) != crc:
+                if records is not self._nothing:
+                    self._forget(file)
+                    records = self._nothing
+                absent.append(at)
+        if absent:
+            found[absent] = self._fetched(places.of(np.array(absent)))
         return found
 
-    def _copy(self, file: int, places: Places, found: UInt8, at: Int64) -> bool:
-        """Copy records of one file to their places in ``found``; False where the file is not here, or not what was written."""
+    def _records(self, file: int) -> UInt8:
+        """The records of a file, mapped as long as it is what it was; none where it is not here.
+
+        A file that was cut is mapped anew: to read the old mapping beyond the end would kill the process.
+        """
         path = self._kept.path(self._names[file])
         if path is None:
-            return False
+            return self._nothing
         try:
-            if path.stat().st_size < (int(places.row.max()) + 1) * self._size:  # else reading a mapping that was cut kills
-                raise ValueError
-            found[at] = self._mapped(file, path.stat().st_ino)[places.row]
-        except FileNotFoundError:
-            return False
-        except (OSError, ValueError, IndexError):
-            return self._damaged(file)
-        return _sound(found[at], places.crc32) or self._damaged(file)
+            status = os.stat(path)  # noqa: PTH116 (for every read)
+            return self._mapped(path, status.st_ino, status.st_size)
+        except OSError:
+            return self._nothing
 
-    def _map(self, file: int, inode: int) -> UInt8:
+    def _map(self, path: str, inode: int, size: int) -> UInt8:
         """A file as records, uint8 (n, size), without reading it."""
-        path = self._kept.path(self._names[file])
-        assert path is not None
-        data = np.memmap(path, np.uint8, mode="r")
-        return data[: len(data) // self._size * self._size].reshape(-1, self._size)
+        whole = size // self._size
+        if not whole:
+            return np.empty((0, self._size), np.uint8)
+        return np.asarray(np.memmap(path, np.uint8, "r", shape=(whole, self._size)))
 
-    def _damaged(self, file: int) -> bool:
+    def _forget(self, file: int) -> None:
         _logger.warning(f"{self._names[file]} is not what was written: its samples are read from the store")
         self._kept.drop(self._names[file])
-        return False
 
     def _fetched(self, places: Places) -> UInt8:
         uris = [store.join(self._uri, self._names[file]) for file in places.file]
@@ -143,6 +147,11 @@ class Chunks:
         return StoreError(
             "SAMPLE_CHANGED", f"{uri} is not what was written", f"remove {self._uri}: the samples are prepared again"
         )
+
+
+def _most_mapped() -> int:
+    """Files that are mapped at a time: each takes a file descriptor."""
+    return min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
 
 def _sound(records: UInt8, crcs: Int64) -> bool:

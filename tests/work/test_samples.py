@@ -228,6 +228,9 @@ def test_a_lower_bound_takes_files_away(in_store: SampleTable, cache: CacheSpec)
 def test_a_set_in_use_stays_and_one_that_nobody_uses_makes_room(s3: str, tmp_path: Path) -> None:
     first, second = (written(f"{s3}/{name}", X, PER_FILE) for name in ("first", "second"))
     cache = CacheSpec(folder=str(tmp_path / "cache"), max_gib=1.5 * X.nbytes / 2**30)
+    foreign = cache.root / ("0" * 32) / "something of the user's"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("")
     with kept_files(first.uri, cache) as kept:
         wait_for(lambda: len(cached(cache.root)) == 10)
         with kept_files(second.uri, cache) as others:
@@ -239,6 +242,7 @@ def test_a_set_in_use_stays_and_one_that_nobody_uses_makes_room(s3: str, tmp_pat
     with kept_files(second.uri, cache):
         wait_for(lambda: len(cached(cache.root)) == 10)
     assert len({path.parent for path in cached(cache.root)}) == 1
+    assert foreign.exists()
 
 
 SCRIPT = textwrap.dedent("""
