@@ -115,7 +115,7 @@ class InputSpec(Spec):
         """The same in the stored type, as training keeps it.
 
         Raises:
-            Excluded: VALUES_TOO_LARGE; InputError: as :func:`medray.features.table.extract`.
+            Excluded: VALUES_RANGE; InputError: as :func:`medray.features.table.extract`.
         """
         if self.features is None:
             return stored(prepared.pixels, self.stored)

@@ -118,7 +118,12 @@ def _folds(x: Float32, y: Int64, groups: Int64, classes: int, most: int, seed: i
         raise ModelError("MODEL_TOO_FEW_PATIENTS", "a class has one patient only", "label more patients")
     splitter = StratifiedGroupKFold(min(most, patients), shuffle=True, random_state=seed)
     folds = list(splitter.split(x, y, groups))
-    return [fold for fold in folds if all(len(np.unique(y[side])) == classes for side in fold)]
+    whole = [fold for fold in folds if all(len(np.unique(y[side])) == classes for side in fold)]
+    if not whole:
+        raise ModelError(
+            "MODEL_TOO_FEW_PATIENTS", "no division of the patients has every class on both sides", "label more patients"
+        )
+    return whole
 
 
 def _pipeline(params: SvmParams, features: int) -> Pipeline:

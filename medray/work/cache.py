@@ -1,8 +1,8 @@
 """Files of a store kept on a node, for all trainings on it, within a bound of disk.
 
-A folder holds sets: the files of one table each. One process of the node fetches a set, in order, as far as the bound allows; all
-use what is there. A set that no process uses makes room for others. Locks end with the processes that hold them, so a kill leaves
-nothing behind but a partial file, which the next one removes.
+A folder holds sets: the files of one table that a training needs. One process of the node fetches a set, in order, as far as the
+bound allows; all use what is there. A set that no process uses makes room for others. Locks end with the processes that hold
+them, so a kill leaves nothing behind but a partial file, which the next one removes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import shutil
+import stat
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -55,7 +56,7 @@ class CachedSet:
 
     def __init__(self, spec: CacheSpec, uri: str, sizes: Mapping[str, int]) -> None:
         self._spec, self._uri, self._sizes = spec, uri, sizes
-        self._name = hashlib.sha256(uri.encode()).hexdigest()[:32]
+        self._name = hashlib.sha256("\n".join([uri, *sizes]).encode()).hexdigest()[:32]
         self._folder = spec.root / self._name
         self._usable = False
         self._stop = threading.Event()
@@ -64,9 +65,9 @@ class CachedSet:
     def __enter__(self) -> CachedSet:
         """Use the set, and begin to fetch what is missing. Where the disk refuses, nothing is kept."""
         try:
-            _own(self._spec.root)
+            _own(self._spec.root, others=0o022)
             self._stack.enter_context(_locked(self._spec.root / f"{self._name}.used", fcntl.LOCK_SH))
-            self._folder.mkdir(mode=0o700, exist_ok=True)
+            _own(self._folder, others=0o077)
         except OSError as error:
             _without(error)
             return self
@@ -120,7 +121,7 @@ class CachedSet:
     def _bound(self, sets: list[Path]) -> int:
         if self._spec.max_gib is not None:
             return int(self._spec.max_gib * 2**30)
-        kept = sum(file.stat().st_size for one in sets if one.is_dir() for file in one.iterdir())
+        kept = sum(max(0, _size(file)) for one in sets if one.is_dir() for file in one.iterdir())
         return (shutil.disk_usage(self._spec.root).free + kept) // 2
 
     def _fetch_missing(self, claim: int) -> None:
@@ -137,8 +138,8 @@ class CachedSet:
         kept = {*chosen, _CLAIM}
         for path in self._folder.iterdir():
             if path.name not in kept:
-                path.unlink()
-        missing = [name for name in chosen if not self._is_whole(name)]
+                path.unlink(missing_ok=True)
+        missing = [name for name in chosen if _size(self._folder / name) != self._sizes[name]]
         for start in range(0, len(missing), _AT_ONCE):
             if self._stop.is_set():
                 return
@@ -148,21 +149,30 @@ class CachedSet:
                     raise data
                 _write(self._folder / name, data)
 
-    def _is_whole(self, name: str) -> bool:
-        path = self._folder / name
-        return path.is_file() and path.stat().st_size == self._sizes[name]
-
 
 def _sets(root: Path) -> list[Path]:
     """The sets in a folder, in which other things may lie as well."""
     return [path for path in root.iterdir() if _SET.fullmatch(path.name) and (path / _CLAIM).is_file()]
 
 
-def _own(root: Path) -> None:
-    """The folder, which is this user's and nobody else's: it holds images of patients."""
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if root.stat().st_uid != os.getuid():
-        raise PermissionError(f"{root} belongs to another user")
+def _own(folder: Path, others: int) -> None:
+    """Have a folder that is this user's: it holds images of patients.
+
+    Args:
+        others: what other users must not be allowed, as bits of the mode.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & others:
+        raise PermissionError(f"{folder} is not this user's alone")
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; -1 where it is not there, as others may have removed or renamed it."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -195,7 +205,11 @@ def _remove_unused(folder: Path) -> None:
     """Remove a set unless a process uses it."""
     with folder.with_name(f"{folder.name}.used").open("w") as file:
         if _try(file.fileno(), fcntl.LOCK_EX):
-            shutil.rmtree(folder, ignore_errors=True)
+            for path in folder.iterdir():
+                if path.name != _CLAIM:
+                    path.unlink()
+            (folder / _CLAIM).unlink()  # last: without it the folder is no set
+            folder.rmdir()
 
 
 def _try(descriptor: int, kind: int) -> bool:

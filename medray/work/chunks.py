@@ -18,6 +18,8 @@ from medray.data import store
 from medray.errors import StoreError
 from medray.types import Int64, UInt8
 
+_GAP_BYTES, _AT_ONCE_BYTES = 1 << 20, 64 << 20
+
 _logger = logging.getLogger("medray")
 
 
@@ -65,6 +67,16 @@ class InPlace:
         """Stays: it is nobody's copy."""
 
 
+class NotKept:
+    """Files that stay in the store."""
+
+    def path(self, name: str) -> None:
+        """Nowhere."""
+
+    def drop(self, name: str) -> None:
+        """Nothing to do."""
+
+
 class Chunks:
     """The records of the chunk files of one table.
 
@@ -103,6 +115,10 @@ class Chunks:
             found[absent] = self._fetched(places.of(np.array(absent)))
         return found
 
+    def close(self) -> None:
+        """Map nothing any more."""
+        self._mapped.cache_clear()
+
     def _records(self, file: int) -> UInt8:
         """The records of a file, mapped as long as it is what it was; none where it is not here.
 
@@ -129,19 +145,32 @@ class Chunks:
         self._kept.drop(self._names[file])
 
     def _fetched(self, places: Places) -> UInt8:
-        uris = [store.join(self._uri, self._names[file]) for file in places.file]
-        starts = [int(row) * self._size for row in places.row]
-        answers = store.read_many(uris, [(start, start + self._size) for start in starts])
-        for uri, answer in zip(uris, answers, strict=True):
+        """Records from the store: those that lie close together with one request, some 64 MiB at a time."""
+        found = np.empty((len(places.file), self._size), np.uint8)
+        order = np.lexsort((places.row, places.file))
+        apart = (np.diff(places.row[order]) * self._size > _GAP_BYTES) | (np.diff(places.file[order]) != 0)
+        waiting: list[Int64] = []
+        for run in np.split(order, np.flatnonzero(apart) + 1):
+            waiting.append(run)
+            if len(waiting) == store.THREADS or sum(map(len, waiting)) * self._size > _AT_ONCE_BYTES:
+                self._fetch(waiting, places, found)
+                waiting = []
+        self._fetch(waiting, places, found)
+        return found
+
+    def _fetch(self, runs: list[Int64], places: Places, found: UInt8) -> None:
+        """Put the records of runs, each within one file and in its order, to their places in ``found``."""
+        uris = [store.join(self._uri, self._names[places.file[run[0]]]) for run in runs]
+        spans = [(int(places.row[run[0]]), int(places.row[run[-1]]) + 1) for run in runs]
+        answers = store.read_many(uris, [(first * self._size, end * self._size) for first, end in spans])
+        for uri, run, (first, end), answer in zip(uris, runs, spans, answers, strict=True):
             if isinstance(answer, StoreError):
                 raise answer
-            if len(answer) != self._size:
+            if len(answer) != (end - first) * self._size:
                 raise self._changed(uri)
-        found = np.frombuffer(b"".join(answer for answer in answers if isinstance(answer, bytes)), np.uint8)
-        found = found.reshape(-1, self._size)
-        if not _sound(found, places.crc32):
-            raise self._changed(", ".join(sorted(set(uris))[:3]))
-        return found
+            found[run] = np.frombuffer(answer, np.uint8).reshape(-1, self._size)[places.row[run] - first]
+            if not all(zlib.crc32(found[at]) == crc for at, crc in zip(run, places.crc32[run].tolist(), strict=True)):
+                raise self._changed(uri)
 
     def _changed(self, uri: str) -> StoreError:
         return StoreError(
@@ -151,8 +180,4 @@ class Chunks:
 
 def _most_mapped() -> int:
     """Files that are mapped at a time: each takes a file descriptor."""
-    return min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
-
-
-def _sound(records: UInt8, crcs: Int64) -> bool:
-    return all(zlib.crc32(record) == crc for record, crc in zip(records, crcs.tolist(), strict=True))
+    return min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)

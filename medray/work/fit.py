@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -23,11 +24,11 @@ from medray.models.family import FitContext, FitData, Model
 from medray.models.table import family_of
 from medray.spec import Spec
 from medray.tasks.table import AnyTask
+from medray.types import Int64
 from medray.work.cache import CacheSpec
-from medray.work.chunks import Kept
 from medray.work.context import OnStep, StoreContext
 from medray.work.record import Record
-from medray.work.samples import ChunkedSamples, kept_files, located
+from medray.work.samples import ChunkedSamples, opened
 
 MODEL_DONE = "complete"
 _MAX_THREADS = 8
@@ -97,19 +98,20 @@ def fit_data(job: FitJob, rank: int = 0, world_size: int = 1) -> Iterator[FitDat
     samples = pq.read_table(pa.BufferReader(store.read(job.samples_uri))).sort_by("uri")
     groups = samples["group"].dictionary_encode().combine_chunks().indices
     samples = samples.set_column(samples.column_names.index("group"), "group", groups.cast(pa.int64()))
-    train = samples.filter(pc.equal(samples["split"], "train"))
-    train = train.filter(pa.array(job.task.learnt_from(train["target"])))
+    samples = samples.filter(pc.is_in(samples["split"], pa.array(["train", "val"])))
+    is_train = np.asarray(pc.equal(samples["split"], "train"))
+    train, valid = np.flatnonzero(is_train), np.flatnonzero(~is_train)
+    train = train[job.task.learnt_from(samples.take(train)["target"])]
     if family_of(job.family).parallelism != "torch":
-        train = train.take(pa.array(range(rank, len(train), world_size), pa.int64()))
-    valid = samples.filter(pc.equal(samples["split"], "val"))
-    with kept_files(job.values_uri, job.cache) as kept:
-        yield FitData(_samples(job, train, kept), _samples(job, valid, kept))
+        train = train[rank::world_size]
+    with opened(job.values_uri, samples, job.record, job.cache) as (chunks, places):
 
+        def side(at: Int64) -> ChunkedSamples:
+            rows = samples.take(at)
+            y = None if job.record.masked else job.task.truth(rows["target"])
+            return ChunkedSamples(chunks, job.record, places.of(at), y, rows["group"].to_numpy(), job.columns)
 
-def _samples(job: FitJob, rows: pa.Table, kept: Kept) -> ChunkedSamples:
-    chunks, places, rows = located(job.values_uri, rows, job.record.size, kept)
-    y = None if job.record.masked else job.task.truth(rows["target"])
-    return ChunkedSamples(chunks, job.record, places, y, rows["group"].to_numpy(), job.columns)
+        yield FitData(side(train), side(valid))
 
 
 def fitted(job: FitJob, context: FitContext) -> Model:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import partial
-from typing import Any, TypeVar
+from contextlib import closing, contextmanager
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,17 +14,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from medray.data import store
+from medray.errors import StoreError
 from medray.models.family import Batch, require_table
 from medray.types import Int64
 from medray.work.cache import CachedSet, CacheSpec
-from medray.work.chunk_file import PLACE, SUFFIX
-from medray.work.chunks import Chunks, InPlace, Kept, Places
+from medray.work.chunk_file import PLACE
+from medray.work.chunks import Chunks, InPlace, Kept, NotKept, Places
 from medray.work.record import Record
 from medray.work.table import read_values
 
-_AHEAD, _READERS = 8, 2
-
-T = TypeVar("T")
+_AHEAD, _AHEAD_BYTES, _READERS = 8, 64 << 20, 2
 
 
 class ChunkedSamples:
@@ -66,8 +64,18 @@ class ChunkedSamples:
         return Batch(self._record.numbers(rows), self._record.masks(rows) if self._y is None else self._y[indices])
 
     def batches(self, parts: Iterable[Int64]) -> Iterator[Batch]:
-        """The samples of each part, read ahead."""
-        return _ahead(partial(self.batch, part) for part in parts)
+        """The samples of each part, in order; up to eight parts of 64 MiB in all, or one larger part, are read ahead."""
+        waiting: deque[tuple[Future[Batch], int]] = deque()
+        threads = ThreadPoolExecutor(_READERS)
+        try:
+            for part in parts:
+                waiting.append((threads.submit(self.batch, part), len(part) * self._record.size))
+                while len(waiting) > _AHEAD or (len(waiting) > 1 and sum(size for _, size in waiting) > _AHEAD_BYTES):
+                    yield waiting.popleft()[0].result()
+            while waiting:
+                yield waiting.popleft()[0].result()
+        finally:
+            threads.shutdown(cancel_futures=True)
 
     def table(self, most_bytes: int, who: str) -> Batch:
         """All of them. Raises ModelError MODEL_TABLE_TOO_LARGE; StoreError."""
@@ -75,46 +83,44 @@ class ChunkedSamples:
         return self.batch(np.arange(len(self)))
 
 
-def _ahead(calls: Iterable[Callable[[], T]]) -> Iterator[T]:
-    """What the calls return, in order, some of them made before they are asked for."""
-    waiting: deque[Future[T]] = deque()
-    threads = ThreadPoolExecutor(_READERS)
-    try:
-        for call in calls:
-            waiting.append(threads.submit(call))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        threads.shutdown(cancel_futures=True)
+@contextmanager
+def opened(table_uri: str, rows: pa.Table, record: Record, cache: CacheSpec) -> Iterator[tuple[Chunks, Places]]:
+    """The chunk files in which the samples of ``rows`` lie, for as long as a training uses them, and the place of each.
+
+    Args:
+        rows: ``uri``, ``etag`` and, of masks, ``mask``, ``mask_etag``, sorted by URI.
+
+    Raises:
+        StoreError: SAMPLES_MISSING.
+    """
+    found = _located(table_uri, rows)
+    files = found["chunk"].combine_chunks().dictionary_encode()
+    names = files.dictionary.to_pylist()
+    places = Places(*(np.asarray(column.cast(pa.int64()), np.int64) for column in (files.indices, found["row"], found["crc32"])))
+    with _kept(table_uri, names, cache) as kept, closing(Chunks(table_uri, names, record.size, kept)) as chunks:
+        yield chunks, places
+
+
+def _located(table_uri: str, rows: pa.Table) -> pa.Table:
+    """The place of each row. Where two runs prepared one input at the same time, either's sample is it."""
+    found = read_values(table_uri, rows, [field.name for field in PLACE])
+    found = found.sort_by([("uri", "ascending"), ("chunk", "ascending")])
+    uris = found["uri"].combine_chunks()
+    found = found.filter(pc.equal(pc.index_in(uris, value_set=uris), pa.array(np.arange(len(uris)), pa.int32())))
+    if not found["uri"].combine_chunks().equals(rows["uri"].combine_chunks()):
+        message = f"{table_uri} has samples of {len(found)} of {len(rows)} images"
+        raise StoreError("SAMPLES_MISSING", message, "run again: what is missing is prepared anew")
+    return found
 
 
 @contextmanager
-def kept_files(uri: str, cache: CacheSpec) -> Iterator[Kept]:
-    """The chunk files of a table for as long as a training uses them: where they are, or copied to this node by and by."""
+def _kept(uri: str, names: list[str], cache: CacheSpec) -> Iterator[Kept]:
+    """Files of a table: where they are, or copied to this node by and by."""
     if "://" not in store.normalise(uri):
         yield InPlace(uri)
-        return
-    found = {info.uri.rsplit("/", 1)[-1]: info.size for info in store.list_objects(uri)}
-    sizes = {name: size for name, size in sorted(found.items()) if name.endswith(SUFFIX)}
-    with CachedSet(cache, store.normalise(uri), sizes) as kept:
-        yield kept
-
-
-def located(table_uri: str, rows: pa.Table, size: int, kept: Kept) -> tuple[Chunks, Places, pa.Table]:
-    """Where the samples of those of ``rows`` lie that have one, and these rows, sorted by URI.
-
-    Args:
-        rows: ``uri``, ``etag`` and, of masks, ``mask``, ``mask_etag``, and what the caller needs.
-        size: bytes of a sample.
-    """
-    found = read_values(table_uri, rows, [field.name for field in PLACE])
-    rows = rows.filter(pc.is_in(rows["uri"], found["uri"].combine_chunks())).sort_by("uri")
-    files = found["chunk"].combine_chunks().dictionary_encode()
-    places = Places(_int64(files.indices), _int64(found["row"]), _int64(found["crc32"]))
-    return Chunks(table_uri, files.dictionary.to_pylist(), size, kept), places, rows
-
-
-def _int64(column: pa.Array | pa.ChunkedArray) -> Int64:
-    return np.asarray(column.cast(pa.int64()), np.int64)
+    elif cache.max_gib == 0 or not names:
+        yield NotKept()
+    else:
+        sizes = {info.uri.rsplit("/", 1)[-1]: info.size for info in store.list_objects(uri)}
+        with CachedSet(cache, store.normalise(uri), {name: sizes[name] for name in sorted(names) if name in sizes}) as kept:
+            yield kept

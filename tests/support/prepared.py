@@ -7,11 +7,10 @@ import pyarrow as pa
 from medray.types import Float32
 from medray.work.cache import CacheSpec
 from medray.work.prepare import PrepareJob
-from medray.work.samples import kept_files, located
+from medray.work.samples import opened
 
 
 def prepared(table_uri: str, rows: pa.Table, job: PrepareJob) -> Float32:
     """The samples of the rows, float32 (n, …), sorted by URI."""
-    with kept_files(table_uri, CacheSpec()) as kept:
-        chunks, places, _ = located(table_uri, rows, job.record.size, kept)
+    with opened(table_uri, rows.sort_by("uri"), job.record, CacheSpec()) as (chunks, places):
         return job.record.numbers(chunks.read(places))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,7 @@ from medray.models.xgb import XGB, XgbParams
 from medray.tasks.binary import Binary
 from medray.types import Int64
 from medray.work.cache import CacheSpec
-from medray.work.chunks import Kept
-from medray.work.samples import ChunkedSamples, kept_files, located
+from medray.work.samples import ChunkedSamples, opened
 
 TASK = Binary(target="malignant")
 NETWORK = CnnParams(width=4, members=1, epochs=4, batch_size=64, group_size=8)
@@ -40,9 +40,10 @@ X, Y = discs()
 IN_MEMORY = FitData(*(ArraySamples(X[side], Y[side], side) for side in (TRAIN, VALID)))
 
 
-def chunked(table: SampleTable, kept: Kept) -> FitData:
-    chunks, places, _ = located(table.uri, table.rows, table.record.size, kept)
-    return FitData(*(ChunkedSamples(chunks, table.record, places.of(side), Y[side], side) for side in (TRAIN, VALID)))
+@contextmanager
+def chunked(table: SampleTable, cache: CacheSpec) -> Iterator[FitData]:
+    with opened(table.uri, table.rows, table.record, cache) as (chunks, places):
+        yield FitData(*(ChunkedSamples(chunks, table.record, places.of(side), Y[side], side) for side in (TRAIN, VALID)))
 
 
 def files(model: Any, folder: Path) -> dict[str, bytes]:
@@ -58,16 +59,15 @@ def expected(tmp_path: Path) -> dict[str, bytes]:
 
 def test_a_fit_on_files_is_that_in_memory(expected: dict[str, bytes], tmp_path: Path) -> None:
     table = written(str(tmp_path / "table"), X, 7)
-    with kept_files(table.uri, CacheSpec()) as kept:
-        assert files(CNN.fit(chunked(table, kept), TASK, NETWORK, LocalContext()), tmp_path / "found") == expected
+    with chunked(table, CacheSpec()) as data:
+        assert files(CNN.fit(data, TASK, NETWORK, LocalContext()), tmp_path / "found") == expected
 
 
 def test_a_store_that_dies_in_mid_epoch_ends_the_fit_which_goes_on_to_the_same_weights(
     expected: dict[str, bytes], s3_server: str, s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = written(f"{s3}/table", X, 7)
-    with faulty(s3_server) as proxy, kept_files(table.uri, CacheSpec(folder=str(tmp_path / "cache"), max_gib=0)) as kept:
-        data = chunked(table, kept)
+    with faulty(s3_server) as proxy, chunked(table, CacheSpec(folder=str(tmp_path / "cache"), max_gib=0)) as data:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
         monkeypatch.setenv("MEDRAY_STORE_RETRY_S", "1")
         monkeypatch.setenv("MEDRAY_STORE_TIMEOUT_S", "0.5")
@@ -97,8 +97,8 @@ def test_a_file_of_the_cache_that_is_harmed_in_mid_epoch_changes_no_weight(
             data = path.read_bytes()
             path.write_bytes(data[: len(data) // 3] if harm == "cut" else bytes(len(data)))
 
-    with kept_files(table.uri, cache) as kept:
-        model = CNN.fit(chunked(table, kept), TASK, NETWORK, LocalContext(on_report=break_files))
+    with chunked(table, cache) as data:
+        model = CNN.fit(data, TASK, NETWORK, LocalContext(on_report=break_files))
     assert files(model, tmp_path / "found") == expected
 
 

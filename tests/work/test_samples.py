@@ -12,19 +12,23 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from faulty_proxy import Proxy, faulty
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sample_table import SampleTable, written
 
-from medray.data import store
+from medray.data import store, tables
 from medray.errors import ModelError, StoreError
 from medray.work.cache import CacheSpec
-from medray.work.samples import ChunkedSamples, kept_files, located
+from medray.work.samples import ChunkedSamples, opened
 
 COUNT, PER_FILE = 300, 32
 X = np.random.default_rng(0).random((COUNT, 16, 16)).astype(np.float32)
@@ -68,10 +72,11 @@ def cache(tmp_path: Path) -> CacheSpec:
     return CacheSpec(folder=str(tmp_path / "cache"), max_gib=1)
 
 
-def opened(table: SampleTable, kept: object) -> ChunkedSamples:
-    chunks, places, rows = located(table.uri, table.rows, table.record.size, kept)  # type: ignore[arg-type]
-    assert len(rows) == len(table.x)
-    return ChunkedSamples(chunks, table.record, places, np.arange(len(rows)), np.arange(len(rows)))
+@contextmanager
+def samples_of(table: SampleTable, cache: CacheSpec) -> Iterator[ChunkedSamples]:
+    numbers = np.arange(len(table.x))
+    with opened(table.uri, table.rows, table.record, cache) as (chunks, places):
+        yield ChunkedSamples(chunks, table.record, places, numbers, numbers)
 
 
 def cached(folder: Path) -> list[Path]:
@@ -87,14 +92,13 @@ def wait_for(true: Callable[[], object], seconds: float = 20) -> None:
 
 def fill(table: SampleTable, cache: CacheSpec, count: int = 10) -> list[Path]:
     """Have the cache filled; returns its files."""
-    with kept_files(table.uri, cache):
+    with samples_of(table, cache):
         wait_for(lambda: len(cached(cache.root)) == count)
     return cached(cache.root)
 
 
 def test_samples_by_number_in_batches_and_all_at_once(table: SampleTable, cache: CacheSpec) -> None:
-    with kept_files(table.uri, cache) as kept:
-        samples = opened(table, kept)
+    with samples_of(table, cache) as samples:
         assert (len(samples), samples.shape) == (COUNT, (16, 16))
         order = np.random.default_rng(1).permutation(COUNT)
         parts = np.split(order, range(7, COUNT, 7))
@@ -112,8 +116,8 @@ def test_samples_by_number_in_batches_and_all_at_once(table: SampleTable, cache:
 def test_every_stored_type(dtype: str, tmp_path: Path, cache: CacheSpec) -> None:
     levels = np.arange(50 * 9).reshape(50, 3, 3) % 200
     table = written(str(tmp_path / "table"), levels.astype(np.float32), 16, dtype)
-    with kept_files(table.uri, cache) as kept:
-        found = opened(table, kept).batch(np.arange(50)).x
+    with samples_of(table, cache) as samples:
+        found = samples.batch(np.arange(50)).x
     scale = {"uint8": 255, "uint16": 65535}.get(dtype, 1)
     np.testing.assert_array_equal(found, levels.astype(np.float32) / np.float32(scale))
 
@@ -124,16 +128,15 @@ def test_files_of_any_size_give_the_same(tmp_path: Path, cache: CacheSpec, wante
     uri = str(tmp_path / f"table-{per_file}")
     shutil.rmtree(uri, ignore_errors=True)
     table = written(uri, X[:60], per_file)
-    with kept_files(table.uri, cache) as kept:
-        np.testing.assert_array_equal(opened(table, kept).batch(np.array(wanted, np.int64)).x, X[wanted])
+    with samples_of(table, cache) as samples:
+        np.testing.assert_array_equal(samples.batch(np.array(wanted, np.int64)).x, X[wanted])
 
 
 def test_a_store_is_read_once(in_store: SampleTable, proxy: Proxy, through: Callable[[], None], cache: CacheSpec) -> None:
     files = fill(in_store, cache)
     assert sum(path.stat().st_size for path in files) == X.nbytes
     assert cache.root.stat().st_mode & 0o077 == 0, "others may read images of patients"
-    with kept_files(in_store.uri, cache) as kept:
-        samples = opened(in_store, kept)
+    with samples_of(in_store, cache) as samples:
         through()
         np.testing.assert_array_equal(samples.batch(np.arange(COUNT)).x, X)
         assert not proxy.requests
@@ -144,15 +147,15 @@ def test_a_cached_file_that_is_not_what_was_written_is_not_used(
     in_store: SampleTable, cache: CacheSpec, harm: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     files = fill(in_store, cache)
-    with kept_files(in_store.uri, cache) as kept:
-        samples = opened(in_store, kept)
+    with samples_of(in_store, cache) as samples:
         np.testing.assert_array_equal(samples.batch(np.arange(10)).x, X[:10])  # it is mapped by now
+        sound = files[0].read_bytes()
         damage(files[0], harm)
         with caplog.at_level(logging.WARNING, "medray"):
             np.testing.assert_array_equal(samples.batch(np.arange(COUNT)).x, X)
         assert "is not what was written: its samples are read from the store" in caplog.text
-        assert not files[0].exists()
-    assert fill(in_store, cache)[0].stat().st_size == PER_FILE * 1024
+    fill(in_store, cache)
+    assert files[0].read_bytes() == sound
 
 
 def damage(path: Path, harm: str) -> None:
@@ -176,8 +179,7 @@ def damage(path: Path, harm: str) -> None:
 def test_a_table_that_is_not_what_was_written_stops_the_fit(tmp_path: Path, cache: CacheSpec, harm: str, code: str) -> None:
     table = written(str(tmp_path / "table"), X, PER_FILE)
     first = sorted((tmp_path / "table").glob("*.samples"))[0]
-    with kept_files(table.uri, cache) as kept:
-        samples = opened(table, kept)
+    with samples_of(table, cache) as samples:
         if harm == "gone":
             first.unlink()
         else:
@@ -192,8 +194,7 @@ def test_a_store_that_dies_is_an_error_unless_its_samples_are_here(
 ) -> None:
     fill(in_store, cache)
     none = CacheSpec(folder=str(Path(cache.root) / "none"), max_gib=0)
-    with kept_files(in_store.uri, cache) as kept, kept_files(in_store.uri, none) as nothing:
-        samples, remote = opened(in_store, kept), opened(in_store, nothing)
+    with samples_of(in_store, cache) as samples, samples_of(in_store, none) as remote:
         through()
         np.testing.assert_array_equal(remote.batch(np.arange(20)).x, X[:20])
         proxy.always("reset")
@@ -212,17 +213,17 @@ def test_a_bound_keeps_some_and_the_others_are_read_from_the_store(
     with caplog.at_level(logging.INFO, "medray"):
         assert len(fill(in_store, cache, 3)) == 3
     assert "GiB of samples; the others stay in the store" in caplog.text
-    with kept_files(in_store.uri, cache) as kept:
-        np.testing.assert_array_equal(opened(in_store, kept).batch(np.arange(COUNT)).x, X)
+    with samples_of(in_store, cache) as samples:
+        np.testing.assert_array_equal(samples.batch(np.arange(COUNT)).x, X)
     assert len(cached(cache.root)) == 3
 
 
 def test_a_lower_bound_takes_files_away(in_store: SampleTable, cache: CacheSpec) -> None:
     fill(in_store, cache)
     lower = cache.model_copy(update={"max_gib": (4 * PER_FILE * 1024) / 2**30})
-    with kept_files(in_store.uri, lower) as kept:
+    with samples_of(in_store, lower) as samples:
         wait_for(lambda: len(cached(cache.root)) == 4)
-        np.testing.assert_array_equal(opened(in_store, kept).batch(np.arange(COUNT)).x, X)
+        np.testing.assert_array_equal(samples.batch(np.arange(COUNT)).x, X)
 
 
 def test_a_set_in_use_stays_and_one_that_nobody_uses_makes_room(s3: str, tmp_path: Path) -> None:
@@ -231,15 +232,15 @@ def test_a_set_in_use_stays_and_one_that_nobody_uses_makes_room(s3: str, tmp_pat
     foreign = cache.root / ("0" * 32) / "something of the user's"
     foreign.parent.mkdir(parents=True)
     foreign.write_text("")
-    with kept_files(first.uri, cache) as kept:
+    with samples_of(first, cache) as kept:
         wait_for(lambda: len(cached(cache.root)) == 10)
-        with kept_files(second.uri, cache) as others:
+        with samples_of(second, cache) as others:
             wait_for(lambda: len(cached(cache.root)) == 14)
-            np.testing.assert_array_equal(opened(second, others).batch(np.arange(COUNT)).x, X)
-        np.testing.assert_array_equal(opened(first, kept).batch(np.arange(COUNT)).x, X)
+            np.testing.assert_array_equal(others.batch(np.arange(COUNT)).x, X)
+        np.testing.assert_array_equal(kept.batch(np.arange(COUNT)).x, X)
     held = sum(path.stat().st_size for path in cached(cache.root))
     assert held <= 1.5 * X.nbytes
-    with kept_files(second.uri, cache):
+    with samples_of(second, cache):
         wait_for(lambda: len(cached(cache.root)) == 10)
     assert len({path.parent for path in cached(cache.root)}) == 1
     assert foreign.exists()
@@ -249,17 +250,15 @@ SCRIPT = textwrap.dedent("""
     import sys, time
     import numpy as np
     from sample_table import SampleTable
-    from test_samples import COUNT, X, cached, opened, written
+    from test_samples import COUNT, X, samples_of
     from medray.work.cache import CacheSpec
     from medray.work.record import Record
-    from medray.work.samples import kept_files
     import pyarrow as pa
 
     uri, folder, seconds = sys.argv[1:]
     rows = pa.table({"uri": [f"image-{i:07d}" for i in range(COUNT)], "etag": ["1"] * COUNT})
     table = SampleTable(uri, rows, Record("float32", (16, 16)), X)
-    with kept_files(uri, CacheSpec(folder=folder, max_gib=1)) as kept:
-        samples = opened(table, kept)
+    with samples_of(table, CacheSpec(folder=folder, max_gib=1)) as samples:
         until = time.monotonic() + float(seconds)
         while True:
             order = np.random.default_rng(0).permutation(COUNT)
@@ -327,10 +326,59 @@ def test_a_folder_that_cannot_be_written_is_gone_without(
     (tmp_path / "file").write_text("")
     with (
         caplog.at_level(logging.WARNING, "medray"),
-        kept_files(in_store.uri, CacheSpec(folder=str(tmp_path / "file" / "cache"))) as kept,
+        samples_of(in_store, CacheSpec(folder=str(tmp_path / "file" / "cache"))) as samples,
     ):
-        np.testing.assert_array_equal(opened(in_store, kept).batch(np.arange(COUNT)).x, X)
+        np.testing.assert_array_equal(samples.batch(np.arange(COUNT)).x, X)
     assert "samples are not kept on this node (Not a directory)" in caplog.text
+
+
+def test_a_sample_that_two_runs_prepared_is_one(tmp_path: Path, cache: CacheSpec) -> None:
+    """Two runs that start at the same time may register one input twice."""
+    table = written(str(tmp_path / "table"), X[:40], 8)
+    other = written(str(tmp_path / "other"), X[:20], 5)
+    for path in (tmp_path / "other").glob("part-*"):
+        shutil.copy(path, tmp_path / "table" / path.name.replace("part-", "part-b"))
+    shards = sorted((tmp_path / "table").glob("part-b*.parquet"))
+    schema = pq.read_schema(shards[0])
+    for path in shards:
+        rows = pq.read_table(path)
+        named = pc.replace_substring(rows["chunk"], "part-", "part-b")
+        pq.write_table(rows.set_column(rows.column_names.index("chunk"), schema.field("chunk"), named), path)
+    tables.register(table.uri, schema, [(path.name, path.stat().st_size, pq.read_metadata(path).num_rows) for path in shards])
+    assert tables.read_table(table.uri).num_rows > len(table.x) + len(other.x)
+    with samples_of(table, cache) as samples:
+        np.testing.assert_array_equal(samples.batch(np.arange(40)).x, X[:40])
+
+
+def test_images_without_a_sample_stop_the_fit(tmp_path: Path, cache: CacheSpec) -> None:
+    table = written(str(tmp_path / "table"), X[:40], 8)
+    more = pa.table({"uri": ["image-9999999"], "etag": ["1"]})
+    lacking = SampleTable(table.uri, pa.concat_tables([table.rows, more]), table.record, X[:41])
+    with pytest.raises(StoreError, match=r"SAMPLES_MISSING: .* has samples of 40 of 41 images"), samples_of(lacking, cache):
+        pass
+
+
+def test_a_folder_that_others_can_write_to_is_not_used(
+    in_store: SampleTable, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o777)
+    (tmp_path / "real").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for name in ("shared", "link"):
+        with samples_of(in_store, CacheSpec(folder=str(tmp_path / name), max_gib=1)) as samples:
+            np.testing.assert_array_equal(samples.batch(np.arange(COUNT)).x, X)
+        assert f"{name} is not this user's alone" in caplog.text
+        assert not list((tmp_path / name).iterdir())
+
+
+def test_a_whole_table_is_read_with_a_request_for_each_file(
+    in_store: SampleTable, proxy: Proxy, through: Callable[[], None], cache: CacheSpec
+) -> None:
+    with samples_of(in_store, CacheSpec(max_gib=0)) as samples:
+        through()
+        np.testing.assert_array_equal(samples.table(X.nbytes, "svm").x, X)
+    assert sum(proxy.requests.values()) == 10
 
 
 def test_a_file_beside_the_table_that_is_no_samples_is_not_fetched(in_store: SampleTable, cache: CacheSpec) -> None:

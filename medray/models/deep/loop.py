@@ -45,7 +45,7 @@ class Learner:
     Attributes:
         build: a network with fresh weights from torch's generator, on the CPU.
         batch: (training samples, random numbers) → what goes in and its targets, augmented, on the device.
-        loss: (what the network gives, targets) → mean over the samples.
+        loss: (what the network gives, targets) → loss of a group of samples.
         output: (network, float32 (n, …) images) → the arrays of the head; for no images, too.
     """
 

@@ -21,8 +21,9 @@ Part = tuple[float, Callable[[], Tensor]]
 """The share of the batch that a group is, and what computes its loss."""
 
 _GRID = 1.5 * 2.0**9
-"""Added to a number and taken off again, it leaves a multiple of 2⁻⁴³; sums up to 2¹⁰ of these are exact. The noise of a gradient
-in float32 is some thousand times larger."""
+"""Added to a number within ±2⁸ and taken off again, it leaves a multiple of 2⁻⁴³, and sums of these up to 2¹⁰ are exact; beyond,
+as variances of images far from unit range may be, they are as float64 has them. The noise of gradients in float32 is a thousand
+times larger."""
 
 
 class Gradient:

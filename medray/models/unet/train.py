@@ -10,6 +10,7 @@ from monai.losses.dice import DiceCELoss
 
 from medray.errors import ModelError
 from medray.imaging.augment import apply, apply_to_masks, draw
+from medray.models.checks import in_parts
 from medray.models.deep.batches import as_batch, channels_of
 from medray.models.deep.loop import Learner, Tensors, fitted_weights
 from medray.models.family import Batch, FitContext, FitData, Samples
@@ -40,9 +41,9 @@ def fit(data: FitData, task: Task, params: UnetParams, context: FitContext) -> U
 
 
 def _any_marked(samples: Samples) -> bool:
-    return any(samples.batch(np.array([index])).y.any() for index in range(len(samples)))
+    return any(batch.y.any() for batch in in_parts(samples, 64))
 
 
 def _loss(params: UnetParams) -> torch.nn.Module:
-    """Dice loss over the pixels of a batch (Milletari et al. 2016), with the binary cross entropy of its pixels."""
+    """Dice loss over the pixels of a group (Milletari et al. 2016), with the binary cross entropy of its pixels."""
     return DiceCELoss(sigmoid=True, batch=True, lambda_dice=params.dice_weight, lambda_ce=1 - params.dice_weight)
