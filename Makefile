@@ -44,6 +44,11 @@ bench: $(VENV)/made-dev
 	$(BIN)/python benchmarks/preprocess.py
 	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/pipeline.py
+	$(BIN)/python benchmarks/small_jobs.py
+	$(BIN)/python benchmarks/scoring.py
+	$(BIN)/python benchmarks/endpoint.py
+	$(BIN)/python benchmarks/labels.py
+	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/busi.py
 
 # This checkout against another: make against BEFORE=/tmp/before
