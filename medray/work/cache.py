@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 from pydantic import Field
 
 from medray.data import store
@@ -95,10 +96,10 @@ class CachedSet:
         """Fetch what is missing once no other process does; what fails is read from the store by those who need it."""
         try:
             with (self._spec.root / f"{self._name}.fetched").open("w") as file:
-                while not _try(file.fileno(), fcntl.LOCK_EX):
+                while not _alone(file.fileno()):
                     if self._stop.wait(_PAUSE_S):
                         return
-                self._fetch_missing(self._claim())
+                self._fetch_missing(self._chosen(self._claim()))
         except OSError as error:
             _without(error)
         except StoreError:
@@ -124,17 +125,16 @@ class CachedSet:
         kept = sum(max(0, _size(file)) for one in sets if one.is_dir() for file in one.iterdir())
         return (shutil.disk_usage(self._spec.root).free + kept) // 2
 
-    def _fetch_missing(self, claim: int) -> None:
-        """Fetch what the claim has place for; other files go, as those that a killed process left behind."""
-        chosen, total = [], 0
-        for name, size in self._sizes.items():
-            total += size
-            if total <= claim:
-                chosen.append(name)
-        if total > claim:
-            _logger.info(
-                f"this node keeps {claim / 2**30:.1f} of {total / 2**30:.1f} GiB of samples; the others stay in the store"
-            )
+    def _chosen(self, claim: int) -> list[str]:
+        """The files that the claim has place for."""
+        ends = np.cumsum(list(self._sizes.values()))
+        if ends[-1] > claim:
+            shares = f"{claim / 2**30:.1f} of {ends[-1] / 2**30:.1f} GiB of samples"
+            _logger.info(f"this node keeps {shares}; the others stay in the store")
+        return [name for name, end in zip(self._sizes, ends, strict=True) if end <= claim]
+
+    def _fetch_missing(self, chosen: list[str]) -> None:
+        """Fetch these files; others go, as those that a killed process left behind."""
         kept = {*chosen, _CLAIM}
         for path in self._folder.iterdir():
             if path.name not in kept:
@@ -204,7 +204,7 @@ def _last_used(folder: Path) -> float:
 def _remove_unused(folder: Path) -> None:
     """Remove a set unless a process uses it."""
     with folder.with_name(f"{folder.name}.used").open("w") as file:
-        if _try(file.fileno(), fcntl.LOCK_EX):
+        if _alone(file.fileno()):
             for path in folder.iterdir():
                 if path.name != _CLAIM:
                     path.unlink()
@@ -212,9 +212,10 @@ def _remove_unused(folder: Path) -> None:
             folder.rmdir()
 
 
-def _try(descriptor: int, kind: int) -> bool:
+def _alone(descriptor: int) -> bool:
+    """Lock a file, unless another process has it locked."""
     with suppress(BlockingIOError):
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
     return False
 

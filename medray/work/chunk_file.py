@@ -7,7 +7,6 @@ its file, its place in it and the CRC-32 of its bytes, so that a reader finds ou
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -19,23 +18,20 @@ from medray.work.blocks import MAX_BLOCK_ROWS
 PLACE = [pa.field("chunk", pa.string()), pa.field("row", pa.int32()), pa.field("crc32", pa.int64())]
 """Where a record lies; null where the input has none."""
 
-SUFFIX = ".samples"
-
+_SUFFIX = ".samples"
 _CHUNK_BYTES = 64 << 20
 
 
-def placed(schema: Iterable[pa.Field]) -> pa.Schema:
-    """The columns of the table where a job gives these: one of binary of a fixed length is kept in chunk files."""
-    fields: list[pa.Field] = []
-    for field in schema:
-        fields += PLACE if pa.types.is_fixed_size_binary(field.type) else [field]
-    return pa.schema(fields)
+def placed(schema: pa.Schema) -> pa.Schema:
+    """The columns of the table where a job gives these: the one of binary of a fixed length is kept in chunk files."""
+    index = _records_column(schema)
+    return schema if index is None else pa.schema([*list(schema)[:index], *PLACE, *list(schema)[index + 1 :]])
 
 
 def most_rows(schema: pa.Schema) -> int:
     """How many rows a shard may have, so that its records are some 64 MiB at most."""
-    widths = [field.type.byte_width for field in schema if pa.types.is_fixed_size_binary(field.type)]
-    return max(1, _CHUNK_BYTES // sum(widths)) if any(widths) else MAX_BLOCK_ROWS
+    index = _records_column(schema)
+    return MAX_BLOCK_ROWS if index is None else max(1, _CHUNK_BYTES // schema.field(index).type.byte_width)
 
 
 def set_apart(shard: pa.Table, uri: str) -> pa.Table:
@@ -44,31 +40,29 @@ def set_apart(shard: pa.Table, uri: str) -> pa.Table:
     Raises:
         StoreError
     """
-    for index, field in enumerate(shard.schema):
-        if pa.types.is_fixed_size_binary(field.type):
-            return _set_apart(shard, index, uri.removesuffix(".parquet") + SUFFIX)
-    return shard
-
-
-def _set_apart(shard: pa.Table, index: int, uri: str) -> pa.Table:
-    column = shard.column(index).combine_chunks()
-    records = records_of(column.drop_null())
+    index = _records_column(shard.schema)
+    if index is None:
+        return shard
+    column, uri = shard.column(index).combine_chunks(), uri.removesuffix(".parquet") + _SUFFIX
+    records = _records(column.drop_null())
     if len(records):
         store.write(uri, records.tobytes())
     there = np.asarray(column.is_valid())
     rows, crcs = np.zeros((2, len(there)), np.int64)
     rows[there] = np.arange(len(records))
     crcs[there] = [zlib.crc32(record) for record in records]
-    chunk = pa.array([uri.rsplit("/", 1)[-1]] * len(there), pa.string())
-    places = [chunk, pa.array(rows, pa.int32()), pa.array(crcs)]
-    missing = pa.array(~there)
-    for offset, (field, values) in enumerate(zip(PLACE, places, strict=True)):
-        values = pa.compute.if_else(missing, pa.scalar(None, field.type), values)
-        shard = shard.add_column(index + 1 + offset, field, values)
-    return shard.remove_column(index)
+    names = np.full(len(there), uri.rsplit("/", 1)[-1], object)
+    places = [pa.array(values, field.type, mask=~there) for field, values in zip(PLACE, (names, rows, crcs), strict=True)]
+    columns = shard.columns
+    return pa.Table.from_arrays([*columns[:index], *places, *columns[index + 1 :]], schema=placed(shard.schema))
 
 
-def records_of(column: pa.FixedSizeBinaryArray) -> UInt8:
+def _records_column(schema: pa.Schema) -> int | None:
+    """Which column holds records, if one does."""
+    return next((index for index, field in enumerate(schema) if pa.types.is_fixed_size_binary(field.type)), None)
+
+
+def _records(column: pa.FixedSizeBinaryArray) -> UInt8:
     """The records of a column without nulls, uint8 (n, length), without a copy."""
     size = column.type.byte_width
     data = np.frombuffer(column.buffers()[1] or b"", np.uint8)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -150,6 +151,7 @@ def test_a_cached_file_that_is_not_what_was_written_is_not_used(
     with samples_of(in_store, cache) as samples:
         np.testing.assert_array_equal(samples.batch(np.arange(10)).x, X[:10])  # it is mapped by now
         sound = files[0].read_bytes()
+        wait_for(lambda: "medray-cache" not in {thread.name for thread in threading.enumerate()})  # it would mend the file
         damage(files[0], harm)
         with caplog.at_level(logging.WARNING, "medray"):
             np.testing.assert_array_equal(samples.batch(np.arange(COUNT)).x, X)
@@ -169,8 +171,9 @@ def damage(path: Path, harm: str) -> None:
             file.seek(4000)
             file.write(b"x")
     else:
-        path.with_name("other").write_bytes(data[::-1])
-        path.with_name("other").replace(path)
+        other = path.parent.with_name("other")
+        other.write_bytes(data[::-1])
+        other.replace(path)
 
 
 @pytest.mark.parametrize(
