@@ -29,7 +29,11 @@ found = medray.open_bundle(sys.argv[1]).predict(sorted(Path(sys.argv[2]).glob("*
 pq.write_table(pa.Table.from_pylist([dict(one.answer) for one in found]), sys.argv[3])
 """
 SHARED = "import numpy, pyarrow.parquet, pydicom, cv2, numba, pydantic, typer"
-LIBRARIES = {"xgb": "import xgboost", "svm": "import sklearn.svm, skops.io", "cnn": "import torch, safetensors.torch, monai.networks"}
+LIBRARIES = {
+    "xgb": "import xgboost",
+    "svm": "import sklearn.svm, skops.io",
+    "cnn": "import torch, safetensors.torch, monai.networks",
+}
 ASKED_S = {
     "--help": 0.3,
     "predict 10, xgb": 3,

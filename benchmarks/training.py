@@ -1,6 +1,6 @@
 """Training a network on samples in files: beside the same loop in memory, a plain PyTorch loop, and on more than memory holds.
 
-    python benchmarks/training.py [--rounds 6] [--images 600] [--limit-mib 1024]
+    python benchmarks/training.py [--rounds 6] [--images 648] [--limit-mib 1024]
 
 A child process is limited by RLIMIT_DATA: memory that it allocates counts, pages of mapped files do not, as the kernel takes them
 back whenever others need them.
@@ -253,7 +253,7 @@ def report(rounds: int, images: int, limit: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--images", type=int, default=600)
+    parser.add_argument("--images", type=int, default=648)
     parser.add_argument("--limit-mib", type=int, default=1024)
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()

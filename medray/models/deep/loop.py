@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from medray.errors import ModelError
 from medray.models.checks import in_parts, valid_scores
@@ -84,7 +85,7 @@ def _optimizer(network: nn.Module, params: TrainingParams) -> torch.optim.Optimi
     weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     groups = [{"params": weights, "weight_decay": params.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=params.learning_rate)
+    return torch.optim.AdamW(groups, lr=params.learning_rate, fused=True)
 
 
 def _identity(params: TrainingParams, context: FitContext) -> str:
@@ -136,7 +137,7 @@ class _Loop:
     def _train(self, training: Training, network: nn.Module) -> float:
         """One pass; returns the mean loss."""
         network.train()
-        gradient = Gradient(network, self.context)
+        gradient, follow = Gradient(network, self.context), _Follower(training.average, network)
         order = np.random.default_rng([self.context.seed, training.epoch]).permutation(len(self.data.train))
         batches = np.resize(order, self.steps * self.params.batch_size).reshape(self.steps, -1)
         read = self.data.train.batches(group for chosen in batches for _, group in self._own(chosen))
@@ -148,7 +149,9 @@ class _Loop:
                 for number, group in self._own(chosen)
             ]
             losses.append(gradient.of(groups))
-            self._step(training, training.epoch * self.steps + step)
+            done = training.epoch * self.steps + step
+            self._step(training, done)
+            follow(min(self.params.average_decay, (done + 1) / (done + 10)))
         return _finite(float(np.mean(losses)))
 
     def _own(self, chosen: Int64) -> list[tuple[int, Int64]]:
@@ -168,7 +171,6 @@ class _Loop:
         for group in training.optimizer.param_groups:
             group["lr"] = learning_rate(self.params, (done + 1) / (self.params.epochs * self.steps + 1))
         training.optimizer.step()
-        _follow(training.average, training.network, min(self.params.average_decay, (done + 1) / (done + 10)))
 
     def _validate(self, training: Training) -> dict[str, float]:
         """The task's scores of the running mean: measured on rank 0, then told to every rank."""
@@ -179,19 +181,24 @@ class _Loop:
         return dict(zip(scores, values.tolist(), strict=True))
 
 
-def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the running mean of weights and of batch statistics towards the network (Polyak averaging)."""
-    with torch.no_grad():
-        for mean, value in zip(_state(average), _state(network), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(value, 1 - decay)
-            else:
-                mean.copy_(value)
+class _Follower:
+    """Moves the running mean of weights and of batch statistics towards the network (Polyak averaging)."""
+
+    def __init__(self, average: nn.Module, network: nn.Module) -> None:
+        pairs = list(zip(_state(average), _state(network), strict=True))
+        self._moved = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._copied = [pair for pair in pairs if not pair[0].is_floating_point()]
+
+    @torch.no_grad()
+    def __call__(self, decay: float) -> None:
+        means, values = zip(*self._moved, strict=True)
+        get_ema_multi_avg_fn(decay)(means, values, None)  # type: ignore[no-untyped-call]
+        for mean, value in self._copied:
+            mean.copy_(value)
 
 
-def _state(network: nn.Module) -> Iterator[Tensor]:
-    yield from network.parameters()
-    yield from network.buffers()
+def _state(network: nn.Module) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()]
 
 
 def _copy(network: nn.Module) -> dict[str, Tensor]:

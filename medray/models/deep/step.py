@@ -8,7 +8,7 @@ two of float32 is rounded. So 1, 2 or 3 workers, each with some of the groups, m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -27,14 +27,20 @@ times larger."""
 
 
 class Gradient:
-    """Adds up loss, gradients and batch statistics of the groups of a batch, over all workers."""
+    """Adds up loss, gradients and batch statistics of the groups of a batch, over all workers.
+
+    The gradients of the network lie in one row of memory, so that they are rounded, added and given back in one go.
+    """
 
     def __init__(self, network: nn.Module, context: FitContext) -> None:
         self._context = context
-        self._parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self._norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
-        self._sizes = [1, *(one.numel() for one in self._parameters)]
-        self._sizes += [norm.num_features for norm in self._norms for _ in range(2)]
+        self._row = torch.zeros(sum(one.numel() for one in parameters), device=context.device)
+        self._sizes = [len(self._row), 1, *(norm.num_features for norm in self._norms for _ in range(2))]
+        places = torch.split(self._row, [one.numel() for one in parameters])
+        for parameter, place in zip(parameters, places, strict=True):
+            parameter.grad = place.as_strided(parameter.shape, parameter.stride())  # in the layout of the weights
 
     def of(self, groups: Sequence[Part]) -> float:
         """Leave the gradient of the batch in the network, and its statistics moved by a step; returns the loss.
@@ -42,42 +48,34 @@ class Gradient:
         Args:
             groups: this worker's groups, none where there are fewer groups than workers.
         """
-        before = [(norm.momentum, _count(norm), *_statistics(norm)) for norm in self._norms]
+        before = [(norm.momentum, _count(norm).clone(), *_statistics(norm)) for norm in self._norms]
         for norm in self._norms:
             norm.momentum = 1.0  # what is running is then that of the last group alone
         total = torch.zeros(sum(self._sizes), dtype=torch.float64, device=self._context.device)
         row = torch.empty_like(total)
+        gradient, others = row[: len(self._row)], row[len(self._row) :]
         for share, loss in groups:
-            self._clear()
+            self._row.zero_()
             found = loss() * share
             found.backward()  # type: ignore[no-untyped-call]
-            torch.cat(self._parts(share, found), out=row)
+            statistics = [part * share for norm in self._norms for part in _running(norm)]
+            gradient.copy_(self._row)
+            torch.cat([found.detach().reshape(1), *statistics], out=others)
             total += row.add_(_GRID).sub_(_GRID)
         ranks.add(total, self._context)
-        return self._scattered(total, before)
+        summed, mean, *moved = torch.split(total, self._sizes)
+        self._row.copy_(summed)
+        self._move(moved, before)
+        return float(mean)
 
-    def _clear(self) -> None:
-        for parameter in self._parameters:
-            parameter.grad = None
-
-    def _parts(self, share: float, loss: Tensor) -> list[Tensor]:
-        """Loss, gradients and statistics of a group, each times its share, in rows."""
-        gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in self._parameters]
-        statistics = [part * share for norm in self._norms for part in _running(norm)]
-        return [part.flatten() for part in (loss.detach(), *gradients, *statistics)]
-
-    def _scattered(self, total: Tensor, before: Sequence[tuple[float | None, Tensor, Tensor, Tensor]]) -> float:
-        loss, *found = torch.split(total, self._sizes)
-        gradients, statistics = found[: len(self._parameters)], iter(found[len(self._parameters) :])
-        with torch.no_grad():
-            for parameter, gradient in zip(self._parameters, gradients, strict=True):
-                parameter.grad = torch.empty_like(parameter).copy_(gradient.view(parameter.shape))  # in the layout of the weights
-            for norm, (momentum, count, *kept) in zip(self._norms, before, strict=True):
-                norm.momentum = momentum
-                norm.num_batches_tracked = count + 1
-                for running, old in zip(_running(norm), kept, strict=True):
-                    running.copy_(old.lerp(next(statistics).to(old.dtype), 0.1 if momentum is None else momentum))
-        return float(loss)
+    def _move(self, found: Iterable[Tensor], before: Sequence[tuple[float | None, Tensor, Tensor, Tensor]]) -> None:
+        """Statistics move from what they were before towards those of the batch."""
+        statistics = iter(found)
+        for norm, (momentum, count, *kept) in zip(self._norms, before, strict=True):
+            norm.momentum = momentum
+            _count(norm).copy_(count + 1)
+            for running, old in zip(_running(norm), kept, strict=True):
+                running.copy_(old.lerp(next(statistics).to(old.dtype), 0.1 if momentum is None else momentum))
 
 
 def _running(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
@@ -88,7 +86,7 @@ def _running(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
 
 def _count(norm: _BatchNorm) -> Tensor:
     assert norm.num_batches_tracked is not None
-    return norm.num_batches_tracked.clone()
+    return norm.num_batches_tracked
 
 
 def _statistics(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
