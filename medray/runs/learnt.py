@@ -33,8 +33,8 @@ class Learnt:
 
     def renames(self, rows: pa.Table) -> bool:
         """Whether an image of ``rows`` (uri, group) belongs to another patient here: by another key, or in other labels."""
-        at = pc.index_in(rows["uri"], value_set=self.images["uri"].combine_chunks())
-        same = pc.equal(rows["group"], self.images["group"].take(at))
+        at = pc.index_in(self.images["uri"], value_set=rows["uri"].combine_chunks())
+        same = pc.equal(self.images["group"], rows["group"].take(at))
         return not pc.all(pc.fill_null(same, True)).as_py()
 
 
