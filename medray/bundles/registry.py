@@ -19,14 +19,12 @@ from medray.bundles.registry_table import (
     Entry,
     Published,
     change,
-    registry_uri,
-    user,
 )
 from medray.bundles.registry_table import history as history
+from medray.bundles.registry_table import registry_uri as registry_uri
+from medray.bundles.registry_table import user as user
 from medray.data import store
 from medray.errors import BundleError
-
-__all__ = ["Entry", "Published", "champion", "history", "promote", "publish", "registry_uri", "rollback", "user"]
 
 
 def root_of(bundle_uri: str) -> str | None:
@@ -45,6 +43,12 @@ def standings(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
         if one.event in (PROMOTED, ROLLED_BACK):
             line.append(one)
     return {question: line for question, line in found.items() if line}
+
+
+def current(entries: Sequence[Entry], question: str) -> Entry | None:
+    """The entry that made the present champion of a question; None where there is none."""
+    line = standings(entries).get(question)
+    return line[-1] if line else None
 
 
 def champion(output: str, which: str | None = None) -> Entry:
@@ -81,14 +85,15 @@ def promote(output: str, bundle: Published, by: str, reason: str) -> Entry:
     """Make a bundle the champion of its question by hand; returns the entry that made it so, an older one if it is already."""
 
     def new(entries: Sequence[Entry]) -> list[Entry]:
-        line = standings(entries).get(bundle.question, [])
-        standing[:] = line[-1:]
-        if line and line[-1].is_same(bundle):
+        nonlocal former
+        former = current(entries, bundle.question)
+        if former and former.is_same(bundle):
             return []
-        return [Entry.about(bundle, PROMOTED, by=by, reason=reason, replaced=line[-1].fingerprint if line else "")]
+        return [Entry.about(bundle, PROMOTED, by=by, reason=reason, replaced=former.fingerprint if former else "")]
 
-    standing: list[Entry] = []
-    return (change(output, new) or standing)[0]
+    former: Entry | None = None
+    added = change(output, new)
+    return added[0] if added or former is None else former
 
 
 def settle(output: str, entry: Entry, rival: Entry | None) -> bool:
@@ -98,15 +103,14 @@ def settle(output: str, entry: Entry, rival: Entry | None) -> bool:
     """
 
     def new(entries: Sequence[Entry]) -> list[Entry]:
-        nonlocal current
-        line = standings(entries).get(entry.question, [])
-        current = (line[-1].entry if line else None) == (rival.entry if rival else None)
+        nonlocal unchanged
+        unchanged = current(entries, entry.question) == rival
         said = entry.event == NOT_PROMOTED and any(map(entry.repeats, entries))
-        return [entry] if current and not said else []
+        return [entry] if unchanged and not said else []
 
-    current = False
+    unchanged = False
     change(output, new)
-    return current
+    return unchanged
 
 
 def rollback(output: str, which: str | None, by: str, reason: str) -> Entry:

@@ -62,10 +62,11 @@ def promote_best(executor: Executor, run: Run, result: TrainResult, spec: Promot
     candidate = Published.of(result.bundles[result.best])
     for _ in range(_TRIES):
         entries = registry.history(run.output)
-        rival = next(iter(registry.standings(entries).get(candidate.question, [])[-1:]), None)
+        rival = registry.current(entries, candidate.question)
         if standing := _settled(candidate, rival, spec):
             return _said(result, standing)
-        verdict = _judged(executor, run, result, candidate, rival, entries, spec, progress)
+        problem = _problem(candidate, rival, entries)
+        verdict = _Verdict(False, problem, {}) if problem else _judged(executor, run, result, rival, spec, progress)
         entry = Entry.about(
             candidate,
             PROMOTED if verdict.promoted else NOT_PROMOTED,
@@ -95,19 +96,10 @@ def _settled(candidate: Published, rival: Entry | None, spec: PromoteSpec) -> St
 
 
 def _judged(
-    executor: Executor,
-    run: Run,
-    result: TrainResult,
-    candidate: Published,
-    rival: Entry | None,
-    entries: Sequence[Entry],
-    spec: PromoteSpec,
-    progress: Progress | None,
+    executor: Executor, run: Run, result: TrainResult, rival: Entry | None, spec: PromoteSpec, progress: Progress | None
 ) -> _Verdict:
-    if problem := _problem(candidate, rival, entries):
-        return _Verdict(False, problem, {})
     if rival is None:
-        return _Verdict(True, f"the first of {candidate.question}: there is no champion to compare with", {})
+        return _Verdict(True, f"the first of {run.settings.task.question}: there is no champion to compare with", {})
     return _weighed(compare(executor, run, result, rival, spec.patients, progress), spec)
 
 
@@ -138,5 +130,5 @@ def _weighed(found: Comparison, spec: PromoteSpec) -> _Verdict:
         better = found.gain.low > 0
         return _Verdict(better, f"{'better' if better else 'not shown to be better'}: {found.text}", figures)
     no_worse = found.gain.low >= -spec.margin
-    words = "not worse" if no_worse else "not shown to be no worse"
+    words = "not worse" if no_worse else "it may be worse"
     return _Verdict(no_worse, f"{words} by more than {spec.margin:g}: {found.text}", figures)

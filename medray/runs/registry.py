@@ -70,8 +70,8 @@ def _change(entry: Entry) -> dict[str, Any]:
 
 
 def _standing(entry: Entry, entries: list[Entry]) -> str:
-    line = registry.standings(entries).get(entry.question, [])
-    if line and line[-1].is_same(entry):
+    champion = registry.current(entries, entry.question)
+    if champion and champion.is_same(entry):
         return CHAMPION
     promoted = any(one.event in ("promoted", "rolled_back") and one.is_same(entry) for one in entries)
     return FORMER if promoted else PLAIN
