@@ -17,9 +17,9 @@ from medray.bundles.registry_table import (
     PUBLISHED,
     ROLLED_BACK,
     Entry,
-    Published,
     change,
 )
+from medray.bundles.registry_table import Published as Published
 from medray.bundles.registry_table import history as history
 from medray.bundles.registry_table import registry_uri as registry_uri
 from medray.bundles.registry_table import user as user
@@ -83,6 +83,7 @@ def publish(output: str, bundles: Sequence[Published]) -> None:
 
 def promote(output: str, bundle: Published, by: str, reason: str) -> Entry:
     """Make a bundle the champion of its question by hand; returns the entry that made it so, an older one if it is already."""
+    former: Entry | None = None
 
     def new(entries: Sequence[Entry]) -> list[Entry]:
         nonlocal former
@@ -91,7 +92,6 @@ def promote(output: str, bundle: Published, by: str, reason: str) -> Entry:
             return []
         return [Entry.about(bundle, PROMOTED, by=by, reason=reason, replaced=former.fingerprint if former else "")]
 
-    former: Entry | None = None
     added = change(output, new)
     return added[0] if added or former is None else former
 
@@ -101,6 +101,7 @@ def settle(output: str, entry: Entry, rival: Entry | None) -> bool:
 
     That a bundle was not promoted is recorded once for each reason.
     """
+    unchanged = False
 
     def new(entries: Sequence[Entry]) -> list[Entry]:
         nonlocal unchanged
@@ -108,7 +109,6 @@ def settle(output: str, entry: Entry, rival: Entry | None) -> bool:
         said = entry.event == NOT_PROMOTED and any(map(entry.repeats, entries))
         return [entry] if unchanged and not said else []
 
-    unchanged = False
     change(output, new)
     return unchanged
 

@@ -116,8 +116,8 @@ class Regression(Task):
 
     def gain(self, new: pa.Table, old: pa.Table, seed: int = 0) -> Interval:
         """By how much the mean absolute error is smaller."""
-        off = [np.abs(floats(rows[PREDICTED]) - floats(rows["target"])) for rows in (old, new)]
-        return mean_difference(*off, groups=texts(new["group"]), seed=seed)
+        before, now = (np.abs(floats(rows[PREDICTED]) - floats(rows["target"])) for rows in (old, new))
+        return mean_difference(before, now, texts(new["group"]), seed)
 
     def cells(self, figures: Any) -> list[Cell]:
         """The mean absolute error first."""
