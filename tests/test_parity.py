@@ -138,9 +138,9 @@ def test_every_task_has_its_report_and_its_row_in_the_registry(case: str, train_
     page = store.read(write_train_report(run)).decode()
     assert run.task.monitor.figure
     assert all(cell.heading in page for cell in run.task.cells(run.judged[run.best].figures))
-    rows = registry.history(str(Path(run.run_uri).parents[1]))
-    assert {row["monitor"] for row in rows} == {run.task.monitor.figure}
-    assert [row["model"] for row in rows if row["champion"]] == [run.best]
+    output = str(Path(run.run_uri).parents[1])
+    assert {entry.monitor for entry in registry.history(output)} == {run.task.monitor.figure}
+    assert registry.champion(output, run.task.question).bundle == run.bundles[run.best].uri
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -76,7 +77,7 @@ def test_the_readme_names_only_commands_that_are_run() -> None:
 
 @pytest.mark.slow
 def test_the_commands_of_your_archive(site: Path, medray: Run) -> None:
-    elsewhere = ("catalog", "quarantine", "ops", "preview", "features", "extract", "import")
+    elsewhere = ("catalog", "quarantine", "ops", "preview", "features", "extract", "import", "registry")
     said = [words for words in medray_commands() if words[0] not in elsewhere and "dicomweb" not in words[1]]
     assert [words[0] for words in said] == [
         "ingest",
@@ -105,6 +106,7 @@ def test_the_commands_of_your_archive(site: Path, medray: Run) -> None:
     screened = medray(*screen, "--json")
     assert screened.returncode == 0, screened.stderr
     assert json.loads(screened.stdout)["studies"] == 1
+    check_registry(medray, result)
     tuned = medray(*tune, "--set", "tune.samples=1", "--json")
     assert tuned.returncode == 0, tuned.stderr
     assert set(json.loads(tuned.stdout)) == {"xgb"}
@@ -198,6 +200,17 @@ def test_a_pacs_is_ingested(tmp_path: Path, medray: Run, archive: Path, monkeypa
 
 def with_bundle(words: list[str], bundle: str) -> list[str]:
     return [bundle if word == "BUNDLE" else word for word in words]
+
+
+def check_registry(medray: Run, result: dict[str, Any]) -> None:
+    """What is champion after a first run, and a promotion by hand."""
+    found, show, promote = (words for words in medray_commands() if words[0] == "registry")
+    assert [row["standing"] for row in json.loads(medray(*found, "--json").stdout)] == ["champion", "published", "published"]
+    assert result["champion"]["champion"] == result["bundle"]
+    other = next(model["bundle"] for model in result["models"].values() if model["bundle"] != result["bundle"])
+    promoted = json.loads(medray(*with_bundle(promote, other), "--json").stdout)
+    assert (promoted["bundle"], promoted["reason"]) == (other, "read on 200 cases")
+    assert json.loads(medray(*with_bundle(show, other), "--json").stdout)["standing"] == "champion"
 
 
 def check_serving(serve: list[str]) -> None:

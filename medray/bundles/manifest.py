@@ -90,10 +90,25 @@ def write_bundle(manifest: Manifest, content: Mapping[str, Path], uri: str) -> M
         folder = Path(name)
         for part, source in content.items():
             shutil.copytree(source, folder / part)
-        locked = manifest.model_copy(update={"files": checksums(folder)})
+        locked = _as_first_published(manifest.model_copy(update={"files": checksums(folder)}), uri)
         (folder / MANIFEST).write_text(json.dumps(locked.model_dump(mode="json"), indent=2, sort_keys=True) + "\n")
         store.upload_folder(folder, uri, last=MANIFEST)
     return locked
+
+
+def _as_first_published(manifest: Manifest, uri: str) -> Manifest:
+    """The manifest, with the provenance of the one that is there if they differ in nothing else.
+
+    So a run that is repeated on a newer version of its catalog does not change the fingerprint that the registry knows.
+    """
+    if not store.exists(store.join(uri, MANIFEST)):
+        return manifest
+    try:
+        there = read_manifest(uri)
+    except BundleError:  # broken, or of another format
+        return manifest
+    known = manifest.model_copy(update={"provenance": there.provenance})
+    return known if known.model_dump(mode="json") == there.model_dump(mode="json") else manifest
 
 
 def checksums(folder: Path) -> dict[str, str]:

@@ -1,80 +1,152 @@
-"""The registry: every published bundle of an output root, in order, with its figures; one of them is the champion."""
+"""The registry of an output root: what was published, and which bundle is champion, since when, by whom and why.
+
+There is one champion for each question, that is what a task asks (see :attr:`medray.tasks.task.Task.question`), so none is ever
+compared with, or taken for, a model of another target. Nothing is overwritten: a rollback is an entry more.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+import re
+from collections.abc import Sequence
 
-import pyarrow as pa
-
-from medray.bundles.manifest import MANIFEST
-from medray.data import store, tables
+from medray.bundles.manifest import MANIFEST, read_manifest
+from medray.bundles.registry_table import (
+    NEWEST,
+    NOT_PROMOTED,
+    PROMOTED,
+    PUBLISHED,
+    ROLLED_BACK,
+    Entry,
+    change,
+)
+from medray.bundles.registry_table import Published as Published
+from medray.bundles.registry_table import history as history
+from medray.bundles.registry_table import registry_uri as registry_uri
+from medray.bundles.registry_table import user as user
+from medray.data import store
 from medray.errors import BundleError
 
-SCHEMA = pa.schema(
-    [
-        pa.field("published_at", pa.string()),
-        pa.field("run", pa.string()),
-        pa.field("model", pa.string()),
-        pa.field("family", pa.string()),
-        pa.field("task", pa.string()),
-        pa.field("target", pa.string()),
-        pa.field("bundle", pa.string()),
-        pa.field("fingerprint", pa.string()),
-        pa.field("monitor", pa.string()),
-        pa.field("value", pa.float64()),
-        pa.field("champion", pa.bool_()),
-    ]
-)
+
+def root_of(bundle_uri: str) -> str | None:
+    """The output root that a bundle was published under, by its place ``OUTPUT/bundles/RUN/MODEL``; None elsewhere."""
+    found = re.fullmatch(r"(.+)/bundles/[^/]+/[^/]+", store.normalise(bundle_uri))
+    return found[1] if found else None
 
 
-def registry_uri(output: str) -> str:
-    """The registry table of an output root."""
-    return store.join(output, "registry")
+def standings(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """Question → the entries that made its champions; the last one made the present champion, the one before it the former."""
+    found: dict[str, list[Entry]] = {}
+    for one in entries:
+        line = found.setdefault(one.question, [])
+        if one.event == ROLLED_BACK:
+            del line[-2:]
+        if one.event in (PROMOTED, ROLLED_BACK):
+            line.append(one)
+    return {question: line for question, line in found.items() if line}
 
 
-def publish(output: str, rows: list[dict[str, Any]]) -> None:
-    """Record the bundles of a run in one commit; a bundle that is recorded already with the same standing is left alone.
+def current(entries: Sequence[Entry], question: str) -> Entry | None:
+    """The entry that made the present champion of a question; None where there is none."""
+    line = standings(entries).get(question)
+    return line[-1] if line else None
+
+
+def champion(output: str, which: str | None = None) -> Entry:
+    """The entry that made the champion; its ``fingerprint`` is that of the bundle that was meant.
 
     Args:
-        rows: the columns of :data:`SCHEMA` of each but ``published_at``; ``value`` is that of the monitored figure on validation,
-            None where it is undefined.
-    """
-    newest = history(output)[-len(rows) :]
-    if sorted(map(_key, newest)) == sorted(map(_key, rows)):
-        return
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    tables.append(registry_uri(output), pa.Table.from_pylist([{**row, "published_at": now} for row in rows], schema=SCHEMA))
-
-
-def _key(row: dict[str, Any]) -> tuple[str, str, bool]:
-    return row["run"], row["fingerprint"], row["champion"]
-
-
-def history(output: str) -> list[dict[str, Any]]:
-    """Every record, oldest first; empty where nothing was published."""
-    if not tables.is_table(registry_uri(output)):
-        return []
-    rows: list[dict[str, Any]] = (
-        tables.read_table(registry_uri(output)).sort_by([("published_at", "ascending"), ("model", "ascending")]).to_pylist()
-    )
-    return rows
-
-
-def champion(output: str) -> str:
-    """URI of the bundle published last as champion.
+        which: the question or the target; needed where several have a champion.
 
     Raises:
-        BundleError: BUNDLE_NO_CHAMPION, BUNDLE_SEVERAL_TASKS, BUNDLE_NOT_FOUND.
+        BundleError: BUNDLE_NO_CHAMPION, BUNDLE_SEVERAL_TASKS, BUNDLE_NOT_FOUND, REGISTRY_EARLIER.
     """
-    chosen = [row for row in history(output) if row["champion"]]
-    if not chosen:
-        raise BundleError("BUNDLE_NO_CHAMPION", f"no bundle was published under {output}", "train one, or name a bundle")
-    tasks = sorted({f"{row['task']} of {row['target'] or 'no label'}" for row in chosen if row.get("task")})
-    if len(tasks) > 1:
-        message = f"the champions under {output} learnt different tasks: {', '.join(tasks)}"
-        raise BundleError("BUNDLE_SEVERAL_TASKS", message, "name the bundle that is meant")
-    uri: str = chosen[-1]["bundle"]
-    if not store.exists(store.join(uri, MANIFEST)):
-        raise BundleError("BUNDLE_NOT_FOUND", f"the champion {uri} is gone", "train again, or name a bundle")
-    return uri
+    found = _line(output, history(output), which)[-1]
+    if not store.exists(store.join(found.bundle, MANIFEST)):
+        raise BundleError("BUNDLE_NOT_FOUND", f"the champion {found.bundle} is gone", "promote another, or name a bundle")
+    return found
+
+
+def fingerprint_of(output: str, bundle_uri: str) -> str | None:
+    """The fingerprint that was recorded last of the bundle at a URI; None where none was."""
+    uri = store.normalise(bundle_uri)
+    return next((one.fingerprint for one in reversed(history(output)) if one.bundle == uri), None)
+
+
+def publish(output: str, bundles: Sequence[Published]) -> None:
+    """Record bundles in one commit; those that are recorded already are left alone."""
+
+    def new(entries: Sequence[Entry]) -> list[Entry]:
+        return [Entry.about(one, PUBLISHED) for one in bundles if not any(map(one.is_same, entries))]
+
+    change(output, new)
+
+
+def promote(output: str, bundle: Published, by: str, reason: str) -> Entry:
+    """Make a bundle the champion of its question by hand; returns the entry that made it so, an older one if it is already."""
+    former: Entry | None = None
+
+    def new(entries: Sequence[Entry]) -> list[Entry]:
+        nonlocal former
+        former = current(entries, bundle.question)
+        if former and former.is_same(bundle):
+            return []
+        return [Entry.about(bundle, PROMOTED, by=by, reason=reason, replaced=former.fingerprint if former else "")]
+
+    added = change(output, new)
+    return added[0] if added or former is None else former
+
+
+def settle(output: str, entry: Entry, rival: Entry | None) -> bool:
+    """Record what a policy decided about a champion; False, and nothing recorded, where another one took its place meanwhile.
+
+    That a bundle was not promoted is recorded once for each reason.
+    """
+    unchanged = False
+
+    def new(entries: Sequence[Entry]) -> list[Entry]:
+        nonlocal unchanged
+        unchanged = current(entries, entry.question) == rival
+        said = entry.event == NOT_PROMOTED and any(map(entry.repeats, entries))
+        return [entry] if unchanged and not said else []
+
+    change(output, new)
+    return unchanged
+
+
+def rollback(output: str, which: str | None, by: str, reason: str) -> Entry:
+    """Make the champion before the present one champion again.
+
+    Raises:
+        BundleError: REGISTRY_NO_FORMER, BUNDLE_ALTERED where the former one is not what it was; and as :func:`champion`.
+    """
+
+    def new(entries: Sequence[Entry]) -> list[Entry]:
+        line = _line(output, entries, which)
+        if len(line) < 2:
+            message = f"{line[-1].bundle} is the first champion of {line[-1].question}"
+            raise BundleError("REGISTRY_NO_FORMER", message, "promote another with `medray registry promote`")
+        former = line[-2]
+        if read_manifest(former.bundle).fingerprint() != former.fingerprint:
+            message = f"{former.bundle} has changed since it was promoted as {former.fingerprint}"
+            raise BundleError("BUNDLE_ALTERED", message, "promote a bundle with `medray registry promote`")
+        return [Entry.about(former, ROLLED_BACK, by=by, reason=reason, replaced=line[-1].fingerprint)]
+
+    return change(output, new)[0]
+
+
+def _line(output: str, entries: Sequence[Entry], which: str | None) -> list[Entry]:
+    """The champions of the question that is meant."""
+    lines = standings(entries)
+    meant = {question: line for question, line in lines.items() if which in (None, question, line[-1].target)}
+    if len(meant) == 1:
+        return next(iter(meant.values()))
+    if meant:
+        message = f"there are champions of several questions under {output}: {'; '.join(sorted(meant))}"
+        raise BundleError("BUNDLE_SEVERAL_TASKS", message, "name one as champion: its target, or all of its text")
+    if not lines and any(one.event == NEWEST for one in entries):
+        message = f"an earlier medray recorded the champions under {output}: the newest run of each, whatever its figures"
+        raise BundleError("REGISTRY_EARLIER", message, "`medray registry promote BUNDLE` the one that is meant")
+    of = f" of {which}" if which else ""
+    known = f"; there are champions of {'; '.join(sorted(lines))}" if lines else ""
+    hint = "train a model, promote one with `medray registry promote BUNDLE`, or name a bundle"
+    raise BundleError("BUNDLE_NO_CHAMPION", f"there is no champion{of} under {output}{known}", hint)

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from medray.cli import catalog, features, importing, jobs, ops, preview, quarantine
+from medray.cli import catalog, features, importing, jobs, ops, preview, quarantine, registry
 from medray.cli.console import printable
 from medray.errors import MedrayError
 
@@ -31,6 +31,7 @@ def application() -> typer.Typer:
     app.add_typer(preview.app)
     app.add_typer(catalog.app, name="catalog")
     app.add_typer(quarantine.app, name="quarantine")
+    app.add_typer(registry.app, name="registry")
     app.add_typer(ops.app, name="ops")
     app.add_typer(features.app, name="features")
     return app

@@ -69,7 +69,7 @@ def _show_trained(result: TrainResult, report: str, as_json: bool) -> None:
     from medray.runs.publish import as_json as plain
     from medray.runs.publish import cells_of
 
-    answer = {**plain(result), "report": report}
+    answer = {**plain(result), "champion": result.standing and asdict(result.standing), "report": report}
     if as_json:
         show(answer, True, "")
     else:
@@ -196,7 +196,7 @@ def screen(config: ConfigOption, sets: Sets = None, executor: Executor | None = 
     with reporting() as reporter:
         result = run(settings, reporter.progress)
         report = write_screen_report(result)
-    answer = {"night": result.night_uri, "bundle": result.bundle_uri, "studies": len(result.worklist), "report": report}
+    answer = {"night": result.night_uri, **asdict(result.chosen), "studies": len(result.worklist), "report": report}
     show({**answer, **asdict(result.summary)}, as_json, "Screening")
     finish(result.summary.attention, result.summary.reasons)
 

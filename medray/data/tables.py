@@ -96,6 +96,26 @@ def append(uri: str, rows: pa.Table) -> None:
         write_deltalake(uri, rows, mode="append", schema_mode="merge", storage_options=store.delta_options(uri))
 
 
+def append_next(table: DeltaTable, rows: pa.Table) -> None:
+    """Add rows, and columns that the table lacks, in one commit right after the version that ``table`` holds.
+
+    Raises:
+        StoreError: TABLE_BUSY when another writer has made a newer version: read it, and decide again.
+    """
+    uri = table.table_uri
+    with store.translated(uri), _unless_busy(uri):
+        write_deltalake(table, rows, mode="append", schema_mode="merge", commit_properties=CommitProperties(max_commit_retries=0))
+
+
+@contextmanager
+def _unless_busy(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except CommitFailedError as error:
+        hint = "wait until it has ended, then run again"
+        raise StoreError("TABLE_BUSY", f"another run writes to {uri}", hint, retryable=True) from error
+
+
 def replace(uri: str, rows: pa.Table) -> None:
     """Make ``rows`` the whole content of the table; older versions stay readable."""
     uri = store.normalise(uri)
@@ -159,14 +179,10 @@ def swap(table: DeltaTable, added: Sequence[tuple[str, int, str]], removed: Sequ
     actions: list[AddAction | RemoveAction] = [AddAction(name, size, {}, stale, True, stats) for name, size, stats in added]
     actions += [RemoveAction(name, True, stale, size, {}) for name, size in removed]
     with store.translated(uri):
-        try:
+        with _unless_busy(uri):
             table.create_write_transaction(
                 actions, mode="append", schema=table.schema(), commit_properties=CommitProperties(max_commit_retries=0)
             )
-        except CommitFailedError as error:
-            raise StoreError(
-                "TABLE_BUSY", f"another run writes to {uri}", "wait until it has ended, then run again", retryable=True
-            ) from error
         table.update_incremental()
 
 

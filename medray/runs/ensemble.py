@@ -19,9 +19,10 @@ from medray.errors import ConfigError, RunError
 from medray.evaluation.thresholds import ThresholdPolicy
 from medray.progress import Progress, counting
 from medray.runs.executor import Executor, executing
+from medray.runs.promotion import PromoteSpec, promote_best
 from medray.runs.publish import Draft, Run, Settings, TrainResult, environment, publish, score_held_out
 from medray.runs.resources import Resources
-from medray.runs.samples import labelled_samples, require_sides, sample_columns
+from medray.runs.samples import labelled_samples, require_sides, sample_columns, write_samples
 from medray.runs.summary import Summary, summarise
 from medray.spec import Spec, canonical_json, fingerprint
 from medray.tasks.task import Task
@@ -49,6 +50,7 @@ class EnsembleConfig(Spec):
     seed: int = Field(0, ge=0, le=2**31 - 1)
     labels: EnsembleLabels = EnsembleLabels()
     threshold: ThresholdPolicy = ThresholdPolicy()
+    promote: PromoteSpec = PromoteSpec()
     cluster: ClusterSpec = ClusterSpec()
     resources: Resources = Resources()
 
@@ -74,8 +76,10 @@ def ensemble(config: EnsembleConfig, progress: Progress | None = None) -> TrainR
         combiner = Combiner() if config.combine == "mean" else _fitted(settings, members, answers)
         run = Run(config.output, run_uri, settings, kept, {**provenance, "members": dict(zip(uris, fingerprints, strict=True))})
         drafts = {str(config.combine): _draft(run, config, members, combiner)}
+        write_samples(kept, run_uri)
         scores = score_held_out(executor, run, drafts, progress)
-    return publish(run, drafts, scores, summary)
+        result = publish(run, drafts, scores, summary)
+        return promote_best(executor, run, result, config.promote, progress)
 
 
 def _common_task(manifests: Sequence[Manifest], config: EnsembleConfig) -> Task:
@@ -94,7 +98,7 @@ def _common_task(manifests: Sequence[Manifest], config: EnsembleConfig) -> Task:
 
 def _run_name(config: EnsembleConfig, fingerprints: Sequence[str], samples: pa.Table) -> str:
     """Name of the run that this configuration, these members and samples make."""
-    decides = config.model_dump(mode="json", exclude={"output", "catalog", "members", "cluster", "resources"})
+    decides = config.model_dump(mode="json", exclude={"output", "catalog", "members", "cluster", "resources", "promote"})
     data = tables.table_digest(samples.select(sample_columns(samples)))
     return f"{config.name}-{fingerprint([decides, list(fingerprints), data])}"
 

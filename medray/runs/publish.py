@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import platform
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -123,16 +122,38 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """Whether the best model of a run is the champion of what it was asked.
+
+    Attributes:
+        promoted: whether it is.
+        champion: URI of the champion, None where there is none.
+        why: of the policy, or of the entry that made it champion before.
+    """
+
+    promoted: bool
+    champion: str | None
+    why: str
+
+    @property
+    def line(self) -> str:
+        """All of it in one line."""
+        there = self.champion or "none"
+        return f"champion: {there} ({'this run' if self.promoted else 'the best of this run was not promoted'}: {self.why})"
+
+
+@dataclass(frozen=True)
 class TrainResult:
     """What a training run made.
 
     Attributes:
         run_uri: folder of the run: samples, metrics, report.
         task: what was learnt.
-        best: name of the champion.
+        best: name of the model with the best monitored figure on validation.
         bundles: model → opened bundle.
         judged: model → its answers and figures on ``evaluated_on``.
         evaluated_on: ``"test"`` where there is such a split, else ``"val"``.
+        standing: what came of the best one in the registry; None until that is decided.
     """
 
     run_uri: str
@@ -143,6 +164,7 @@ class TrainResult:
     evaluated_on: str
     scores: Scores
     summary: Summary
+    standing: Standing | None = None
 
 
 def environment() -> dict[str, Any]:
@@ -181,7 +203,7 @@ def score_held_out(executor: Executor, run: Run, drafts: Mapping[str, Draft], pr
 
 
 def publish(run: Run, drafts: Mapping[str, Draft], scores: Scores, summary: Summary) -> TrainResult:
-    """Choose how to decide on validation, write the bundles, record them with the best one as champion."""
+    """Choose how to decide on validation, write the bundles and record them; which one is champion is decided elsewhere."""
     evaluated_on = "test" if run.images()["test"] else "val"
     judged: dict[str, Judged] = {}
     bundles: dict[str, Scorer] = {}
@@ -195,7 +217,7 @@ def publish(run: Run, drafts: Mapping[str, Draft], scores: Scores, summary: Summ
         uri = draft.write(store.join(run.output, "bundles", run.name, name), judged[name].decision, recorded)
         bundles[name] = open_bundle(uri)
     best = best_of(validation, run.settings.task.monitor)
-    registry.publish(run.output, [_record(run, name, bundles[name], validation[name], name == best) for name in drafts])
+    registry.publish(run.output, [registry.Published.of(bundles[name]) for name in drafts])
     result = TrainResult(run.uri, run.settings.task, best, bundles, judged, evaluated_on, scores, summary)
     store.write(store.join(run.uri, "metrics.json"), (json.dumps(as_json(result), indent=2) + "\n").encode())
     return result
@@ -218,22 +240,6 @@ def _judge(run: Run, scores: Scores, name: str) -> dict[str, Judged]:
         split: Judged(name, rows, task.evaluate(rows, decision, run.settings.seed), decision)
         for split, rows in found.items()
         if len(rows)
-    }
-
-
-def _record(run: Run, name: str, bundle: Scorer, value: float, champion: bool) -> dict[str, Any]:
-    manifest = bundle.manifest
-    return {
-        "run": run.name,
-        "model": name,
-        "family": manifest.family,
-        "task": manifest.task.kind,
-        "target": manifest.task.target,
-        "bundle": bundle.uri,
-        "fingerprint": bundle.fingerprint,
-        "monitor": manifest.task.monitor.figure,
-        "value": None if math.isnan(value) else value,
-        "champion": champion,
     }
 
 

@@ -76,7 +76,12 @@ def write_screen_report(night: ScreenResult) -> str:
     page = ReportData(
         title="Screening worklist",
         date=_now(),
-        facts={"night": night.night_uri, "bundle": night.bundle_uri, "studies": str(len(night.worklist))},
+        facts={
+            "night": night.night_uri,
+            "bundle": night.bundle_uri,
+            "chosen": night.chosen.why,
+            "studies": str(len(night.worklist)),
+        },
         worklist=_worklist(night),
         worklist_total=len(night.worklist),
         reconciliation=_reconciliation(night.summary),

@@ -7,12 +7,16 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from medray.data import store, tables
 from medray.data.catalog import Catalog
 from medray.data.splits import SplitSpec, assign_splits
 from medray.errors import LabelError
 from medray.runs.labelled import labelled
 from medray.tasks.task import Task
 from medray.work.outcome import KEYS
+
+SAMPLES = "samples.parquet"
+"""The samples of a run, in its folder."""
 
 _NONE: Mapping[str, int] = {}
 _LONGEST = 60
@@ -65,3 +69,10 @@ def require_sides(
 def sample_columns(samples: pa.Table) -> list[str]:
     """The columns that make a sample: its object, its target, its side."""
     return [name for name in (*KEYS, "target", "group", "split") if name in samples.column_names]
+
+
+def write_samples(samples: pa.Table, run_uri: str) -> str:
+    """Keep the samples of a run and their split with it; returns their URI."""
+    uri = store.join(run_uri, SAMPLES)
+    store.write(uri, tables.parquet_bytes(samples.select(sample_columns(samples))))
+    return uri

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from medray.bundles import registry
 from medray.bundles.bundle import open_bundle
@@ -29,6 +30,8 @@ from medray.spec import Spec
 from medray.tasks.task import Decision, Task
 from medray.types import State
 
+_logger = logging.getLogger("medray")
+
 
 def _date_as_text(value: Any) -> Any:
     """YAML reads 2026-11-23 as a date; as the name of a night it is text."""
@@ -41,11 +44,35 @@ class ScreenConfig(Spec):
     output: str = Field(description="root of everything a run makes")
     source: str = Field(description="the archive to screen: a prefix of DICOM objects")
     bundle: str | None = Field(None, description="URI of a bundle; default: the champion of the registry under output")
+    champion: str | None = Field(
+        None,
+        description="whose champion, where several tasks or targets have one: a target, or the text of `medray registry list`",
+    )
     night: Annotated[str, BeforeValidator(_date_as_text)] = Field(
         "night", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="name of this run; the same name resumes"
     )
     cluster: ClusterSpec = ClusterSpec()
     resources: Resources = Resources()
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> ScreenConfig:
+        if self.bundle and self.champion:
+            raise ValueError("bundle and champion: give one of them")
+        return self
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The bundle of a night, fixed by its first start.
+
+    Attributes:
+        bundle, fingerprint: which one it is.
+        why: why this one: since when it is champion, by whom and why, or that the configuration names it.
+    """
+
+    bundle: str
+    fingerprint: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -54,7 +81,7 @@ class ScreenResult:
 
     Attributes:
         night_uri: folder of the night.
-        bundle_uri: the bundle that scored.
+        chosen: the bundle that scored, and why this one.
         task: of the bundle.
         worklist: one row a study, most urgent first: rank, study_uid, patient_key, the columns of answer and decision, images,
             sop_uid, uri.
@@ -62,10 +89,15 @@ class ScreenResult:
     """
 
     night_uri: str
-    bundle_uri: str
+    chosen: Chosen
     task: Task
     worklist: pa.Table
     summary: Summary
+
+    @property
+    def bundle_uri(self) -> str:
+        """The bundle that scored."""
+        return self.chosen.bundle
 
 
 def screen(config: ScreenConfig, progress: Progress | None = None) -> ScreenResult:
@@ -78,20 +110,23 @@ def screen(config: ScreenConfig, progress: Progress | None = None) -> ScreenResu
         ConfigError: NIGHT_DIFFERS; RunError: RUN_INPUTS_FAILED; StoreError; BundleError.
     """
     night_uri = store.join(config.output, "screen", config.night)
-    bundle_uri = _fix_night(config, night_uri)
+    chosen = _fix_night(config, night_uri)
+    _logger.info("screening with %s: %s", chosen.bundle, chosen.why)
     rows = _fixed_inputs(config.source, night_uri)
     results_uri = store.join(night_uri, "results")
     with executing(config.cluster) as executor:
-        table, summary = score(executor, bundle_uri, rows, results_uri, config.resources.actors, progress, "screen", masks=False)
-    store.write(store.join(night_uri, "summary.json"), _json({**summary.counts(), "reasons": summary.reasons}))
+        table, summary = score(
+            executor, chosen.bundle, rows, results_uri, config.resources.actors, progress, "screen", masks=False
+        )
+    store.write(store.join(night_uri, "summary.json"), _json({**asdict(chosen), **summary.counts(), "reasons": summary.reasons}))
     if summary.failed:
         message = f"{summary.failed} of {summary.inputs} objects could not be fetched ({summary.reasons})"
         raise RunError("RUN_INPUTS_FAILED", message, "run the same night again; done work is kept")
-    manifest = read_manifest(bundle_uri)
+    manifest = read_manifest(chosen.bundle)
     ranked = worklist(table, manifest.task, manifest.decision)
     for name in ("worklist.parquet", "worklist.csv"):
         store.write(store.join(night_uri, name), table_bytes(ranked, name))
-    return ScreenResult(night_uri, bundle_uri, manifest.task, ranked, summary)
+    return ScreenResult(night_uri, chosen, manifest.task, ranked, summary)
 
 
 def worklist(outcomes: pa.Table, task: Task, decision: Decision) -> pa.Table:
@@ -126,27 +161,39 @@ def _first_of_each(values: Sequence[str]) -> tuple[list[int], list[int]]:
     return list(first.values()), [counts[value] for value in first]
 
 
-def _fix_night(config: ScreenConfig, night_uri: str) -> str:
+def _fix_night(config: ScreenConfig, night_uri: str) -> Chosen:
     """The bundle of the night, recorded by the first start."""
-    bundle_uri = store.normalise(config.bundle) if config.bundle else None
     record_uri = store.join(night_uri, "night.json")
     if store.exists(record_uri):
-        record = json.loads(store.read(record_uri))
-        asked = (store.normalise(config.source), bundle_uri or record["bundle"])
-        if asked != (record["source"], record["bundle"]):
-            raise ConfigError(
-                "NIGHT_DIFFERS", f"{config.night} was started with {record['source']} and {record['bundle']}", "use another name"
-            )
-        if read_manifest(record["bundle"]).fingerprint() != record["fingerprint"]:
-            raise ConfigError(
-                "NIGHT_DIFFERS", f"the bundle {record['bundle']} has changed since {config.night} was started", "use another name"
-            )
-        return str(record["bundle"])
-    chosen = bundle_uri or registry.champion(config.output)
-    fingerprint = open_bundle(chosen).fingerprint
+        return _started(config, json.loads(store.read(record_uri)))
+    chosen = _choose(config)
     next(store.pages(config.source))
-    store.write(record_uri, _json({"source": store.normalise(config.source), "bundle": chosen, "fingerprint": fingerprint}))
+    store.write(record_uri, _json({"source": store.normalise(config.source), **asdict(chosen)}))
     return chosen
+
+
+def _choose(config: ScreenConfig) -> Chosen:
+    if config.bundle:
+        found = open_bundle(store.normalise(config.bundle))
+        return Chosen(found.uri, found.fingerprint, "the configuration names it")
+    champion = registry.champion(config.output, config.champion)
+    return Chosen(champion.bundle, open_bundle(champion.bundle).fingerprint, f"champion of {champion.question}, {champion.why}")
+
+
+def _started(config: ScreenConfig, record: dict[str, Any]) -> Chosen:
+    """The bundle that a night was started with; raises ConfigError NIGHT_DIFFERS where it or the configuration has changed."""
+    asked = (store.normalise(config.source), store.normalise(config.bundle) if config.bundle else record["bundle"])
+    if asked != (record["source"], record["bundle"]):
+        message = f"{config.night} was started with {record['source']} and {record['bundle']}"
+        raise ConfigError("NIGHT_DIFFERS", message, "use another name")
+    manifest = read_manifest(record["bundle"])
+    if manifest.fingerprint() != record["fingerprint"]:
+        message = f"the bundle {record['bundle']} has changed since {config.night} was started"
+        raise ConfigError("NIGHT_DIFFERS", message, "use another name")
+    if config.champion not in (None, manifest.task.question, manifest.task.target):
+        message = f"{config.night} was started with a bundle of {manifest.task.question}"
+        raise ConfigError("NIGHT_DIFFERS", message, "use another name")
+    return Chosen(record["bundle"], record["fingerprint"], record.get("why", "an earlier start of this night chose it"))
 
 
 def _fixed_inputs(source: str, night_uri: str) -> pa.Table:

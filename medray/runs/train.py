@@ -17,8 +17,9 @@ from medray.models.table import family_of
 from medray.progress import Progress, counting
 from medray.runs.executor import Executor, executing
 from medray.runs.fits import fit_all
+from medray.runs.promotion import promote_best
 from medray.runs.publish import Draft, Run, Settings, TrainResult, environment, publish, score_held_out
-from medray.runs.samples import labelled_samples, require_sides, sample_columns
+from medray.runs.samples import labelled_samples, require_sides, sample_columns, write_samples
 from medray.runs.summary import Summary, summarise
 from medray.runs.train_config import TrainConfig
 from medray.source import source_fingerprint
@@ -30,6 +31,9 @@ from medray.work.fit import FitJob
 from medray.work.outcome import ONLY_MASKS, ONLY_VOLUMES
 from medray.work.prepare import PrepareJob
 from medray.work.table import outcomes
+
+_APART = {"output", "catalog", "cluster", "resources", "tune", "cache", "promote"}
+"""Settings that do not change what a run learns."""
 
 
 def train(config: TrainConfig, progress: Progress | None = None, on_step: OnStep | None = None) -> TrainResult:
@@ -53,7 +57,8 @@ def train(config: TrainConfig, progress: Progress | None = None, on_step: OnStep
         run = Run(config.output, uri, settings, kept, provenance)
         drafts = {model: draft(run, config, job) for model, job in jobs.items()}
         scores = score_held_out(executor, run, drafts, progress)
-    return publish(run, drafts, scores, summary)
+        result = publish(run, drafts, scores, summary)
+        return promote_best(executor, run, result, config.promote, progress)
 
 
 def draft(run: Run, config: TrainConfig, job: FitJob) -> Draft:
@@ -85,7 +90,7 @@ def run_name(config: TrainConfig, samples: pa.Table) -> str:
 
     Where it runs does not matter.
     """
-    decides = config.model_dump(mode="json", exclude={"output", "catalog", "cluster", "resources", "tune", "cache"})
+    decides = config.model_dump(mode="json", exclude=_APART)
     data = tables.table_digest(samples.select(sample_columns(samples)))
     inputs = [table_uri("", spec, config.task) for spec in used_inputs(config).values()]
     return f"{config.name}-{fingerprint([decides, data, inputs])}"
@@ -137,13 +142,6 @@ def prepare_job(config: TrainConfig, spec: InputSpec) -> PrepareJob:
 def used_inputs(config: TrainConfig) -> dict[str, InputSpec]:
     """The inputs that some model takes."""
     return {name: config.inputs[name] for name in sorted({model.input for model in config.models.values()})}
-
-
-def write_samples(samples: pa.Table, run_uri: str) -> str:
-    """Keep the samples of a run and their split with it; returns their URI."""
-    uri = store.join(run_uri, "samples.parquet")
-    store.write(uri, tables.parquet_bytes(samples.select(sample_columns(samples))))
-    return uri
 
 
 def fit_job(config: TrainConfig, name: str, samples_uri: str, run_uri: str) -> FitJob:

@@ -16,6 +16,7 @@ from medray.evaluation.thresholds import ThresholdPolicy
 from medray.explain import explain
 from medray.models.family import Sized
 from medray.models.table import FAMILIES
+from medray.runs.promotion import PromoteSpec
 from medray.runs.resources import Resources
 from medray.spec import Spec
 from medray.tasks.table import AnyTask
@@ -94,6 +95,7 @@ class TrainConfig(Spec):
     resources: Resources = Resources()
     cache: CacheSpec = CacheSpec()
     tune: TuneSpec = TuneSpec()
+    promote: PromoteSpec = PromoteSpec()
 
     @model_validator(mode="before")
     @classmethod

@@ -13,8 +13,10 @@ from pydantic import Field, model_validator
 
 from medray.errors import LabelError
 from medray.evaluation.curves import auroc
+from medray.evaluation.intervals import Interval
 from medray.evaluation.novelty import NoveltyMetrics
 from medray.evaluation.novelty import evaluate as metrics_of
+from medray.evaluation.paired import auroc_difference
 from medray.evaluation.thresholds import Threshold, ThresholdPolicy, choose_threshold
 from medray.tasks.columns import floats, integers, is_same_text, texts
 from medray.tasks.head import Answer, Head, Monitor, Output
@@ -52,6 +54,7 @@ class Anomaly(Task):
 
     labelled: ClassVar[bool] = False
     decides: ClassVar[bool] = True
+    asks: ClassVar[tuple[str, ...]] = ("normal",)
 
     @model_validator(mode="after")
     def _normal_needs_labels(self) -> Self:
@@ -169,6 +172,11 @@ class Anomaly(Task):
         threshold = decision.threshold(ANOMALOUS)
         found = metrics_of(floats(rows["target"]), floats(rows[SCORE]), threshold, groups=texts(rows["group"]), seed=seed)
         return AnomalyFigures(**dict(found), monitor=Monitored(figure="auroc", sign=1, **dict(found.auroc)))
+
+    def gain(self, new: pa.Table, old: pa.Table, seed: int = 0) -> Interval:
+        """Of the AUROC of the labelled images."""
+        scores = floats(new[SCORE]), floats(old[SCORE])
+        return auroc_difference(floats(new["target"]), *scores, groups=texts(new["group"]), seed=seed)
 
     def cells(self, figures: Any) -> list[Cell]:
         """AUROC first, then what depends on the threshold."""

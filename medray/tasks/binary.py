@@ -15,6 +15,8 @@ from medray.errors import LabelError
 from medray.evaluation.binary import Metrics
 from medray.evaluation.binary import evaluate as metrics_of
 from medray.evaluation.curves import auroc
+from medray.evaluation.intervals import Interval
+from medray.evaluation.paired import auroc_difference
 from medray.evaluation.thresholds import ThresholdPolicy, choose_threshold
 from medray.tasks.columns import floats, integers, is_same_text, log_loss, texts
 from medray.tasks.head import Answer, Head, Monitor, Output
@@ -40,6 +42,7 @@ class Binary(Task):
         "1", coerce_numbers_to_str=True, description="value of the target that makes a positive; every other one is negative"
     )
     decides: ClassVar[bool] = True
+    asks: ClassVar[tuple[str, ...]] = ("positive",)
 
     @property
     def head(self) -> Head:
@@ -136,6 +139,11 @@ class Binary(Task):
         area = found.auroc
         monitor = Monitored(figure="auroc", sign=1, value=area.value, low=area.low, high=area.high)
         return BinaryFigures(**dict(found), monitor=monitor)
+
+    def gain(self, new: pa.Table, old: pa.Table, seed: int = 0) -> Interval:
+        """Of the AUROC."""
+        scores = floats(new[PROBABILITY]), floats(old[PROBABILITY])
+        return auroc_difference(floats(new["target"]), *scores, groups=texts(new["group"]), seed=seed)
 
     def cells(self, figures: Any) -> list[Cell]:
         """AUROC first, then what depends on the threshold."""

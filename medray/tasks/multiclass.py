@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +13,10 @@ from pydantic import Field, field_validator
 
 from medray.errors import LabelError, shown
 from medray.evaluation.curves import auroc
+from medray.evaluation.intervals import Interval
 from medray.evaluation.multiclass import MulticlassMetrics
 from medray.evaluation.multiclass import evaluate as metrics_of
+from medray.evaluation.paired import auroc_difference
 from medray.tasks.columns import check_names, column_name, integers, log_loss, matrix, mean_of, plain, plain_texts, texts
 from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Histogram, Matrix, Page, Plot, Sample, Table, Tile
@@ -43,6 +45,7 @@ class Multiclass(Task):
     classes: tuple[Annotated[str, Field(coerce_numbers_to_str=True)], ...] = Field(
         min_length=2, description="values of the target, from the least to the most urgent"
     )
+    asks: ClassVar[tuple[str, ...]] = ("classes",)
 
     @field_validator("classes")
     @classmethod
@@ -133,6 +136,12 @@ class Multiclass(Task):
         area = found.macro_auroc
         monitor = Monitored(figure="macro_auroc", sign=1, value=area.value, low=area.low, high=area.high)
         return MulticlassFigures(**dict(found), monitor=monitor, names=self.classes)
+
+    def gain(self, new: pa.Table, old: pa.Table, seed: int = 0) -> Interval:
+        """Of the macro AUROC."""
+        one_hot = integers(new["target"])[:, None] == np.arange(len(self.classes))
+        tables = matrix(new, self.columns), matrix(old, self.columns)
+        return auroc_difference(one_hot, *tables, groups=texts(new["group"]), seed=seed)
 
     def cells(self, figures: Any) -> list[Cell]:
         """Macro AUROC first, then what depends on the decision."""

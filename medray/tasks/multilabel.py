@@ -13,8 +13,10 @@ from pydantic import Field, field_validator
 
 from medray.errors import LabelError
 from medray.evaluation.curves import auroc
+from medray.evaluation.intervals import Interval
 from medray.evaluation.multilabel import MultilabelMetrics
 from medray.evaluation.multilabel import evaluate as metrics_of
+from medray.evaluation.paired import auroc_difference
 from medray.evaluation.thresholds import ThresholdPolicy, choose_threshold
 from medray.tasks.columns import check_names, column_name, is_same_text, matrix, mean_of, texts
 from medray.tasks.head import Answer, Head, Monitor, Output
@@ -44,6 +46,7 @@ class Multilabel(Task):
         "1", coerce_numbers_to_str=True, description="value that says that a label holds; every other one says that it does not"
     )
     decides: ClassVar[bool] = True
+    asks: ClassVar[tuple[str, ...]] = ("labels", "positive")
 
     @field_validator("labels")
     @classmethod
@@ -154,6 +157,11 @@ class Multilabel(Task):
         area = found.macro_auroc
         monitor = Monitored(figure="macro_auroc", sign=1, value=area.value, low=area.low, high=area.high)
         return MultilabelFigures(**dict(found), monitor=monitor, names=self.labels)
+
+    def gain(self, new: pa.Table, old: pa.Table, seed: int = 0) -> Interval:
+        """Of the macro AUROC."""
+        tables = matrix(new, self.columns), matrix(old, self.columns)
+        return auroc_difference(self.truth(new["target"]), *tables, groups=texts(new["group"]), seed=seed)
 
     def cells(self, figures: Any) -> list[Cell]:
         """Macro AUROC first, then the AUROC of each label."""

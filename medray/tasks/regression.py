@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from medray.errors import LabelError, shown
+from medray.evaluation.intervals import Interval
+from medray.evaluation.paired import mean_difference
 from medray.evaluation.regression import RegressionMetrics, calibration_curve
 from medray.evaluation.regression import evaluate as metrics_of
 from medray.tasks.columns import floats, is_number, texts
@@ -38,6 +40,7 @@ class Regression(Task):
     kind: Literal["regression"] = "regression"
     unit: str = Field("", description="unit of the numbers, for people")
     first: Literal["high", "low"] = Field("high", description="the values that a worklist begins with")
+    asks: ClassVar[tuple[str, ...]] = ("unit",)
 
     @property
     def head(self) -> Head:
@@ -110,6 +113,11 @@ class Regression(Task):
         found = metrics_of(floats(rows["target"]), floats(rows[PREDICTED]), groups=texts(rows["group"]), seed=seed)
         monitor = Monitored(figure="mae", sign=-1, **dict(found.mae))
         return RegressionFigures(**dict(found), monitor=monitor)
+
+    def gain(self, new: pa.Table, old: pa.Table, seed: int = 0) -> Interval:
+        """By how much the mean absolute error is smaller."""
+        before, now = (np.abs(floats(rows[PREDICTED]) - floats(rows["target"])) for rows in (old, new))
+        return mean_difference(before, now, texts(new["group"]), seed)
 
     def cells(self, figures: Any) -> list[Cell]:
         """The mean absolute error first."""

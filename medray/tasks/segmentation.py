@@ -17,6 +17,7 @@ from medray.errors import LabelError
 from medray.evaluation.intervals import Interval, cluster_interval
 from medray.evaluation.overlap import Overlap, OverlapMetrics, dice, iou, overlap
 from medray.evaluation.overlap import evaluate as overlap_metrics
+from medray.evaluation.paired import mean_difference
 from medray.imaging.place import restored
 from medray.tasks.columns import floats, integers, texts
 from medray.tasks.head import Answer, Head, Monitor, Output
@@ -60,6 +61,7 @@ class Segmentation(Task):
     cut: float = Field(0.5, gt=0, lt=1, description="probability from which a pixel is marked")
     least_px: int = Field(1, ge=1, description="marked pixels from which something is found in an image")
     masked: ClassVar[bool] = True
+    asks: ClassVar[tuple[str, ...]] = ("segment",)
 
     @property
     def labelled(self) -> bool:
@@ -186,6 +188,10 @@ class Segmentation(Task):
             area_error_px=_area_error(rows, "px", seed),
             area_error_mm2=_area_error(rows, "mm2", seed),
         )
+
+    def gain(self, new: pa.Table, old: pa.Table, seed: int = 0) -> Interval:
+        """Of the mean Dice coefficient."""
+        return mean_difference(floats(new["dice"]), floats(old["dice"]), texts(new["group"]), seed)
 
     def cells(self, figures: Any) -> list[Cell]:
         """Dice first, then of lesions, then what is found."""

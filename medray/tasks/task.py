@@ -18,8 +18,9 @@ from pydantic import Field
 
 from medray.data.segmentation import ALL, MaskChoice
 from medray.errors import BundleError, ConfigError
+from medray.evaluation.intervals import Interval
 from medray.evaluation.thresholds import Threshold, ThresholdPolicy
-from medray.spec import Spec
+from medray.spec import Spec, canonical_json
 from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Page
 from medray.types import Bool, Float64, Image, Int64
@@ -82,6 +83,9 @@ class Task(Spec, ABC):
     decides: ClassVar[bool] = False
     """Whether a threshold policy applies."""
 
+    asks: ClassVar[tuple[str, ...]] = ()
+    """Further fields without which the answers of two models do not mean the same."""
+
     @property
     @abstractmethod
     def head(self) -> Head:
@@ -93,6 +97,12 @@ class Task(Spec, ABC):
     def monitor(self) -> Monitor:
         """What fits, sweeps and the registry go by."""
         ...
+
+    @property
+    def question(self) -> str:
+        """What is asked, as one text: models with the same one may take each other's place."""
+        values = self.model_dump(mode="json", include=set(self.asks))
+        return " ".join([self.kind, *filter(None, [self.target]), *(f"{key}={canonical_json(values[key])}" for key in self.asks)])
 
     @property
     def labelled(self) -> bool:
@@ -242,6 +252,14 @@ class Task(Spec, ABC):
             rows: ``target``, ``group`` (patient) and the answer's columns (judged).
             decision: of the model.
             seed: of the intervals.
+        """
+        ...
+
+    @abstractmethod
+    def gain(self, new: pa.Table, old: pa.Table, seed: int = 0) -> Interval:
+        """By how much the monitored figure of one model is better than that of another, with the interval of paired draws.
+
+        Both tables are as for :meth:`evaluate`, of the same images in the same order.
         """
         ...
 

@@ -15,11 +15,9 @@ from hypothesis import strategies as st
 from quantity_images import ct, pet
 
 import medray
-from medray.bundles import registry
 from medray.bundles.bundle import Bundle, open_bundle
 from medray.bundles.input_spec import InputSpec
 from medray.bundles.manifest import Manifest, write_bundle
-from medray.data import store
 from medray.data.dicom import decode
 from medray.errors import BundleError, Excluded
 from medray.evaluation.thresholds import Threshold
@@ -363,49 +361,3 @@ def test_one_pixel_that_differs_is_enough(size: int, at: int, padding: bool) -> 
     assert not is_constant(Image(pixels, valid if padding else None))
     valid[0, at % size] = False
     assert is_constant(Image(pixels, valid))
-
-
-# --- the registry --------------------------------------------------------------------------------------------------------------
-
-
-def record(uri: str, run: str, champion: bool, task: str = "binary") -> dict[str, object]:
-    return {
-        "run": run,
-        "model": "xgb",
-        "family": "xgb",
-        "bundle": uri,
-        "fingerprint": f"f-{run}",
-        "task": task,
-        "target": "malignant",
-        "monitor": "auroc",
-        "value": 0.9,
-        "champion": champion,
-    }
-
-
-def test_the_champion_is_the_one_published_last(uri: str, model_folder: Path, tmp_path: Path) -> None:
-    output, second = str(tmp_path / "out"), str(tmp_path / "second")
-    with pytest.raises(BundleError) as caught:
-        registry.champion(output)
-    assert caught.value.code == "BUNDLE_NO_CHAMPION"
-    registry.publish(output, [record(uri, "one", True)])
-    registry.publish(output, [record(uri, "one", True)])
-    assert len(registry.history(output)) == 1
-    assert registry.champion(output) == uri
-    write_bundle(manifest(name="second"), {"model": model_folder}, second)
-    registry.publish(output, [record(second, "two", True)])
-    assert registry.champion(output) == second
-    store.delete(second)
-    with pytest.raises(BundleError) as caught:
-        registry.champion(output)
-    assert caught.value.code == "BUNDLE_NOT_FOUND"
-
-
-def test_champions_of_several_tasks_have_to_be_told_apart(uri: str, tmp_path: Path) -> None:
-    output = str(tmp_path / "out")
-    registry.publish(output, [record(uri, "one", True), record(uri, "one", False, "regression")])
-    assert registry.champion(output) == uri
-    registry.publish(output, [record(uri, "two", True, "anomaly")])
-    with pytest.raises(BundleError, match="anomaly of malignant, binary of malignant") as caught:
-        registry.champion(output)
-    assert caught.value.code == "BUNDLE_SEVERAL_TASKS"

@@ -61,9 +61,10 @@ def test_a_bundle_is_published_without_figures_of_labels(run: TrainResult) -> No
     figures: Any = run.judged["isolation"].figures
     assert (figures.n, figures.n_unlabelled, figures.monitor.value) == (0, 18, None)
     assert "flags 5.56 % of 18 validation images" in run.bundles["isolation"].manifest.threshold.reason
-    (row,) = registry.history(str(Path(run.run_uri).parents[1]))
-    assert row["champion"]
-    assert row["value"] is None
+    published, refused = registry.history(str(Path(run.run_uri).parents[1]))
+    assert published.value is None
+    assert (refused.event, refused.bundle) == ("not_promoted", published.bundle), "nothing says that it is any good"
+    assert "auroc is not defined" in refused.reason
     json.loads(Path(run.run_uri, "metrics.json").read_text(), parse_constant=pytest.fail)
     assert "no labels to judge by" in Path(write_train_report(run)).read_text()
 

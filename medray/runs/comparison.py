@@ -1,0 +1,134 @@
+"""Two bundles of one question on the same images: which of them, and by how much one is better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from medray.bundles.manifest import read_manifest
+from medray.bundles.registry_table import Entry
+from medray.data import store
+from medray.errors import RunError
+from medray.evaluation.intervals import Interval
+from medray.progress import Progress, counting
+from medray.runs.executor import Executor
+from medray.runs.learnt import learnt_by
+from medray.runs.publish import Run, TrainResult
+from medray.tasks.task import Task
+from medray.tasks.text import quantity
+from medray.types import State
+from medray.work.score import score_job
+from medray.work.table import outcomes
+
+FEWEST_OF_EACH = 5
+"""Patients of each stratum (class, …) without which an interval means little."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A new bundle against the champion.
+
+    Attributes:
+        problem: why they could not be compared; "" where they were.
+        text, figures: what was found, in words and as plain values.
+        gain: of the new one, see :meth:`medray.tasks.task.Task.gain`.
+    """
+
+    problem: str = ""
+    text: str = ""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    gain: Interval | None = None
+
+
+def compare(
+    executor: Executor, run: Run, result: TrainResult, rival: Entry, patients: int, progress: Progress | None = None
+) -> Comparison:
+    """The best model of a run against the champion, on the run's images to judge by.
+
+    Patients that one of the two has learnt from are left out, and images that the champion does not answer.
+
+    Args:
+        patients: fewest of them that a comparison may rest on.
+
+    Raises:
+        RunError: RUN_INPUTS_FAILED.
+    """
+    new = result.scores.of(result.best, result.evaluated_on)
+    known = [learnt_by(uri, run.output) for uri in (result.bundles[result.best].uri, rival.bundle)]
+    learnt = [one for one in known if one is not None]
+    if len(learnt) < len(known):
+        return Comparison("the samples of a run are gone, so it is not known which patients were learnt from")
+    if any(one.renames(new) for one in learnt):
+        return Comparison("patients have other names in the champion's run (another pseudonym key, or other labels)")
+    fair = new.filter(pc.invert(pc.is_in(new["group"], value_set=pa.concat_arrays([one.patients for one in learnt]))))
+    counts = {"left_out_patients": _patients(new) - _patients(fair)}
+    if problem := too_few(run.settings.task, fair, patients):
+        return Comparison(f"{problem}{_left_out(counts)}", figures=counts)
+    old = _answers(executor, run, fair, rival, progress)
+    both = fair.filter(pc.is_in(fair["uri"], value_set=old["uri"].combine_chunks()))
+    counts["unanswered_images"] = len(fair) - len(both)
+    if problem := too_few(run.settings.task, both, patients):
+        return Comparison(f"{problem}{_left_out(counts)}", figures=counts)
+    return _compared(run, result, rival, both, old, counts)
+
+
+def too_few(task: Task, rows: pa.Table, patients: int) -> str:
+    """Why images (target, group) do not suffice to compare models on; "" where they do."""
+    if (found := _patients(rows)) < patients:
+        return f"{found} patients to compare on, {patients} are needed"
+    strata, groups = task.strata(rows["target"]), np.asarray(rows["group"].to_pylist())
+    of_each = [len(np.unique(groups[strata == one])) for one in np.unique(strata)]
+    if min(of_each) < FEWEST_OF_EACH:
+        return f"{min(of_each)} patients of one kind to compare on, {FEWEST_OF_EACH} of each are needed"
+    return ""
+
+
+def _patients(rows: pa.Table) -> int:
+    return int(pc.count_distinct(rows["group"]).as_py())
+
+
+def _left_out(counts: Mapping[str, int]) -> str:
+    """What was left out, in words."""
+    patients, images = counts["left_out_patients"], counts.get("unanswered_images", 0)
+    learnt = f"; left out: {patients} patients that one of the models has learnt from" if patients else ""
+    return f"{learnt}{f'; {images} images that the champion does not answer' if images else ''}"
+
+
+def _answers(executor: Executor, run: Run, rows: pa.Table, rival: Entry, progress: Progress | None) -> pa.Table:
+    """The rows (uri, target, group) that the champion answers, with its answers, sorted by URI."""
+    images = run.samples.filter(pc.is_in(run.samples["uri"], value_set=rows["uri"].combine_chunks())).sort_by("uri")
+    job = score_job({"": rival.bundle}, run.settings.task.masked)
+    table_uri = store.join(run.uri, f"rival-{rival.fingerprint}")
+    executor.process(images, job, table_uri, run.settings.actors, counting(progress, "score the champion"))
+    answers = [name.name for name in job.fields()]
+    table = outcomes(images, table_uri, ["uri", "state", *answers])
+    if failed := table["state"].to_pylist().count(State.FAILED.value):
+        message = f"{failed} of {len(images)} images could not be fetched to compare with the champion"
+        raise RunError("RUN_INPUTS_FAILED", message, "run again; done work is kept")
+    table = table.filter(pc.equal(table["state"], State.SCORED.value))
+    at = pc.index_in(table["uri"], value_set=rows["uri"].combine_chunks())
+    known = {name: rows[name].take(at) for name in ("uri", "target", "group")}
+    return pa.table({**known, **{name: table[name] for name in answers}})
+
+
+def _compared(run: Run, result: TrainResult, rival: Entry, new: pa.Table, old: pa.Table, counts: Mapping[str, int]) -> Comparison:
+    task, seed = run.settings.task, run.settings.seed
+    gain = task.gain(new, old, seed)
+    decisions = result.bundles[result.best].manifest.decision, read_manifest(rival.bundle).decision
+    values = [task.evaluate(rows, how, seed).monitor.value for rows, how in zip((new, old), decisions, strict=True)]
+    size = {"split": result.evaluated_on, "images": len(new), "patients": _patients(new), **counts}
+    figure = {"figure": task.monitor.figure, "value": values[0], "champion_value": values[1], "gain": gain.model_dump()}
+    where = {"test": "test images", "val": "validation images, by which the new one was chosen,"}[result.evaluated_on]
+    said = f"{task.monitor.figure} {quantity(values[0])} against {quantity(values[1])} of the champion"
+    text = f"{said} on {len(new)} {where} of {_patients(new)} patients, a gain of {_signed(gain)}{_left_out(counts)}"
+    return Comparison("", text, {**figure, **size}, gain)
+
+
+def _signed(gain: Interval) -> str:
+    low, high = ("undefined" if bound is None else f"{bound:+.3g}" for bound in (gain.low, gain.high))
+    return "undefined size" if gain.value is None else f"{gain.value:+.3g} [{low} to {high}]"
