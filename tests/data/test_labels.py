@@ -118,7 +118,7 @@ def test_errors_quote_no_row(tmp_path: Path, content: str) -> None:
 
 
 def joined(labels: dict[str, list[str]], positive: str = "1") -> dict[str, int]:
-    task = Binary(target="y", positive=positive)
+    task = Binary(target="y", positive=positive, negative=("benign",) if positive == "malignant" else ())
     rows = join_labels(INSTANCES, pa.table(labels), task)
     task.require(rows["target"])
     return {item["sop_uid"]: item["target"] for item in rows.to_pylist()}
@@ -154,7 +154,8 @@ def test_an_empty_label_is_none_and_case_does_not_matter() -> None:
 
 def test_a_label_of_blanks_is_empty_in_every_task() -> None:
     labels = pa.table({"sop_uid": ["1.0", "1.1", "1.2"], "y": ["normal", " ", "odd"]})
-    tasks = (TASK, Multilabel(labels=("y",)), Multiclass(target="y", classes=("normal", "odd")), Anomaly(target="y"))
+    any_other = {"positive": "odd", "others": "negative"}
+    tasks = (Binary(target="y", **any_other), Multilabel(labels=("y",), **any_other), Multiclass(target="y", classes=("normal", "odd")), Anomaly(target="y", anomalous=("odd",)))
     found = [join_labels(INSTANCES, labels, task) for task in tasks]
     assert [sorted(rows.filter(rows["target"].is_valid())["sop_uid"].to_pylist()) for rows in found] == [["1.0", "1.2"]] * 4
 
@@ -182,7 +183,7 @@ def test_join_keys_counts_instances_with_a_label() -> None:
         ({"sop_uid": ["1.0"], "other": ["1"]}, "LABELS_NO_TARGET"),
         ({"sop_uid": ["9.9", "8.8"], "y": ["1", "0"]}, "LABELS_NO_MATCH"),
         ({"sop_uid": ["1.0", "1.1"], "y": ["1", "1"]}, "LABELS_SINGLE_CLASS"),
-        ({"sop_uid": ["1.0", "1.1"], "y": ["no", "yes"]}, "LABELS_SINGLE_CLASS"),
+        ({"sop_uid": ["1.0", "1.1"], "y": ["no", "yes"]}, "LABELS_UNKNOWN_CLASS"),
         ({"sop_uid": ["1.0", "1.0"], "y": ["1", "0"]}, "LABELS_CONFLICT"),
         ({"sop_uid": ["1.0", "1.0"], "y": ["1", "1"], "split": ["train", "test"]}, "LABELS_CONFLICT"),
         ({"sop_uid": ["1.0", "1.0"], "y": ["1", "1"], "patient_key": ["p", "q"]}, "LABELS_CONFLICT"),
