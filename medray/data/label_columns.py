@@ -19,7 +19,7 @@ ALWAYS = ("split", FOLD, "mask")
 
 _IDENTIFIERS = re.compile(
     r"name|mrn|ssn|dob|nhs|nhs(number|no)|chi|pid|id|patid|patno|cpr|bsn"
-    r"|.*(patients?(id|name|number|no|address|phone)|surname|lastname|firstname|familyname|givenname|middlename|fullname)"
+    r"|.*(patients?(ids?|name|number|no|address|phone)|surname|lastname|firstname|familyname|givenname|middlename|fullname)"
     r"|.*(birth|birth(date|day|name|place|year)|dateofbirth|nachname|vorname|geburtsdatum|geburtstag)"
     r"|.*(medicalrecord|recordnumber|hospitalnumber|accession|socialsecurity|nationalid|insurance|passport).*"
     r"|.*(address|phone|phonenumber|email)"

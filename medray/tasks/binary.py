@@ -1,4 +1,4 @@
-"""Two classes: one value of a label column against every other."""
+"""Two classes: a positive value of a label column against the negative ones."""
 
 from __future__ import annotations
 
