@@ -18,12 +18,26 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from medray.cli import run
 from medray.data import store
 from medray.data.pseudonym import patient_key
 
 Run = Callable[..., CompletedProcess[str]]
 NAMES, DATES, RECORDS, SCANNERS = "QZNAME", "QZ1970", "QZMRN", "QZSCANNER"
 TABLE = "models={svm: {family: svm, input: table}}"
+
+
+@pytest.fixture
+def medray(capfd: pytest.CaptureFixture[str]) -> Run:
+    """The command in this process: what it and its workers print is caught as the system sees it."""
+
+    def command(*arguments: str) -> CompletedProcess[str]:
+        capfd.readouterr()
+        code = run([*arguments])
+        said = capfd.readouterr()
+        return CompletedProcess(arguments, code, said.out, said.err)
+
+    return command
 
 
 def read(path: str | Path) -> list[dict[str, str]]:
@@ -66,6 +80,7 @@ def holding(folder: Path, *words: str) -> set[str]:
     return {word for _, data in everything(folder) for word in words if word.encode() in data}
 
 
+@pytest.mark.slow
 def test_identities_of_a_label_table_are_nowhere(archive: Path, tiny_config: Path, tmp_path: Path, medray: Run) -> None:
     labels, catalog, out = identified(archive, tmp_path / "labels.csv"), tmp_path / "made" / "catalog", tmp_path / "made" / "out"
     images = str(archive / "images")
@@ -118,11 +133,11 @@ def test_given_folds_reach_the_calibration(archive: Path, tiny_config: Path, tmp
     words = ["train", str(tiny_config), "--set", f"catalog={catalog}", "--set", f"output={out}", "--set", TABLE]
     done = medray(*words, "--json")
     assert done.returncode == 0, done.stderr
-    run = json.loads(done.stdout)
+    trained = json.loads(done.stdout)
     rows = {row["SOPInstanceUID"]: int(row["fold"]) for row in read(labels)}
-    samples = pq.read_table(f"{run['run']}/samples.parquet").to_pylist()
+    samples = pq.read_table(f"{trained['run']}/samples.parquet").to_pylist()
     assert {Path(row["uri"]).stem: row["fold"] for row in samples} == rows
-    with zipfile.ZipFile(f"{run['bundle']}/model/model.skops") as packed:
+    with zipfile.ZipFile(f"{trained['bundle']}/model/model.skops") as packed:
         schema = json.loads(packed.read("schema.json"))
     assert json.dumps(schema).count('"_CalibratedClassifier"') == 3
 
