@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -12,30 +14,41 @@ from medray.errors import LabelError
 _SHOWN = 5
 
 
-def require_agreement(keys: pa.ChunkedArray, key: str, said: Mapping[str, pa.Array | pa.ChunkedArray], rows: pa.Array) -> None:
-    """Check that rows of one key say the same.
+class Pairs(NamedTuple):
+    """Places of rows that are about the same image, from 0: each ``later`` one beside one ``before`` it, integer arrays (n,)."""
+
+    before: pa.Array
+    later: pa.Array
+
+
+def repeated(keys: pa.ChunkedArray) -> Pairs:
+    """Each row whose key another has before it, beside the first of these; one without a key is about no image."""
+    values = keys.combine_chunks()
+    first = pc.index_in(values, value_set=values)
+    own = pa.array(np.arange(len(values)), first.type)
+    again = pc.and_(pc.not_equal(first, own), pc.not_equal(values, ""))
+    return Pairs(first.filter(again), own.filter(again))
+
+
+def require_agreement(pairs: Pairs, said: Mapping[str, pa.Array | pa.ChunkedArray], numbers: pa.Array, key: str) -> None:
+    """Check that rows about the same image say the same.
 
     Args:
-        keys: the key of each row; one without a key labels nothing.
-        key: name of the key column, for the message.
+        pairs: the rows to compare.
         said: what is said ("labels", "splits", …) → its value in each row.
-        rows: number of each row in the label table, from 1.
+        numbers: number of each row in the label table, from 1.
+        key: name of the key column, for the message.
 
     Raises:
         LabelError: LABELS_CONFLICT, with the numbers of the rows and nothing of their content.
     """
-    counts = pc.value_counts(keys)
-    repeated = pc.and_(pc.greater(counts.field("counts"), 1), pc.not_equal(counts.field("values"), ""))
-    again = pc.is_in(keys, value_set=counts.field("values").filter(repeated))
-    values = {what: column.filter(again).to_pylist() for what, column in said.items()}
-    numbers = rows.filter(again).to_pylist()
-    first: dict[str, int] = {}
-    clashes: dict[str, str] = {}
-    for at, name in enumerate(keys.filter(again).to_pylist()):
-        before = first.setdefault(name, at)
-        differing = [what for what, column in values.items() if column[before] != column[at]]
-        if differing and name not in clashes:
-            clashes[name] = f"rows {numbers[before]} and {numbers[at]} (two {', two '.join(differing)})"
+    values = {what: [column.take(side).to_pylist() for side in pairs] for what, column in said.items()}
+    rows = zip(*(numbers.take(side).to_pylist() for side in pairs), strict=True)
+    clashes: dict[int, str] = {}
+    for at, (before, later) in enumerate(rows):
+        differing = [what for what, (first, second) in values.items() if first[at] != second[at]]
+        if differing:
+            clashes.setdefault(before, f"rows {before} and {later} (two {', two '.join(differing)})")
     if clashes:
         more = f" and {len(clashes) - _SHOWN} more" if len(clashes) > _SHOWN else ""
         message = f"rows of one {key} contradict each other: {', '.join(list(clashes.values())[:_SHOWN])}{more}"

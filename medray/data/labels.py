@@ -20,7 +20,7 @@ import pyarrow.parquet
 
 from medray.data import store
 from medray.data.folds import FOLD, fold_numbers
-from medray.data.label_conflicts import require_agreement
+from medray.data.label_conflicts import Pairs, repeated, require_agreement
 from medray.data.label_values import as_labels
 from medray.data.pseudonym import patient_key
 from medray.data.splits import SPLITS
@@ -181,8 +181,11 @@ def join_labels(instances: pa.Table, labels: pa.Table, target: Target, keep: Seq
     """
     _require_columns(labels, [*target.label_columns, *keep])
     key, said = key_column(labels), _said(labels, target)
-    require_agreement(labels[key], key, {_PLURALS[name]: values for name, values in said.items()}, row_numbers(labels))
-    at = _label_rows(instances[key], labels[key], by_tail=key == "uri")
+    matches = _matches(instances[key], labels[key], by_tail=key == "uri")
+    at = pc.coalesce(*matches).cast(pa.int64())
+    named = {_PLURALS[name]: values for name, values in said.items()}
+    for pairs in (repeated(labels[key]), _named_twice(at, matches)):
+        require_agreement(pairs, named, row_numbers(labels), key)
     joined = instances.append_column("target", said["target"].take(at))
     joined = joined.append_column("group", _groups(instances, labels, at))
     joined = joined.append_column("split", pc.fill_null(said["split"].take(at), ""))
@@ -254,23 +257,28 @@ def key_column(labels: pa.Table) -> str:
 def join_keys(instances: pa.Table, labels: pa.Table) -> int:
     """How many instances have a row in a label table."""
     key = key_column(labels)
-    found = _label_rows(instances[key], labels[key], by_tail=key == "uri")
+    found = pc.coalesce(*_matches(instances[key], labels[key], by_tail=key == "uri"))
     return len(found) - int(found.null_count)
 
 
-def _label_rows(values: pa.ChunkedArray, keys: pa.ChunkedArray, by_tail: bool) -> pa.Array:
-    """Number of the first label row of each value, null where there is none; rows without a key are no label.
+def _matches(values: pa.ChunkedArray, keys: pa.ChunkedArray, by_tail: bool) -> list[pa.Array]:
+    """Number of the first label row of each value, from 0, null where there is none; rows without a key are no label.
 
     Args:
-        by_tail: values are paths, which match in full or by their longest known tail.
+        by_tail: values are paths, which match in full (the first array), or by ever shorter tails (the others).
     """
     known = pc.if_else(pc.equal(keys, ""), pa.scalar(None, pa.string()), keys).combine_chunks()
     tails = values.combine_chunks()
-    found = pc.index_in(tails, value_set=known, skip_nulls=True)
-    while by_tail:
-        waiting = pc.and_(pc.is_null(found), pc.match_substring(tails, "/"))
-        if not pc.any(waiting).as_py():
-            break
-        tails = pc.if_else(waiting, pc.replace_substring_regex(tails, r"\A[^/]*/", ""), "")
-        found = pc.coalesce(found, pc.index_in(tails, value_set=known, skip_nulls=True))
-    return found.cast(pa.int64())
+    found = [pc.index_in(tails, value_set=known, skip_nulls=True)]
+    while by_tail and pc.any(longer := pc.match_substring(tails, "/")).as_py():
+        tails = pc.if_else(longer, pc.replace_substring_regex(tails, r"\A[^/]*/", ""), "")
+        found.append(pc.index_in(tails, value_set=known, skip_nulls=True))
+    return found
+
+
+def _named_twice(at: pa.Array, matches: Sequence[pa.Array]) -> Pairs:
+    """The rows that name one image by different tails of its path: that of the longest, and another."""
+    pairs = pa.concat_tables([pa.table({"before": at, "later": match.cast(pa.int64())}) for match in matches])
+    pairs = pairs.filter(pc.not_equal(pairs["before"], pairs["later"]))  # null where one of them is
+    pairs = pairs.group_by(["before", "later"], use_threads=False).aggregate([])
+    return Pairs(pairs["before"], pairs["later"])

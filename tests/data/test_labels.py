@@ -236,6 +236,13 @@ def test_rows_keep_their_numbers_in_a_catalog(tmp_path: Path) -> None:
         join_labels(INSTANCES, catalog.labels(), TASK)
 
 
+def test_rows_that_name_one_image_by_different_tails_agree() -> None:
+    rows = {"uri": ["s3://b/images/p0/0.dcm", "p1/4.dcm", "0.dcm"], "y": ["1", "0", "0"]}
+    with pytest.raises(LabelError, match=r"LABELS_CONFLICT: .* rows 1 and 3 \(two labels\)"):
+        join_labels(INSTANCES, pa.table(rows), TASK)
+    assert joined({**rows, "y": ["1", "0", "1"]}) == {"1.0": 1, "1.4": 0}
+
+
 def test_many_contradictions_are_cut() -> None:
     uids = [f"1.{number % 8}" for number in range(16)]
     with pytest.raises(LabelError) as caught:
@@ -349,18 +356,25 @@ PATHS = st.lists(PARTS, min_size=1, max_size=4).map("/".join)
 
 
 @given(uris=st.lists(PATHS, min_size=1, max_size=12), keys=st.lists(PATHS, max_size=8, unique=True))
-def test_a_path_matches_by_its_longest_known_tail(uris: list[str], keys: list[str]) -> None:
+def test_a_path_matches_by_its_tail_and_only_one_row_may_name_it(uris: list[str], keys: list[str]) -> None:
     labels = pa.table({"uri": pa.array(["s3://never", *keys], pa.string()), "number": [str(row) for row in range(len(keys) + 1)]})
     images = pa.table({name: pa.array([*uris, "s3://never"], pa.string()) for name in ("uri", "patient_key", "study_uid")})
 
-    def expected(uri: str) -> str | None:
+    def naming(uri: str) -> list[str]:
         parts = uri.split("/")
         tails = ("/".join(parts[start:]) for start in range(len(parts)))
-        return next((str(keys.index(tail) + 1) for tail in tails if tail and tail in keys), None)
+        return [str(keys.index(tail) + 1) for tail in tails if tail and tail in keys]
 
+    if any(len(naming(uri)) > 1 for uri in uris):
+        with pytest.raises(LabelError, match="LABELS_CONFLICT"):
+            join_labels(images, labels, Numbers())
+        labels = labels.set_column(1, "number", [["same"] * len(labels)])
+        joined = join_labels(images, labels, Numbers())
+        assert set(joined["uri"].to_pylist()) == {"s3://never", *(uri for uri in uris if naming(uri))}
+        return
     joined = join_labels(images, labels, Numbers())
     found = dict(zip(joined["uri"].to_pylist(), joined["target"].to_pylist(), strict=True))
-    assert {uri: found.get(uri) for uri in uris} == {uri: expected(uri) for uri in uris}
+    assert {uri: found.get(uri) for uri in uris} == {uri: next(iter(naming(uri)), None) for uri in uris}
 
 
 class Numbers:
