@@ -199,7 +199,11 @@ def test_a_corrupt_file_among_good_ones(archive: Path, tmp_path: Path, capsys: p
 # --- the command itself --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments", [["nosuch"], ["ingest"], ["train", "a.yaml", "--nosuch"], ["serve", "b", "--port", "many"]])
+USAGE = [["nosuch"], ["ingest"], ["train", "a.yaml", "--nosuch"], ["serve", "b", "--port", "many"]]
+KEPT_OF_NOTHING = [["ingest", "a", "--catalog", "b", "--keep", "y"], ["import", "a", "--out", "b", "--keep", "y"]]
+
+
+@pytest.mark.parametrize("arguments", [*USAGE, *KEPT_OF_NOTHING])
 def test_wrong_usage_is_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2
     assert "Traceback" not in capsys.readouterr().err

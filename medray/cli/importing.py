@@ -47,6 +47,8 @@ def import_(
     """Convert other images to DICOM, with their labels and masks; the same command again adds what is new."""
     from medray.cataloguing.importing.run import import_images, import_spec
 
+    if keep and not labels:
+        raise typer.BadParameter("it names columns of a label table: give --labels as well", param_hint="--keep")
     raw = {"modality": modality, "spacing_mm": _spacing(spacing), "units": units, "rounded": round_floats}
     spec = import_spec(raw)
     with reporting() as reporter:

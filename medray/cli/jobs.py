@@ -43,6 +43,8 @@ def ingest(
     """Bring a catalog up to date with archives."""
     from medray.cataloguing.ingest import ingest as run
 
+    if keep and not labels:
+        raise typer.BadParameter("it names columns of a label table: give --labels as well", param_hint="--keep")
     with reporting() as reporter:
         summary = run(sources, catalog, labels, reporter.progress, keep or ())
     show(asdict(summary), as_json, "Ingest")
