@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medray.data.folds import FOLD
-from medray.data.labels import PATIENT_COLUMN, ROW, canonical_name, key_column, row_numbers
+from medray.data.folds import FOLD, fold_numbers
+from medray.data.label_values import as_labels
+from medray.data.labels import PATIENT_COLUMN, ROW, canonical_name, given_splits, key_column, row_numbers
 from medray.data.pseudonym import patient_key
 from medray.errors import LabelError
 
@@ -49,13 +50,14 @@ def kept_labels(labels: pa.Table, keep: Collection[str] = ()) -> KeptLabels:
             like an identifier is kept as pseudonyms.
 
     Raises:
-        LabelError: LABELS_NO_COLUMN, LABELS_COLUMN_TWICE.
+        LabelError: LABELS_NO_COLUMN, LABELS_COLUMN_TWICE; LABELS_BAD_SPLIT, LABELS_BAD_FOLD.
     """
     names = list(labels.column_names)
     if ROW in names:
         raise LabelError("LABELS_COLUMN_TWICE", f"the labels have a column {ROW}, which numbers their rows", "rename it")
     asked = asked_for(keep, names)
     columns = [name for name in names if name in (key_column(labels), PATIENT_COLUMN, *ALWAYS, *asked)]
+    _check_contents(labels)
     table = labels.select(columns)
     plain = (key_column(labels), PATIENT_COLUMN, *ALWAYS)
     hashed = [name for name in columns if name not in plain and is_identifier(name, table[name])]
@@ -65,6 +67,13 @@ def kept_labels(labels: pa.Table, keep: Collection[str] = ()) -> KeptLabels:
     table = table.append_column(pa.field(ROW, pa.int64(), metadata=table.schema.field(0).metadata), row_numbers(labels))
     left_out = [name for name in names if name not in columns]
     return KeptLabels(table, what_is_kept(columns, hashed, left_out))
+
+
+def _check_contents(labels: pa.Table) -> None:
+    """Raise LabelError unless what is kept unasked for is what its name says."""
+    given_splits(labels)
+    if FOLD in labels.column_names:
+        fold_numbers(labels[FOLD])
 
 
 def kept_rows(
@@ -108,9 +117,9 @@ def is_identifier(name: str, values: pa.ChunkedArray) -> bool:
 
 
 def pseudonyms(values: pa.ChunkedArray) -> pa.Array:
-    """The pseudonym of each text (see :func:`medray.data.pseudonym.patient_key`), "" for an empty one."""
-    encoded = values.combine_chunks().dictionary_encode()
-    return pa.array([patient_key(value.strip()) for value in encoded.dictionary.to_pylist()], pa.string()).take(encoded.indices)
+    """The pseudonym of each text (see :func:`medray.data.pseudonym.patient_key`), "" for one that says nothing."""
+    encoded = as_labels(values).combine_chunks().dictionary_encode()
+    return pa.array([patient_key(value) for value in encoded.dictionary.to_pylist()], pa.string()).take(encoded.indices)
 
 
 def what_is_kept(columns: Iterable[str], hashed: Collection[str], left_out: Collection[str]) -> str:

@@ -211,7 +211,7 @@ def _said(labels: pa.Table, target: Target) -> dict[str, pa.Array]:
     """What each label row says of its images: target, split, patient and fold, the latter where there is such a column."""
     count = len(labels)
     found = target.targets({name: as_labels(labels[name]) for name in target.label_columns})
-    said = {"target": found if target.label_columns else pa.nulls(count, found.type), "split": _splits(labels)}
+    said = {"target": found if target.label_columns else pa.nulls(count, found.type), "split": given_splits(labels)}
     if PATIENT_COLUMN in labels.column_names:
         said[PATIENT_COLUMN] = labels[PATIENT_COLUMN].combine_chunks()
     if FOLD in labels.column_names:
@@ -237,8 +237,8 @@ def _groups(instances: pa.Table, labels: pa.Table, at: pa.Array) -> pa.Array:
     return pc.coalesce(*(pc.if_else(pc.equal(pc.fill_null(column, ""), ""), none, column) for column in found), "")
 
 
-def _splits(labels: pa.Table) -> pa.Array:
-    """The split of each label row, "" where none is given."""
+def given_splits(labels: pa.Table) -> pa.Array:
+    """The split of each label row, "" where none is given; raises LabelError LABELS_BAD_SPLIT."""
     if "split" not in labels.column_names:
         return pa.array([""] * len(labels), pa.string())
     given = pc.utf8_lower(as_labels(labels["split"])).combine_chunks()

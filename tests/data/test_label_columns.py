@@ -73,6 +73,12 @@ def test_names_of_persons_as_dicom_writes_them_are_pseudonyms_under_any_heading(
     assert kept.table["reader"].to_pylist() == [patient_key("ROE^RICHARD"), ""]
 
 
+@pytest.mark.parametrize(("column", "code"), [("split", "LABELS_BAD_SPLIT"), ("fold", "LABELS_BAD_FOLD")])
+def test_a_column_is_not_kept_for_its_name_alone(column: str, code: str) -> None:
+    with pytest.raises(LabelError, match=code):
+        kept_labels(pa.table({"sop_uid": ["1"], column: ["DOE^JANE"]}))
+
+
 def test_a_column_that_numbers_rows_is_medrays_own() -> None:
     with pytest.raises(LabelError, match="LABELS_COLUMN_TWICE"):
         kept_labels(pa.table({"sop_uid": ["1"], "label_row": ["7"]}))
