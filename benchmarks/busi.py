@@ -57,7 +57,8 @@ def train(place: str) -> tuple[dict[str, Any], dict[str, float]]:
     """Ingest and train on an archive; returns the training result and the seconds of each step."""
     output = f"{BUCKET}/out-{place}"
     catalog = f"{output}/catalog"
-    _, ingest_s = medray("ingest", f"{BUCKET}/{place}/images", "--catalog", catalog, "--labels", f"{BUCKET}/{place}/labels.csv")
+    labels = ("--labels", f"{BUCKET}/{place}/labels.csv", "--keep", "malignant")
+    _, ingest_s = medray("ingest", f"{BUCKET}/{place}/images", "--catalog", catalog, *labels)
     config = str(ROOT / "workflows" / "configs" / "busi.yaml")
     result, train_s = medray("train", config, "--set", f"output={output}", "--set", f"catalog={catalog}")
     return result, {"ingest": ingest_s, "train": train_s}

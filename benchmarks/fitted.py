@@ -29,7 +29,7 @@ def archive(folder: Path, patients: int, side: int = 256) -> list[Path]:
 
 def bundles(folder: Path, models: dict[str, Any]) -> TrainResult:
     """Train on an archive of :func:`archive`."""
-    ingest(str(folder / "images"), str(folder / "catalog"), str(folder / "labels.csv"))
+    ingest(str(folder / "images"), str(folder / "catalog"), str(folder / "labels.csv"), keep=["malignant"])
     raw = {
         "output": str(folder / "out"),
         "catalog": str(folder / "catalog"),

@@ -132,7 +132,8 @@ def catalogued(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     from medray.cataloguing.ingest import ingest
 
     catalog = str(tmp_path_factory.mktemp("catalogued") / "catalog")
-    ingest(str(archive / "images"), catalog, str(archive / "labels.csv"))
+    keep = ("finding", "malignant", "area_px", "lesion")
+    ingest(str(archive / "images"), catalog, str(archive / "labels.csv"), keep=keep)
     return catalog
 
 

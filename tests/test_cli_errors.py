@@ -40,7 +40,7 @@ def one_line(stderr: str) -> str:
 @pytest.fixture(scope="module")
 def catalog(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     uri = str(tmp_path_factory.mktemp("cli") / "catalog")
-    ingest(str(archive / "images"), uri, str(archive / "labels.csv"))
+    ingest(str(archive / "images"), uri, str(archive / "labels.csv"), keep=("finding", "malignant"))
     return uri
 
 
@@ -111,9 +111,16 @@ def test_labels_without_a_key_or_a_file(archive: Path, tmp_path: Path, said: Cal
 
 
 def test_labels_of_a_single_class(train: Callable[..., str]) -> None:
-    line = train("labels.positive=7")
+    line = train("labels.positive=7", "labels.others=negative")
     assert "LABELS_SINGLE_CLASS: all 120 labelled images are negative" in line
     assert "set labels.positive" in line
+
+
+def test_labels_outside_the_stated_classes(train: Callable[..., str]) -> None:
+    line = train("labels.target=finding", "labels.positive=malignant", "labels.negative=[benign]")
+    assert "LABELS_UNKNOWN_CLASS" in line
+    assert "labels in finding are no class: 'normal' (" in line
+    assert "set others: negative" in line
 
 
 def test_a_target_that_the_labels_do_not_have(train: Callable[..., str]) -> None:
@@ -192,7 +199,11 @@ def test_a_corrupt_file_among_good_ones(archive: Path, tmp_path: Path, capsys: p
 # --- the command itself --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments", [["nosuch"], ["ingest"], ["train", "a.yaml", "--nosuch"], ["serve", "b", "--port", "many"]])
+USAGE = [["nosuch"], ["ingest"], ["train", "a.yaml", "--nosuch"], ["serve", "b", "--port", "many"]]
+KEPT_OF_NOTHING = [["ingest", "a", "--catalog", "b", "--keep", "y"], ["import", "a", "--out", "b", "--keep", "y"]]
+
+
+@pytest.mark.parametrize("arguments", [*USAGE, *KEPT_OF_NOTHING])
 def test_wrong_usage_is_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2
     assert "Traceback" not in capsys.readouterr().err

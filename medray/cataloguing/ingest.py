@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from medray.cataloguing.duplicates import settle_duplicates
 from medray.cataloguing.inspection import Item, inspected
 from medray.data import archive, store
 from medray.data.catalog import GONE, IMAGE, Catalog, as_text, rows_of
+from medray.data.label_columns import kept_labels
 from medray.data.labels import join_keys, read_labels
 from medray.data.sorted_table import SortedTable
 from medray.data.store import ObjectInfo
@@ -22,6 +24,7 @@ from medray.progress import Progress
 from medray.types import State
 
 ROWS_PER_COMMIT = 10_000
+_logger = logging.getLogger("medray")
 _KNOWN = ("uri", "shard_uri", "size_bytes", "etag", "state", "code")
 _AFTER_SLASH = chr(ord("/") + 1)
 
@@ -41,7 +44,11 @@ class IngestSummary:
 
 
 def ingest(
-    sources: str | Sequence[str], catalog_uri: str, labels_uri: str | None = None, progress: Progress | None = None
+    sources: str | Sequence[str],
+    catalog_uri: str,
+    labels_uri: str | None = None,
+    progress: Progress | None = None,
+    keep: Collection[str] = (),
 ) -> IngestSummary:
     """Bring the catalog up to date with archives; objects whose size and etag are known are not read again.
 
@@ -53,6 +60,7 @@ def ingest(
         sources: prefixes of archives.
         catalog_uri: where the catalog is or will be.
         labels_uri: a label table to keep with the catalog.
+        keep: columns of it that are kept, see :func:`medray.data.label_columns.kept_labels`.
 
     Raises:
         StoreError: an archive cannot be listed, or nothing of it could be read.
@@ -64,7 +72,7 @@ def ingest(
         source: _ahead(_without(catalog, store.pages(source)))
         for source in _disjoint([sources] if isinstance(sources, str) else sources)
     }
-    labels = read_labels(labels_uri) if labels_uri else None
+    labels = kept_labels(read_labels(labels_uri), keep) if labels_uri else None
     table = catalog.table()
     update = Update(table, progress)
     for source, listing in listings.items():
@@ -72,10 +80,11 @@ def ingest(
     settle_duplicates(table, progress)
     labelled = None
     if labels is not None:
-        labelled = join_keys(catalog.images(), labels)
+        labelled = join_keys(catalog.images(), labels.table)
         if not labelled:
             raise LabelError("LABELS_NO_MATCH", f"no image of {catalog.uri} has a label in {labels_uri}", "check the key column")
-        catalog.set_labels(labels)
+        catalog.set_labels(labels.table)
+        _logger.info(labels.said)
     return _summary(table, update, labelled)
 
 

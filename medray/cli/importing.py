@@ -26,6 +26,10 @@ def import_(
         str | None, typer.Option(help="label table (CSV or Parquet) that names files by path, name or stem")
     ] = None,
     key: Annotated[str | None, typer.Option(help="its column that names files; default: the one that fits")] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="column of the label table that labels.csv has too; may be given several times"),
+    ] = None,
     masks: Annotated[
         str | None, typer.Option(help="masks: a folder, a pattern as '*_mask*.png', or a column of the label table")
     ] = None,
@@ -43,10 +47,12 @@ def import_(
     """Convert other images to DICOM, with their labels and masks; the same command again adds what is new."""
     from medray.cataloguing.importing.run import import_images, import_spec
 
+    if keep and not labels:
+        raise typer.BadParameter("it names columns of a label table: give --labels as well", param_hint="--keep")
     raw = {"modality": modality, "spacing_mm": _spacing(spacing), "units": units, "rounded": round_floats}
     spec = import_spec(raw)
     with reporting() as reporter:
-        summary = import_images(source, out, spec, labels, key, masks, reporter.progress)
+        summary = import_images(source, out, spec, labels, key, masks, reporter.progress, keep or ())
     show({"images_at": f"{out.rstrip('/')}/images", **asdict(summary)}, as_json, "Import")
     if summary.without_patient:
         text = (

@@ -15,6 +15,7 @@ from medray.cli.options import (
     ConfigFile,
     ConfigOption,
     Executor,
+    Keep,
     Sets,
     Work,
     cluster_of,
@@ -36,13 +37,16 @@ def ingest(
     ],
     catalog: Annotated[str, typer.Option(help="where the catalog is or will be", show_default=False)],
     labels: Annotated[str | None, typer.Option(help="label table: CSV or Parquet")] = None,
+    keep: Keep = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring a catalog up to date with archives."""
     from medray.cataloguing.ingest import ingest as run
 
+    if keep and not labels:
+        raise typer.BadParameter("it names columns of a label table: give --labels as well", param_hint="--keep")
     with reporting() as reporter:
-        summary = run(sources, catalog, labels, reporter.progress)
+        summary = run(sources, catalog, labels, reporter.progress, keep or ())
     show(asdict(summary), as_json, "Ingest")
     finish(summary.quarantined + summary.failed, summary.reasons)
 

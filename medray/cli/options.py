@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 ConfigFile = Annotated[str, typer.Argument(help="YAML configuration: a path or URI", show_default=False)]
 ConfigOption = Annotated[str, typer.Option("--config", help="YAML configuration: a path or URI", show_default=False)]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="override a setting of the configuration: a.b=value")]
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="column of the label table to keep beside key, patient, split, fold and mask; may be given several times",
+    ),
+]
 BundleUri = Annotated[str, typer.Argument(help="folder of a bundle (it holds bundle.json)", show_default=False)]
 Work = Annotated[str | None, typer.Option(help="where to keep partial results, so that a second start resumes")]
 Address = Annotated[str | None, typer.Option(help="Ray cluster: host:port or auto; default RAY_ADDRESS, else local")]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pyarrow as pa
 
 from medray.data import store
+from medray.data.label_values import as_labels
 from medray.data.labels import folder_of, read_labels
 from medray.errors import LabelError, StoreError
 
@@ -56,7 +57,7 @@ def mask_uris(labels: pa.Table, column: str) -> list[str]:
             "LABELS_NO_TARGET", f"the labels have no column {column!r} (found {found})", "name the one with the masks"
         )
     folder = folder_of(labels)
-    return [_place(value.strip(), folder) for value in labels[column].to_pylist()]
+    return [_place(value, folder) for value in as_labels(labels[column]).to_pylist()]
 
 
 def _place(mask: str, folder: str | None) -> str:

@@ -58,6 +58,11 @@ class Samples(Protocol):
         ...
 
     @property
+    def folds(self) -> Int64 | None:
+        """int64 (n,) numbers of the folds that the labels give, each of whole patients; None where they give none."""
+        ...
+
+    @property
     def y(self) -> NDArray[Any]:
         """All targets; of maps they are as large as the images, so that batches are the way to them."""
         ...
@@ -88,13 +93,14 @@ class ArraySamples:
     """Samples in memory.
 
     Attributes:
-        x, y, groups, columns: as :class:`Batch` and :class:`Samples` have them.
+        x, y, groups, columns, folds: as :class:`Batch` and :class:`Samples` have them.
     """
 
     x: Float32
     y: NDArray[Any]
     groups: Int64
     columns: tuple[str, ...] = ()
+    folds: Int64 | None = None
 
     def __len__(self) -> int:
         return len(self.x)

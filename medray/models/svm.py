@@ -43,7 +43,9 @@ class SvmParams(Spec):
     gamma: float = Field(default=0.5, gt=0, le=1e3, description="kernel coefficient, in multiples of 1 / features")
     degree: int = Field(default=3, ge=1, le=6, description="degree of the polynomial kernel")
     balance: bool = Field(default=True, description="weigh the classes inversely to their frequency")
-    folds: int = Field(default=5, ge=2, le=20, description="most folds of the calibration, each of whole patients")
+    folds: int = Field(
+        default=5, ge=2, le=20, description="most folds of the calibration, each of whole patients; a column fold gives others"
+    )
     max_table_gib: float = Field(
         default=0.125, gt=0, description="largest table of training features, float32, that is learnt from"
     )
@@ -88,14 +90,19 @@ class Svm:
         """The mean of one calibrated machine per fold.
 
         Raises:
-            ModelError: MODEL_TABLE_TOO_LARGE; MODEL_SINGLE_CLASS; MODEL_TOO_FEW_PATIENTS when a class comes from one patient.
+            ModelError: MODEL_TABLE_TOO_LARGE; MODEL_SINGLE_CLASS; MODEL_TOO_FEW_PATIENTS when a class comes from one patient;
+                MODEL_FOLDS when the folds that the labels give cannot be calibrated on.
         """
         from sklearn.calibration import CalibratedClassifierCV
 
         classes = task.head.size
         x, y = data.train.table(table_bytes(params.max_table_gib), self.name)
         require_all_classes(class_counts(y, classes))
-        folds = _folds(x, y, data.train.groups, classes, params.folds, context.seed)
+        given = data.train.folds
+        if given is None:
+            folds = _folds(x, y, data.train.groups, classes, params.folds, context.seed)
+        else:
+            folds = _given_folds(given, y, classes)
         calibrated = CalibratedClassifierCV(_pipeline(params, x.shape[1]), method="sigmoid", cv=folds)
         calibrated.fit(x, y)
         model = SvmModel(calibrated.set_params(cv=len(folds)))
@@ -107,6 +114,20 @@ class Svm:
         from sklearn.calibration import CalibratedClassifierCV
 
         return SvmModel(load_estimator(folder, CalibratedClassifierCV, TRUSTED))
+
+
+def _given_folds(numbers: Int64, y: Int64, classes: int) -> list[tuple[Int64, Int64]]:
+    """(fit, calibrate) indices of each fold of the training images; each side has every class."""
+    present = np.unique(numbers)
+    if len(present) < 2:
+        message = f"all training images are in fold {present[0]} of the labels"
+        raise ModelError("MODEL_FOLDS", message, "spread the training images over two folds, or leave the column fold out")
+    folds = [(np.flatnonzero(numbers != one), np.flatnonzero(numbers == one)) for one in present]
+    for one, sides in zip(present, folds, strict=True):
+        if any(len(np.unique(y[side])) < classes for side in sides):
+            message = f"fold {one} of the labels, or the rest of the training images, lacks a class"
+            raise ModelError("MODEL_FOLDS", message, "give each fold images of every class, or leave the column fold out")
+    return folds
 
 
 def _folds(x: Float32, y: Int64, groups: Int64, classes: int, most: int, seed: int) -> list[tuple[Int64, Int64]]:

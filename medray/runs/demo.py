@@ -63,7 +63,8 @@ def demo(
     with executing(config.cluster) as executor:
         write_archive(executor, ARCHIVE.model_copy(update={"seed": seed}), store.join(root, "archive"), progress)
         write_archive(executor, NIGHT.model_copy(update={"seed": seed + UNSEEN}), store.join(root, "night"), progress)
-        ingest(store.join(root, "archive", "images"), config.catalog, store.join(root, "archive", "labels.csv"), progress)
+        images, labels = store.join(root, "archive", "images"), store.join(root, "archive", "labels.csv")
+        ingest(images, config.catalog, labels, progress, config.task.label_columns)
         result = train(config, progress, on_step)
         outline = train(outline_config, progress, on_step)
         images, champion = store.join(root, "night", "images"), result.bundles[result.best].uri

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,27 +14,33 @@ from medray.errors import LabelError
 from medray.tasks.task import Task
 
 
-def labelled(images: pa.Table, labels: pa.Table, task: Task, segmentations: Callable[[], pa.Table]) -> pa.Table:
+def labelled(
+    images: pa.Table, labels: pa.Table, task: Task, segmentations: Callable[[], pa.Table], keep: Sequence[str] = ()
+) -> pa.Table:
     """Images that take part, with ``target``, ``group`` and ``split``; of a masked task with ``mask`` and ``mask_etag`` as well.
 
     Args:
         images: catalog rows.
         labels: as :func:`medray.data.labels.read_labels` returns it.
         segmentations: the catalog's rows of SEGs, where masks lie in the archive.
+        keep: further columns of the labels, see :func:`medray.data.labels.join_labels`.
 
     Raises:
         LabelError: as :func:`medray.data.labels.join_labels`; LABELS_NO_MATCH; MASKS_NOT_FOUND, MASKS_NO_FOLDER, MASKS_SEVERAL,
             MASKS_UNREADABLE; StoreError.
     """
     if not task.masked:
-        return join_labels(images, labels, task)
-    rows = _named_by_labels(images, labels, task) if task.label_columns else _referring(images, labels, task, segmentations())
+        return join_labels(images, labels, task, keep)
+    if task.label_columns:
+        rows = _named_by_labels(images, labels, task, keep)
+    else:
+        rows = _referring(images, labels, task, segmentations(), keep)
     return with_masks(rows, rows["target"].to_pylist())
 
 
-def _named_by_labels(images: pa.Table, labels: pa.Table, task: Task) -> pa.Table:
+def _named_by_labels(images: pa.Table, labels: pa.Table, task: Task, keep: Sequence[str]) -> pa.Table:
     uris = pa.array(mask_uris(labels, task.target), pa.string())
-    return join_labels(images, labels.set_column(labels.column_names.index(task.target), task.target, uris), task)
+    return join_labels(images, labels.set_column(labels.column_names.index(task.target), task.target, uris), task, keep)
 
 
 class _Untold:
@@ -48,8 +54,8 @@ class _Untold:
         return pa.nulls(0, pa.string())
 
 
-def _referring(images: pa.Table, labels: pa.Table, task: Task, segmentations: pa.Table) -> pa.Table:
-    rows = join_labels(images, labels, _Untold())
+def _referring(images: pa.Table, labels: pa.Table, task: Task, segmentations: pa.Table, keep: Sequence[str]) -> pa.Table:
+    rows = join_labels(images, labels, _Untold(), keep)
     uids = rows["sop_uid"].to_pylist()
     found = referenced_masks(segmentations, uids)
     named = pa.chunked_array([pa.array([found.get(uid, "") for uid in uids], pa.string())])

@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 
 from medray.data import store, tables
 from medray.data.catalog import Catalog
+from medray.data.folds import FOLD, require_folds
+from medray.data.labels import KEPT
 from medray.data.splits import SplitSpec, assign_splits
 from medray.errors import LabelError
 from medray.runs.labelled import labelled
@@ -23,8 +25,11 @@ _LONGEST = 60
 """Letters of a label that a message shows."""
 
 
-def labelled_samples(catalog_uri: str, task: Task, split: SplitSpec) -> tuple[pa.Table, int]:
+def labelled_samples(catalog_uri: str, task: Task, split: SplitSpec, keep: Sequence[str] = ()) -> tuple[pa.Table, int]:
     """Images of the catalog that take part, with target and split, sorted by URI, and the catalog's version.
+
+    Args:
+        keep: further columns of the labels that go along, see :func:`medray.data.labels.join_labels`.
 
     Raises:
         LabelError: what the labels lack for the task.
@@ -34,8 +39,10 @@ def labelled_samples(catalog_uri: str, task: Task, split: SplitSpec) -> tuple[pa
     snapshot = catalog.version()
     needed = task.labelled or task.label_columns
     labels = catalog.labels() if needed or catalog.has_labels() else pa.table({"sop_uid": pa.array([], pa.string())})
-    rows = labelled(catalog.images(snapshot), labels, task, lambda: catalog.segmentations(snapshot))
+    rows = labelled(catalog.images(snapshot), labels, task, lambda: catalog.segmentations(snapshot), keep)
     require(task, rows, labels)
+    if FOLD in rows.column_names:
+        require_folds(rows)
     rows = assign_splits(rows, split, task.strata(rows["target"]))
     require_sides(task, rows)
     return rows.sort_by("uri"), snapshot
@@ -67,8 +74,9 @@ def require_sides(
 
 
 def sample_columns(samples: pa.Table) -> list[str]:
-    """The columns that make a sample: its object, its target, its side."""
-    return [name for name in (*KEYS, "target", "group", "split") if name in samples.column_names]
+    """The columns that make a sample: its object, its target, its side; given folds and what else the labels gave along."""
+    kept = [name for name in samples.column_names if name.startswith(KEPT)]
+    return [*(name for name in (*KEYS, "target", "group", "split", FOLD) if name in samples.column_names), *kept]
 
 
 def write_samples(samples: pa.Table, run_uri: str) -> str:

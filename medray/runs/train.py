@@ -44,7 +44,7 @@ def train(config: TrainConfig, progress: Progress | None = None, on_step: OnStep
     Raises:
         LabelError, StoreError, ModelError, RunError
     """
-    samples, catalog_version = labelled_samples(config.catalog, config.task, config.labels.split)
+    samples, catalog_version = labelled_samples(config.catalog, config.task, config.labels.split, config.labels.keep)
     name = run_name(config, samples)
     uri = store.join(config.output, "runs", name)
     with executing(config.cluster) as executor:

@@ -19,6 +19,7 @@ from medray.models.table import FAMILIES
 from medray.runs.promotion import PromoteSpec
 from medray.runs.resources import Resources
 from medray.spec import Spec
+from medray.tasks.classes import Others, Value
 from medray.tasks.table import AnyTask
 from medray.tasks.task import Task
 from medray.work.cache import CacheSpec
@@ -26,6 +27,9 @@ from medray.work.fit import Scaling
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 """Names of runs and models, which become folders."""
+
+_SHORT = ("target", "positive", "negative", "others")
+"""Settings of ``labels`` that stand for those of a task of two classes."""
 
 
 class LabelSpec(Spec):
@@ -35,7 +39,12 @@ class LabelSpec(Spec):
     positive: str | None = Field(
         None, coerce_numbers_to_str=True, description="short for the task's `positive`: the value that makes a positive"
     )
+    negative: tuple[Value, ...] | None = Field(
+        None, description="short for the task's `negative`: the values that make a negative"
+    )
+    others: Others | None = Field(None, description="short for the task's `others`: what every other value is")
     split: SplitSpec = SplitSpec()
+    keep: tuple[str, ...] = Field((), description="further columns of the labels, which stand beside the run's samples")
 
 
 class ModelSpec(Spec):
@@ -100,17 +109,18 @@ class TrainConfig(Spec):
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, raw: Any) -> Any:
-        """``labels: {target: …, positive: …}`` becomes ``task: {kind: binary, target: …, positive: …}``."""
+        """``labels: {target: …, positive: …, …}`` becomes ``task: {kind: binary, target: …, positive: …, …}``."""
         labels = raw.get("labels") if isinstance(raw, Mapping) else None
         if not isinstance(labels, Mapping):
             return raw
-        given = {name: labels[name] for name in ("target", "positive") if labels.get(name) is not None}
+        given = {name: labels[name] for name in _SHORT if labels.get(name) is not None}
         if not given:
             return raw
         if "task" in raw:
-            raise ValueError(f"labels.{min(given)}: the task says what is learnt: set task.{min(given)}")
+            first = next(iter(given))
+            raise ValueError(f"labels.{first}: the task says what is learnt: set task.{first}")
         if "target" not in given:
-            raise ValueError("labels.target is missing: the column that labels.positive is a value of")
+            raise ValueError(f"labels.target is missing: the column that labels.{next(iter(given))} is a value of")
         rest = {name: value for name, value in labels.items() if name not in given}
         return {**raw, "labels": rest, "task": {"kind": "binary", **given}}
 

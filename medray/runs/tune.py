@@ -35,7 +35,7 @@ def tune(config: TrainConfig, models: list[str], progress: Progress | None = Non
         raise ConfigError(
             "MODEL_UNKNOWN", f"no model {', '.join(unknown)} in the configuration", f"it has {', '.join(config.models)}"
         )
-    samples, _ = labelled_samples(config.catalog, config.task, config.labels.split)
+    samples, _ = labelled_samples(config.catalog, config.task, config.labels.split, config.labels.keep)
     require_comparable(config, samples)
     root = store.join(config.output, "tune", run_name(config, samples))
     sweep_of = fingerprint(config.tune.model_dump(exclude={"concurrent"}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,8 @@ from medray.evaluation.novelty import NoveltyMetrics
 from medray.evaluation.novelty import evaluate as metrics_of
 from medray.evaluation.paired import auroc_difference
 from medray.evaluation.thresholds import Threshold, ThresholdPolicy, choose_threshold
-from medray.tasks.columns import floats, integers, is_same_text, texts
+from medray.tasks.classes import Value, check_stated, class_numbers, opposites
+from medray.tasks.columns import floats, integers, texts
 from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Histogram, Line, Page, Sample, Tile
 from medray.tasks.plots import roc_line, roc_plot
@@ -28,9 +29,8 @@ from medray.types import Bool, Float64, Image, Int64
 
 SCORE, ANOMALOUS = "score", "anomalous"
 _UNKNOWN = -1
+_HINT = "list the others in task.anomalous, or set task.others: anomalous, which makes every other value one"
 _NOTE = "95 % bootstrap interval, of labelled images. Sensitivity, specificity and accuracy at each model’s own threshold."
-
-Text = Annotated[str, Field(coerce_numbers_to_str=True)]
 
 
 class AnomalyFigures(NoveltyMetrics, Figures):
@@ -42,9 +42,11 @@ class Anomaly(Task):
 
     kind: Literal["anomaly"] = "anomaly"
     target: str = Field("", description="label column to judge by; empty for none")
-    normal: tuple[Text, ...] = Field(
-        ("normal", "0"), min_length=1, description="values of the target that are normal; every other one is anomalous"
+    normal: tuple[Value, ...] = Field(("normal", "0"), min_length=1, description="values of the target that are normal")
+    anomalous: tuple[Value, ...] = Field(
+        (), description="values that are not; default: the opposites of the normal ones, as 1 of 0 and abnormal of normal"
     )
+    others: Literal["refused", "anomalous"] = Field("refused", description="what every other value is")
     train_on: Literal["all", "normal"] = Field(
         "all", description="images that are learnt from: all of the training split, or those with a normal label"
     )
@@ -57,9 +59,10 @@ class Anomaly(Task):
     asks: ClassVar[tuple[str, ...]] = ("normal",)
 
     @model_validator(mode="after")
-    def _normal_needs_labels(self) -> Self:
+    def _values_are_told(self) -> Self:
         if self.train_on == "normal" and not self.target:
             raise ValueError("train_on: normal needs a target, whose values tell which images are normal")
+        check_stated(self.normal, self.anomalous)
         return self
 
     @property
@@ -83,12 +86,14 @@ class Anomaly(Task):
         return (self.target,) if self.target else ()
 
     def targets(self, labels: Mapping[str, pa.ChunkedArray]) -> pa.Array:
-        """1 for an anomalous image, 0 for a normal one (int64); an empty text is no label."""
+        """1 for an anomalous image, 0 for a normal one (int64); an empty text is no label.
+
+        Raises LabelError LABELS_UNKNOWN_CLASS, LABELS_MIXED.
+        """
         if not self.target:
             return pa.array([], pa.int64())
-        column, unknown = labels[self.target], pa.scalar(None, pa.int64())
-        normal = pa.array(np.any([is_same_text(column, value).to_numpy() for value in self.normal], axis=0))
-        return pc.if_else(pc.equal(column, ""), unknown, pc.cast(pc.invert(normal), pa.int64())).combine_chunks()
+        classes = (self.normal, self.anomalous or opposites(self.normal))
+        return class_numbers(labels[self.target], self.target, classes, _HINT, 1 if self.others == "anomalous" else None)
 
     def strata(self, targets: pa.ChunkedArray) -> Int64:
         """The class, -1 where it is unknown."""

@@ -1,15 +1,15 @@
-"""Two classes: one value of a label column against every other."""
+"""Two classes: a positive value of a label column against the negative ones."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from medray.errors import LabelError
 from medray.evaluation.binary import Metrics
@@ -18,7 +18,8 @@ from medray.evaluation.curves import auroc
 from medray.evaluation.intervals import Interval
 from medray.evaluation.paired import auroc_difference
 from medray.evaluation.thresholds import ThresholdPolicy, choose_threshold
-from medray.tasks.columns import floats, integers, is_same_text, log_loss, texts
+from medray.tasks.classes import Others, Value, check_stated, is_positive
+from medray.tasks.columns import floats, integers, log_loss, texts
 from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Histogram, Matrix, Page, Plot, Sample, Tile
 from medray.tasks.plots import calibration_plot, roc_line, roc_plot
@@ -38,11 +39,18 @@ class Binary(Task):
     """Whether an image is positive. An answer is the probability that it is."""
 
     kind: Literal["binary"] = "binary"
-    positive: str = Field(
-        "1", coerce_numbers_to_str=True, description="value of the target that makes a positive; every other one is negative"
+    positive: Value = Field("1", description="value of the target that makes a positive")
+    negative: tuple[Value, ...] = Field(
+        (), description="values that make a negative; default: the opposite of the positive one, as 0 of 1 and no of yes"
     )
+    others: Others = Field("refused", description="what every other value is")
     decides: ClassVar[bool] = True
     asks: ClassVar[tuple[str, ...]] = ("positive",)
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        check_stated(self.negative, (self.positive,))
+        return self
 
     @property
     def head(self) -> Head:
@@ -65,10 +73,11 @@ class Binary(Task):
         return self.target if self.positive == "1" else self.positive
 
     def targets(self, labels: Mapping[str, pa.ChunkedArray]) -> pa.Array:
-        """1 for a positive, 0 for every other value (int64); an empty one is no label."""
-        column = labels[self.target]
-        found = pc.cast(is_same_text(column, self.positive), pa.int64())
-        return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.int64()), found)
+        """1 for a positive, 0 for a negative (int64); null where there is no label.
+
+        Raises LabelError LABELS_UNKNOWN_CLASS, LABELS_MIXED.
+        """
+        return is_positive(labels[self.target], self.target, self.positive, self.negative, self.others)
 
     def strata(self, targets: pa.ChunkedArray) -> Int64:
         """The class."""

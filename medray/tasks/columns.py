@@ -1,4 +1,4 @@
-"""Columns of tables as arrays, what label texts mean, and what tasks of classes and labels share."""
+"""Columns of tables as arrays, and what tasks of classes and labels share."""
 
 from __future__ import annotations
 
@@ -35,16 +35,6 @@ def texts(column: pa.ChunkedArray) -> list[str]:
 def plain(text: str) -> str:
     """A text as it is compared: in lower case, without blanks around it."""
     return text.strip().lower()
-
-
-def plain_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column of text as it is compared, see :func:`plain`."""
-    return pc.utf8_lower(pc.utf8_trim_whitespace(column))
-
-
-def is_same_text(column: pa.ChunkedArray, value: str) -> pa.ChunkedArray:
-    """Where a column has this value, upper or lower case and blanks around it aside."""
-    return pc.equal(plain_texts(column), plain(value))
 
 
 def column_name(prefix: str, name: str) -> str:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from medray.errors import LabelError, shown
+from medray.errors import LabelError
 from medray.evaluation.curves import auroc
 from medray.evaluation.intervals import Interval
 from medray.evaluation.multiclass import MulticlassMetrics
 from medray.evaluation.multiclass import evaluate as metrics_of
 from medray.evaluation.paired import auroc_difference
-from medray.tasks.columns import check_names, column_name, integers, log_loss, matrix, mean_of, plain, plain_texts, texts
+from medray.tasks.classes import Value, check_stated, class_numbers
+from medray.tasks.columns import check_names, column_name, integers, log_loss, matrix, mean_of, texts
 from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Histogram, Matrix, Page, Plot, Sample, Table, Tile
 from medray.tasks.plots import calibration_plot, roc_line, roc_plot
@@ -42,15 +42,14 @@ class Multiclass(Task):
     """Which class an image is of. An answer is the probability of each, a decision the likeliest, the first of equal ones."""
 
     kind: Literal["multiclass"] = "multiclass"
-    classes: tuple[Annotated[str, Field(coerce_numbers_to_str=True)], ...] = Field(
-        min_length=2, description="values of the target, from the least to the most urgent"
-    )
+    classes: tuple[Value, ...] = Field(min_length=2, description="values of the target, from the least to the most urgent")
     asks: ClassVar[tuple[str, ...]] = ("classes",)
 
     @field_validator("classes")
     @classmethod
     def _told_apart(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
         check_names(classes)
+        check_stated(classes)
         return classes
 
     @property
@@ -69,13 +68,9 @@ class Multiclass(Task):
         return tuple(column_name("probability", name) for name in self.classes)
 
     def targets(self, labels: Mapping[str, pa.ChunkedArray]) -> pa.Array:
-        """The number of the class (int64); an empty text is no label. Raises LabelError LABELS_UNKNOWN_CLASS."""
-        column = plain_texts(labels[self.target])
-        found = pc.index_in(column, pa.array([plain(name) for name in self.classes], pa.string()))
-        unknown = pc.and_(pc.is_null(found), pc.not_equal(column, ""))
-        if pc.any(unknown).as_py():
-            raise _unknown(self, labels[self.target].filter(unknown))
-        return pc.cast(found, pa.int64())
+        """The number of the class (int64); an empty text is no label. Raises LabelError LABELS_UNKNOWN_CLASS, LABELS_MIXED."""
+        hint = "name them in task.classes, or leave the label empty"
+        return class_numbers(labels[self.target], self.target, [[name] for name in self.classes], hint)
 
     def strata(self, targets: pa.ChunkedArray) -> Int64:
         """The class; a patient counts by the most urgent one of its images."""
@@ -246,11 +241,3 @@ class Multiclass(Task):
         alt = f"Histograms of the urgency of {', '.join(self.classes)} images by {model.name}"
         label = f"urgency (0 {self.classes[0]}, 1 {self.classes[-1]})"
         return Histogram(f"Urgency by {model.name}", alt, label, samples)
-
-
-def _unknown(task: Multiclass, labels: pa.ChunkedArray) -> LabelError:
-    """The error of labels that are no class, with the most frequent of them."""
-    counts = sorted(((one["counts"], one["values"]) for one in labels.value_counts().to_pylist()), reverse=True)
-    named = ", ".join(f"{shown(value)} ({count})" for count, value in counts[:5]) + (", …" if len(counts) > 5 else "")
-    message = f"{len(labels)} labels in {task.target} are no class: {named}; the classes are {', '.join(task.classes)}"
-    return LabelError("LABELS_UNKNOWN_CLASS", message, "name them in task.classes, or leave the label empty")

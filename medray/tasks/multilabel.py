@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from medray.errors import LabelError
 from medray.evaluation.curves import auroc
@@ -18,7 +18,8 @@ from medray.evaluation.multilabel import MultilabelMetrics
 from medray.evaluation.multilabel import evaluate as metrics_of
 from medray.evaluation.paired import auroc_difference
 from medray.evaluation.thresholds import ThresholdPolicy, choose_threshold
-from medray.tasks.columns import check_names, column_name, is_same_text, matrix, mean_of, texts
+from medray.tasks.classes import Others, Value, check_stated, is_positive
+from medray.tasks.columns import check_names, column_name, matrix, mean_of, texts
 from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Histogram, Page, Plot, Sample, Table, Tile
 from medray.tasks.plots import calibration_plot, roc_line, roc_plot
@@ -42,11 +43,18 @@ class Multilabel(Task):
     kind: Literal["multilabel"] = "multilabel"
     target: str = Field("labels", description="what the labels are called together, for headings")
     labels: tuple[str, ...] = Field(min_length=1, description="columns of the label table, one a label")
-    positive: str = Field(
-        "1", coerce_numbers_to_str=True, description="value that says that a label holds; every other one says that it does not"
+    positive: Value = Field("1", description="value that says that a label holds")
+    negative: tuple[Value, ...] = Field(
+        (), description="values that say that it does not; default: the opposite of the positive one, as 0 of 1 and no of yes"
     )
+    others: Others = Field("refused", description="what every other value is")
     decides: ClassVar[bool] = True
     asks: ClassVar[tuple[str, ...]] = ("labels", "positive")
+
+    @model_validator(mode="after")
+    def _values_told_apart(self) -> Self:
+        check_stated(self.negative, (self.positive,))
+        return self
 
     @field_validator("labels")
     @classmethod
@@ -75,11 +83,11 @@ class Multilabel(Task):
         return self.labels
 
     def targets(self, labels: Mapping[str, pa.ChunkedArray]) -> pa.Array:
-        """1 where a label holds, 0 where not, null where its text is empty (list of float64); null where none is known."""
-        columns = [labels[name].combine_chunks() for name in self.labels]
-        empty = [pc.equal(column, "") for column in columns]
-        holds = [pc.cast(is_same_text(column, self.positive), pa.float64()) for column in columns]
-        known = [pc.if_else(none, pa.scalar(None, pa.float64()), value) for none, value in zip(empty, holds, strict=True)]
+        """1 where a label holds, 0 where not, null where its text is empty (list of float64); null where none is known.
+
+        Raises LabelError LABELS_UNKNOWN_CLASS, LABELS_MIXED.
+        """
+        known = [is_positive(labels[name], name, self.positive, self.negative, self.others) for name in self.labels]
         rows = zip(*(column.to_pylist() for column in known), strict=True)
         return pa.array([None if set(row) == {None} else row for row in rows], pa.list_(pa.float64()))
 

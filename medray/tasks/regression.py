@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
+from medray.data.label_values import as_labels
 from medray.errors import LabelError, shown
 from medray.evaluation.intervals import Interval
 from medray.evaluation.paired import mean_difference
@@ -54,7 +55,7 @@ class Regression(Task):
 
     def targets(self, labels: Mapping[str, pa.ChunkedArray]) -> pa.Array:
         """The numbers (float64); an empty text is no label. Raises LabelError LABELS_NOT_A_NUMBER."""
-        column = pc.utf8_trim_whitespace(labels[self.target])
+        column = as_labels(labels[self.target])
         empty, written = pc.equal(column, ""), pc.match_substring_regex(column, _NUMBER)
         found = pc.cast(pc.if_else(written, column, pa.scalar(None, pa.string())), pa.float64())
         wrong = column.filter(pc.invert(pc.or_(empty, pa.array(is_number(found)))))

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from medray.data import store
+from medray.data.folds import FOLD
 from medray.models.family import FitContext, FitData, Model
 from medray.models.table import family_of
 from medray.spec import Spec
@@ -41,7 +42,8 @@ class FitJob:
     Attributes:
         model: name of the model in the run.
         family, params, task: what to fit.
-        samples_uri: Parquet file with columns uri, etag, target, group, split; mask and mask_etag where masks are learnt.
+        samples_uri: Parquet file with columns uri, etag, target, group, split; fold where folds are given; mask and mask_etag
+            where masks are learnt.
         values_uri: table of prepared inputs (see :class:`medray.work.prepare.PrepareJob`).
         record: how one of them lies in bytes.
         columns: feature names, empty for images.
@@ -109,7 +111,9 @@ def fit_data(job: FitJob, rank: int = 0, world_size: int = 1) -> Iterator[FitDat
         def side(at: Int64) -> ChunkedSamples:
             rows = samples.take(at)
             y = None if job.record.masked else job.task.truth(rows["target"])
-            return ChunkedSamples(chunks, job.record, places.of(at), y, rows["group"].to_numpy(), job.columns)
+            groups = rows["group"].to_numpy()
+            folds = rows[FOLD].to_numpy() if FOLD in rows.column_names and not rows[FOLD].null_count else None
+            return ChunkedSamples(chunks, job.record, places.of(at), y, groups, job.columns, folds)
 
         yield FitData(side(train), side(valid))
 

@@ -36,6 +36,7 @@ class ChunkedSamples:
         y: the targets, None where they are the masks of the records.
         groups: int64 (n,).
         columns: names of features.
+        folds: int64 (n,), None where none are given.
     """
 
     def __init__(
@@ -46,8 +47,9 @@ class ChunkedSamples:
         y: NDArray[Any] | None,
         groups: Int64,
         columns: tuple[str, ...] = (),
+        folds: Int64 | None = None,
     ) -> None:
-        self.groups, self.columns, self.shape = groups, columns, record.shape
+        self.groups, self.columns, self.folds, self.shape = groups, columns, folds, record.shape
         self._chunks, self._record, self._places, self._y = chunks, record, places, y
 
     def __len__(self) -> int:

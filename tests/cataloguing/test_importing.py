@@ -81,7 +81,7 @@ def test_images_labels_and_masks_are_read_by_ingest_and_extract(root: str) -> No
         store.write(f"{root}/drawn/{'ab'[i % 2]}/i{i}_mask.png", made.png((pixels(i) > 99).astype(np.uint8) * 255))
     rows = [{"image": f"i{i}.png", "PatientID": f"p{i // 2}", "malignant": i % 2, "note": "ä, b"} for i in range(6)]
     labels = put_table(f"{root}/table.csv", rows)
-    found = import_images(source, f"{root}/out", US, labels, masks=f"{root}/drawn")
+    found = import_images(source, f"{root}/out", US, labels, masks=f"{root}/drawn", keep=["image", "malignant", "note"])
     check_sums(found)
     assert (found.imported, found.labelled, found.masks, found.without_patient, found.attention) == (6, 6, 5, 0, 0)
     summary = ingest(f"{root}/out/images", f"{root}/catalog", f"{root}/out/labels.csv")
@@ -142,7 +142,7 @@ def test_every_bad_input_is_counted_and_the_rest_is_imported(root: str) -> None:
     )
     rows = [{"file": name, "y": 1} for name in ("good", "same", "film.gif", "lost.png", "a/same.png", "b/same.png")]
     labels = put_table(f"{root}/src/labels.csv", [*rows, {"file": "b/same.png", "y": 2}])
-    found = import_images(source, f"{root}/out", ImportSpec(), labels)
+    found = import_images(source, f"{root}/out", ImportSpec(), labels, keep=["y"])
     check_sums(found)
     assert found.imported == 3
     assert found.reasons == {
@@ -174,7 +174,7 @@ def test_one_image_under_two_names_needs_one_label(tmp_path: Path) -> None:
     for values, labelled in (((0, 0, 1), 2), ((0, 1, 1), 1)):
         rows = [{"file": name, "y": value} for name, value in zip(("a", "b", "c"), values, strict=True)]
         labels = put_table(f"{tmp_path}/table.csv", rows)
-        found = import_images(source, f"{tmp_path}/out", ImportSpec(), labels)
+        found = import_images(source, f"{tmp_path}/out", ImportSpec(), labels, keep=["y"])
         assert (found.imported + found.unchanged, found.duplicates, found.labelled) == (2, 1, labelled)
         assert len(table(f"{tmp_path}/out/labels.csv")) == labelled
     assert found.labels_left_out == {"IMPORT_DUPLICATE_LABELS": 2}
@@ -290,7 +290,8 @@ def test_tables_that_name_nothing_or_in_two_ways_are_refused(tmp_path: Path) -> 
     with pytest.raises(LabelError, match="LABELS_NO_KEY"):
         import_images(source, f"{tmp_path}/out", ImportSpec(), strange, key="nothing")
     rows = [{"SOPInstanceUID": f"{i}", "age": 7 - i, "y": i} for i in range(4)]
-    found = import_images(source, f"{tmp_path}/out", ImportSpec(), put_table(f"{tmp_path}/t.csv", rows))
+    kept = ["OriginalSOPInstanceUID", "y"]
+    found = import_images(source, f"{tmp_path}/out", ImportSpec(), put_table(f"{tmp_path}/t.csv", rows), keep=kept)
     assert found.labelled == 4
     assert {row["OriginalSOPInstanceUID"]: row["y"] for row in table(f"{tmp_path}/out/labels.csv")} == {
         str(i): str(i) for i in range(4)
@@ -407,8 +408,10 @@ def test_imported_pngs_are_ingested_and_trained_on(
         rows.append({"name": f"{number:03d}", "PatientID": f"P{number}", "malignant": image.malignant})
     source = put(root, files)
     labels = put_table(f"{root}/table.csv", rows)
-    assert medray("import", source, "--out", f"{root}/out", "--labels", labels, "--modality", "US").returncode == 0
-    done = medray("ingest", f"{root}/out/images", "--catalog", f"{root}/catalog", "--labels", f"{root}/out/labels.csv", "--json")
+    keep = ("--keep", "malignant")
+    assert medray("import", source, "--out", f"{root}/out", "--labels", labels, "--modality", "US", *keep).returncode == 0
+    here = ("--catalog", f"{root}/catalog", "--labels", f"{root}/out/labels.csv", *keep)
+    done = medray("ingest", f"{root}/out/images", *here, "--json")
     assert json.loads(done.stdout)["labelled"] == spec.count, done.stderr
     sets = [f"output={root}/trained", f"catalog={root}/catalog", "models={svm: {family: svm, input: table}}"]
     words = [part for setting in sets for part in ("--set", setting)]

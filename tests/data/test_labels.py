@@ -15,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from medray.data.catalog import Catalog
+from medray.data.label_columns import kept_labels
 from medray.data.labels import join_keys, join_labels, read_labels
 from medray.data.pseudonym import patient_key
 from medray.data.splits import SplitSpec, assign_splits
@@ -118,7 +120,7 @@ def test_errors_quote_no_row(tmp_path: Path, content: str) -> None:
 
 
 def joined(labels: dict[str, list[str]], positive: str = "1") -> dict[str, int]:
-    task = Binary(target="y", positive=positive)
+    task = Binary(target="y", positive=positive, negative=("benign",) if positive == "malignant" else ())
     rows = join_labels(INSTANCES, pa.table(labels), task)
     task.require(rows["target"])
     return {item["sop_uid"]: item["target"] for item in rows.to_pylist()}
@@ -154,7 +156,13 @@ def test_an_empty_label_is_none_and_case_does_not_matter() -> None:
 
 def test_a_label_of_blanks_is_empty_in_every_task() -> None:
     labels = pa.table({"sop_uid": ["1.0", "1.1", "1.2"], "y": ["normal", " ", "odd"]})
-    tasks = (TASK, Multilabel(labels=("y",)), Multiclass(target="y", classes=("normal", "odd")), Anomaly(target="y"))
+    any_other = {"positive": "odd", "others": "negative"}
+    tasks = (
+        Binary(target="y", **any_other),
+        Multilabel(labels=("y",), **any_other),
+        Multiclass(target="y", classes=("normal", "odd")),
+        Anomaly(target="y", anomalous=("odd",)),
+    )
     found = [join_labels(INSTANCES, labels, task) for task in tasks]
     assert [sorted(rows.filter(rows["target"].is_valid())["sop_uid"].to_pylist()) for rows in found] == [["1.0", "1.2"]] * 4
 
@@ -182,7 +190,7 @@ def test_join_keys_counts_instances_with_a_label() -> None:
         ({"sop_uid": ["1.0"], "other": ["1"]}, "LABELS_NO_TARGET"),
         ({"sop_uid": ["9.9", "8.8"], "y": ["1", "0"]}, "LABELS_NO_MATCH"),
         ({"sop_uid": ["1.0", "1.1"], "y": ["1", "1"]}, "LABELS_SINGLE_CLASS"),
-        ({"sop_uid": ["1.0", "1.1"], "y": ["no", "yes"]}, "LABELS_SINGLE_CLASS"),
+        ({"sop_uid": ["1.0", "1.1"], "y": ["no", "yes"]}, "LABELS_UNKNOWN_CLASS"),
         ({"sop_uid": ["1.0", "1.0"], "y": ["1", "0"]}, "LABELS_CONFLICT"),
         ({"sop_uid": ["1.0", "1.0"], "y": ["1", "1"], "split": ["train", "test"]}, "LABELS_CONFLICT"),
         ({"sop_uid": ["1.0", "1.0"], "y": ["1", "1"], "patient_key": ["p", "q"]}, "LABELS_CONFLICT"),
@@ -193,6 +201,66 @@ def test_labels_that_cannot_be_joined(labels: dict[str, list[str]], code: str) -
     with pytest.raises(LabelError) as caught:
         joined(labels)
     assert code_of(caught) == code
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"y": ["1", "0", "0", "1"]}, "rows 1 and 3 (two labels)"),
+        ({"y": ["1", "0", "NA", "0"]}, "rows 1 and 3 (two labels)"),
+        ({"split": ["train", "val", "test", "val"]}, "rows 1 and 3 (two splits)"),
+        ({"PatientID": ["Doe", "Roe", "Poe", "Roe"]}, "rows 1 and 3 (two patients)"),
+        ({"fold": ["0", "1", "0", "2"]}, "rows 2 and 4 (two folds)"),
+        ({"y": ["1", "0", "0", "1"], "PatientID": ["Doe", "Roe", "Poe", "Roe"]}, "rows 1 and 3 (two labels, two patients)"),
+    ],
+)
+def test_rows_that_contradict_each_other_are_named_by_number_and_nothing_else(
+    tmp_path: Path, columns: dict[str, list[str]], says: str
+) -> None:
+    given = {"sop_uid": ["1.0", "1.4", " 1.0", "1.4"], "y": ["1", "0", "True", "0.0"], **columns}
+    rows = ["\n".join(",".join(row) for row in [list(given), *zip(*given.values(), strict=True)])]
+    labels = read_labels(labels_file(tmp_path, "".join(rows)))
+    with pytest.raises(LabelError) as caught:
+        join_labels(INSTANCES, labels, TASK)
+    assert code_of(caught) == "LABELS_CONFLICT"
+    assert says in caught.value.message
+    assert not any(patient_key(name) in str(caught.value) or name in str(caught.value) for name in ("Doe", "Roe", "Poe"))
+
+
+def test_rows_keep_their_numbers_in_a_catalog(tmp_path: Path) -> None:
+    rows = "\n".join(f"1.{number % 8},{number // 8},{number % 2}" for number in range(16))
+    kept = kept_labels(read_labels(labels_file(tmp_path, f"sop_uid,y,other\n{rows}\n")), ["y"]).table
+    catalog = Catalog(str(tmp_path / "catalog"))
+    catalog.set_labels(kept.take(list(reversed(range(16)))))
+    with pytest.raises(LabelError, match=r"rows of one sop_uid .*rows 16 and 8 \(two labels\).* and 3 more"):
+        join_labels(INSTANCES, catalog.labels(), TASK)
+
+
+def test_rows_that_name_one_image_by_different_tails_agree() -> None:
+    rows = {"uri": ["s3://b/images/p0/0.dcm", "p1/4.dcm", "0.dcm"], "y": ["1", "0", "0"]}
+    with pytest.raises(LabelError, match=r"LABELS_CONFLICT: .* rows 1 and 3 \(two labels\)"):
+        join_labels(INSTANCES, pa.table(rows), TASK)
+    assert joined({**rows, "y": ["1", "0", "1"]}) == {"1.0": 1, "1.4": 0}
+
+
+def test_many_contradictions_are_cut() -> None:
+    uids = [f"1.{number % 8}" for number in range(16)]
+    with pytest.raises(LabelError) as caught:
+        join_labels(INSTANCES, pa.table({"sop_uid": uids, "y": ["1"] * 8 + ["0"] * 8}), TASK)
+    assert caught.value.message.count("rows ") == 6  # of five images, and of the key
+    assert caught.value.message.endswith(" and 3 more")
+
+
+def test_two_columns_for_one_thing_are_refused(tmp_path: Path) -> None:
+    for heading in ("sop_uid,SOPInstanceUID,y", "sop_uid,PatientID,patient", "sop_uid,split,Split"):
+        with pytest.raises(LabelError) as caught:
+            read_labels(labels_file(tmp_path, f"{heading}\n1.0,1.0,1\n"))
+        assert code_of(caught) == "LABELS_COLUMN_TWICE"
+
+
+def test_a_patient_who_is_not_known_is_none(tmp_path: Path) -> None:
+    text = "sop_uid,y,PatientID\n1.0,1,unknown\n1.4,0,nan\n1.5,0, MRN-1 \n"
+    assert read_labels(labels_file(tmp_path, text))["patient_key"].to_pylist() == ["", "", patient_key("MRN-1")]
 
 
 def test_the_same_label_twice_is_no_conflict() -> None:
@@ -288,18 +356,25 @@ PATHS = st.lists(PARTS, min_size=1, max_size=4).map("/".join)
 
 
 @given(uris=st.lists(PATHS, min_size=1, max_size=12), keys=st.lists(PATHS, max_size=8, unique=True))
-def test_a_path_matches_by_its_longest_known_tail(uris: list[str], keys: list[str]) -> None:
+def test_a_path_matches_by_its_tail_and_only_one_row_may_name_it(uris: list[str], keys: list[str]) -> None:
     labels = pa.table({"uri": pa.array(["s3://never", *keys], pa.string()), "number": [str(row) for row in range(len(keys) + 1)]})
     images = pa.table({name: pa.array([*uris, "s3://never"], pa.string()) for name in ("uri", "patient_key", "study_uid")})
 
-    def expected(uri: str) -> str | None:
+    def naming(uri: str) -> list[str]:
         parts = uri.split("/")
         tails = ("/".join(parts[start:]) for start in range(len(parts)))
-        return next((str(keys.index(tail) + 1) for tail in tails if tail and tail in keys), None)
+        return [str(keys.index(tail) + 1) for tail in tails if tail and tail in keys]
 
+    if any(len(naming(uri)) > 1 for uri in uris):
+        with pytest.raises(LabelError, match="LABELS_CONFLICT"):
+            join_labels(images, labels, Numbers())
+        labels = labels.set_column(1, "number", [["same"] * len(labels)])
+        joined = join_labels(images, labels, Numbers())
+        assert set(joined["uri"].to_pylist()) == {"s3://never", *(uri for uri in uris if naming(uri))}
+        return
     joined = join_labels(images, labels, Numbers())
     found = dict(zip(joined["uri"].to_pylist(), joined["target"].to_pylist(), strict=True))
-    assert {uri: found.get(uri) for uri in uris} == {uri: expected(uri) for uri in uris}
+    assert {uri: found.get(uri) for uri in uris} == {uri: next(iter(naming(uri)), None) for uri in uris}
 
 
 class Numbers:

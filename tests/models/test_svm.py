@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 
 from medray.errors import BundleError, ModelError
 from medray.models.family import ArraySamples, FitData, LocalContext
@@ -119,3 +121,25 @@ def test_refuses_other_types_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "model.skops").write_bytes(b"no model")
     with pytest.raises(BundleError, match="BUNDLE_MODEL"):
         SVM.load(tmp_path)
+
+
+def test_given_folds_are_those_of_the_calibration() -> None:
+    numbers = (DATA.train.groups % 3).astype(np.int64)
+    train = ArraySamples(DATA.train.x, DATA.train.y, DATA.train.groups, DATA.train.columns, numbers)
+    model = SVM.fit(FitData(train, DATA.valid), TWO_CLASSES, PARAMS, LocalContext())
+    sides = [(np.flatnonzero(numbers != fold), np.flatnonzero(numbers == fold)) for fold in range(3)]
+    machine = clone(model.calibrated.calibrated_classifiers_[0].estimator)
+    expected = CalibratedClassifierCV(machine, method="sigmoid", cv=sides).fit(train.x, train.y).predict_proba(DATA.valid.x)
+    np.testing.assert_array_equal(model.predict(DATA.valid.x)["probability"], expected)
+    drawn = SVM.fit(DATA, TWO_CLASSES, PARAMS, LocalContext())
+    assert len(drawn.calibrated.calibrated_classifiers_) == 5
+    assert not np.array_equal(drawn.predict(DATA.valid.x)["probability"], expected)
+
+
+@pytest.mark.parametrize(
+    ("folds", "says"), [(np.zeros(300), "all training images are in fold 0"), (DATA.train.y, "fold 0 of the labels, or the rest")]
+)
+def test_folds_that_cannot_be_calibrated_on_are_refused(folds: np.ndarray, says: str) -> None:
+    train = ArraySamples(DATA.train.x, DATA.train.y, DATA.train.groups, DATA.train.columns, folds.astype(np.int64))
+    with pytest.raises(ModelError, match=f"MODEL_FOLDS: {says}"):
+        SVM.fit(FitData(train, DATA.valid), TWO_CLASSES, PARAMS, LocalContext())

@@ -31,7 +31,7 @@ def test_from_an_archive_in_s3_to_scored_studies(bucket: str, tiny_config: Path,
     catalog, output, images = f"{bucket}/catalog", f"{bucket}/out", f"{bucket}/archive/images"
     labels = f"{bucket}/archive/labels.csv"
 
-    ingested = medray("ingest", images, "--catalog", catalog, "--labels", labels, "--json")
+    ingested = medray("ingest", images, "--catalog", catalog, "--labels", labels, "--keep", "malignant", "--json")
     assert ingested.returncode == 3, ingested.stderr
     sums = json.loads(ingested.stdout)
     expected = {"objects": 122, "images": 120, "excluded": 0, "quarantined": 2, "failed": 0, "unchanged": 0, "labelled": 120}

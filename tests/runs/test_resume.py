@@ -26,9 +26,8 @@ def steps(stderr: str) -> list[int]:
 @pytest.fixture
 def command(archive: Path, tiny_config: Path, tmp_path: Path, medray: Run) -> list[str]:
     """``medray train`` of the network alone, long enough to be killed on the way."""
-    ingested = medray(
-        "ingest", str(archive / "images"), "--catalog", str(tmp_path / "catalog"), "--labels", str(archive / "labels.csv")
-    )
+    labels = ("--labels", str(archive / "labels.csv"), "--keep", "malignant")
+    ingested = medray("ingest", str(archive / "images"), "--catalog", str(tmp_path / "catalog"), *labels)
     assert ingested.returncode == 0, ingested.stderr
     model = "models={cnn: {family: cnn, input: image, params: {epochs: 14, width: 16}, scaling: {threads: 1}}}"
     return ["train", str(tiny_config), "--json", "--set", f"catalog={tmp_path / 'catalog'}", "--set", model]

@@ -49,7 +49,9 @@ CASES: dict[str, dict[str, Any]] = {
     "multilabel": _tiny({"kind": "multilabel", "labels": ["lesion", "malignant"]}, ("cnn",)),
     "regression": _tiny({"kind": "regression", "target": "area_px", "unit": "px"}, ("xgb",), forest=_FOREST),
     "anomaly": _tiny(
-        {"kind": "anomaly", "target": "finding", "normal": ["normal"], "train_on": "normal"}, (), isolation=_ISOLATION
+        {"kind": "anomaly", "target": "finding", "normal": ["normal"], "others": "anomalous", "train_on": "normal"},
+        (),
+        isolation=_ISOLATION,
     ),
 }
 """Case → configuration but for ``output`` and ``catalog``."""

@@ -17,7 +17,7 @@ from medray.tasks.anomaly import Anomaly
 from medray.tasks.task import Judged
 from medray.types import Image
 
-JUDGED = Anomaly(target="finding", normal=("normal",))
+JUDGED = Anomaly(target="finding", normal=("normal",), anomalous=("benign",))
 BLIND = Anomaly()
 YOUDEN = ThresholdPolicy()
 

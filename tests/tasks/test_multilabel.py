@@ -38,7 +38,7 @@ def cases(n: int = 90, seed: int = 0, strength: float = 1.5) -> pa.Table:
 
 
 def test_targets_tell_what_holds_what_not_and_what_is_not_known() -> None:
-    given = labels(("1", "0", ""), ("0", " 1 ", "no"), ("", "", ""))
+    given = labels(("1", "0", ""), ("0", " 1 ", "0"), ("", "", ""))
     found = TASK.targets(given)
     assert found.to_pylist() == [[1, 0, None], [0, 1, 0], None]
     truth = TASK.truth(pa.chunked_array([found.slice(0, 2)]))

@@ -32,17 +32,17 @@ def labelled_rows(labels: Labels, outcomes: Sequence[Outcome]) -> tuple[list[Row
         if one.sop_uid and row:
             by_uid[one.sop_uid].append((one.name, row))
             used.add(place)
-    kept, left_out = [], list(labels.left_out)
+    kept, left_out = [], []
     for uid, found in by_uid.items():
         if len({canonical_json({**row, labels.key: ""}) for _, row in found}) == 1:
-            kept.append({SOP: uid, **found[0][1]})
+            kept.append({SOP: uid, **labels.shown(found[0][1])})
         else:
-            left_out += [(DUPLICATE_LABELS, {**row, labels.key or "file": name}) for name, row in found]
+            left_out += [(DUPLICATE_LABELS, {labels.key or "file": name, **labels.shown(row)}) for name, row in found]
     seen = {name for one in outcomes for name in (one.name, one.name.partition(MEMBER)[0])}
     for name, row in labels.by_input.items():
         if name not in used:
-            left_out.append((tables.NOT_IMPORTED if name in seen else tables.NO_FILE, row))
-    return kept, left_out
+            labels.leave_out(tables.NOT_IMPORTED if name in seen else tables.NO_FILE, row)
+    return kept, [*labels.left_out, *left_out]
 
 
 def mask_rows(outcomes: Sequence[Outcome]) -> tuple[list[Row], list[tuple[str, str]]]:

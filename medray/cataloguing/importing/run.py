@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ from medray.spec import Spec, canonical_json
 from medray.types import State
 
 _PRODUCTS = ("images", "masks", "import", "labels.csv", "masks.csv")
+_logger = logging.getLogger("medray")
 THREADS = 8  # what waits for a store
 MASK_NO_IMAGE, MASK_AMBIGUOUS = "IMPORT_MASK_NO_IMAGE", "IMPORT_MASK_AMBIGUOUS"
 
@@ -101,6 +103,7 @@ def import_images(
     key: str | None = None,
     masks: str | None = None,
     progress: Progress | None = None,
+    keep: Collection[str] = (),
 ) -> ImportSummary:
     """Write every image under ``source`` as DICOM under ``out/images``; what is there already is left as it is.
 
@@ -115,6 +118,8 @@ def import_images(
         key: its column that does; None: the one whose values name the most files.
         masks: a folder, a pattern over the files of the source, or a column of the label table.
         progress: called with the number of inputs that are done.
+        keep: columns of the label table that ``out/labels.csv`` has beside split and fold: see
+            :func:`medray.data.label_columns.kept_rows`.
 
     Raises:
         ConfigError: IMPORT_OUT, IMPORT_OTHER_SETTINGS, IMPORT_MASKS, EXTRA_MISSING.
@@ -122,7 +127,9 @@ def import_images(
         RunError: RUN_DOES_NOT_RECONCILE.
     """
     out = store.normalise(out)
-    plan = _plan(store.normalise(source), out, labels_uri, key, masks)
+    plan = _plan(store.normalise(source), out, labels_uri, key, masks, keep)
+    if plan.labels.said:
+        _logger.info(plan.labels.said)
     _check_settings(out, spec)
     images, segmentations = Folder(store.join(out, "images")), Folder(store.join(out, "masks"))
     context = Context(spec.modality, spec.spacing_mm, spec.units, spec.rounded, plan.labels, plan.masks, images, segmentations)
@@ -146,7 +153,7 @@ class _Plan:
     masks_left_out: list[tuple[str, str]] = field(default_factory=list)
 
 
-def _plan(source: str, out: str, labels_uri: str | None, key: str | None, masks: str | None) -> _Plan:
+def _plan(source: str, out: str, labels_uri: str | None, key: str | None, masks: str | None, keep: Collection[str]) -> _Plan:
     products = [store.join(out, name) for name in _PRODUCTS]
     if source == out or any(source == one or source.startswith(one + "/") for one in products):
         raise ConfigError("IMPORT_OUT", f"{source} is where the archive would be written", "choose another --out")
@@ -159,7 +166,7 @@ def _plan(source: str, out: str, labels_uri: str | None, key: str | None, masks:
     uris = {file.info.uri for file in drawn or ()}
     files = [file for file in files if file.info.uri not in uris]
     names = Names(root, [file.name for file in files])
-    labels = tables.matched(rows, names, labels_uri, key) if labels_uri else Labels()
+    labels = tables.matched(rows, names, labels_uri, key, keep, masks) if labels_uri else Labels()
     plan = _Plan(files, labels, {})
     if drawn is None:
         _masks_of_labels(plan, str(masks), names, str(labels_uri))
@@ -221,7 +228,7 @@ def _finished(source: str, out: str, plan: _Plan, outcomes: Sequence[Outcome]) -
     masked, masks_left_out = mask_rows(outcomes)
     masks_left_out = [*plan.masks_left_out, *masks_left_out]
     uids = {one.sop_uid for one in outcomes}
-    tables.update_csv(store.join(out, "labels.csv"), labelled, [SOP], uids if plan.labels.columns else ())
+    tables.update_csv(store.join(out, "labels.csv"), labelled, [SOP], uids if plan.labels.key else ())
     tables.update_csv(store.join(out, "masks.csv"), masked, [SOP, SERIES], uids if plan.masks else ())
     report(source, out, outcomes, labels_left_out, masks_left_out)
     return _summary(outcomes, (len(labelled), len(masked)), labels_left_out, masks_left_out)

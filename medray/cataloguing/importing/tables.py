@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from medray.data import store
 from medray.data.foreign.naming import MEMBER, Names
+from medray.data.label_columns import kept_rows, what_is_kept
 from medray.data.labels import is_instance, is_patient, read_texts
 from medray.errors import LabelError
 
@@ -28,18 +29,22 @@ class Labels:
     """A label table and the files that its rows name.
 
     Attributes:
-        columns: of the table, as they are written.
+        columns: those of its rows.
+        hidden: those of them that name files, patients and masks, and do not go into the table of the archive.
         key: the column that names files.
         by_input: name of an input, or of its file → its row.
         patient: the column that names patients, or None.
-        left_out: rows that label nothing, each with its code.
+        left_out: rows that label nothing, each with its code: the key, and what is not hidden.
+        said: which columns are kept, in one line.
     """
 
     columns: list[str] = field(default_factory=list)
+    hidden: set[str] = field(default_factory=set)
     key: str = ""
     by_input: dict[str, Row] = field(default_factory=dict)
     patient: str | None = None
     left_out: list[tuple[str, Row]] = field(default_factory=list)
+    said: str = ""
 
     def place(self, name: str) -> str:
         """Under which name the row of an input stands: its own, else that of its file; "" where it has none."""
@@ -48,6 +53,14 @@ class Labels:
     def of(self, name: str) -> Row:
         """The row of an input; empty where there is none."""
         return self.by_input.get(self.place(name), {})
+
+    def shown(self, row: Row) -> Row:
+        """What of a row goes into the table of the archive."""
+        return {name: value for name, value in row.items() if name not in self.hidden}
+
+    def leave_out(self, code: str, row: Row) -> None:
+        """Report a row that labels nothing."""
+        self.left_out.append((code, {self.key: row[self.key], **self.shown(row)}))
 
 
 def read_rows(uri: str) -> list[Row]:
@@ -64,7 +77,9 @@ def read_rows(uri: str) -> list[Row]:
     return rows
 
 
-def matched(rows: Sequence[Row], files: Names, uri: str, key: str | None = None) -> Labels:
+def matched(
+    rows: Sequence[Row], files: Names, uri: str, key: str | None = None, keep: Collection[str] = (), masks: str | None = None
+) -> Labels:
     """The labels, matched to the inputs that they name.
 
     Args:
@@ -72,9 +87,11 @@ def matched(rows: Sequence[Row], files: Names, uri: str, key: str | None = None)
         files: of the source.
         uri: of the table, for messages.
         key: the column that names files; None: the one whose values name the most.
+        keep: columns to keep, see :func:`medray.data.label_columns.kept_rows`.
+        masks: what names masks, which may be a column.
 
     Raises:
-        LabelError: LABELS_NO_KEY.
+        LabelError: LABELS_NO_KEY, LABELS_NO_COLUMN.
     """
     columns = list(rows[0]) if rows else []
     if key is not None and key not in columns:
@@ -84,18 +101,25 @@ def matched(rows: Sequence[Row], files: Names, uri: str, key: str | None = None)
     chosen = key or max(columns, key=lambda name: (counts[name], -_rank(name)), default=None)
     if chosen is None or (not key and not _names_files(chosen, counts[chosen], len(rows))):
         raise LabelError("LABELS_NO_KEY", f"no column of {uri} names a file of the source", "name files by path, name or stem")
-    labels = Labels(columns, chosen, patient=next(filter(is_patient, columns), None))
+    patient = next(filter(is_patient, columns), None)
+    keep = [name for name in keep if name != patient]  # whom the images name
+    hidden = {name for name in (chosen, patient, masks) if name} - set(keep)
+    rows, hashed = kept_rows(rows, keep, hidden)
+    labels = Labels(list(rows[0]), hidden, chosen, patient=patient)
+    kept = [name for name in labels.columns if name not in hidden]
+    labels.said = what_is_kept(kept, hashed, [name for name in columns if name not in (*kept, patient)])
     by_input: dict[str, list[Row]] = defaultdict(list)
     for row, hits in zip(rows, found[chosen], strict=True):
         if len(hits) == 1:
             by_input[hits[0]].append(row)
         else:
-            labels.left_out.append((AMBIGUOUS if hits else NO_FILE, row))
+            labels.leave_out(AMBIGUOUS if hits else NO_FILE, row)
     for name, same in by_input.items():
         if all(row == same[0] for row in same):
             labels.by_input[name] = same[0]
         else:
-            labels.left_out += [(CONFLICT, row) for row in same]
+            for row in same:
+                labels.leave_out(CONFLICT, row)
     return labels
 
 
