@@ -15,6 +15,7 @@ from medray.cli.options import (
     ConfigFile,
     ConfigOption,
     Executor,
+    PseudonymKeyFile,
     Sets,
     Work,
     cluster_of,
@@ -36,13 +37,14 @@ def ingest(
     ],
     catalog: Annotated[str, typer.Option(help="where the catalog is or will be", show_default=False)],
     labels: Annotated[str | None, typer.Option(help="label table: CSV or Parquet")] = None,
+    pseudonym_key_file: PseudonymKeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring a catalog up to date with archives."""
     from medray.cataloguing.ingest import ingest as run
 
     with reporting() as reporter:
-        summary = run(sources, catalog, labels, reporter.progress)
+        summary = run(sources, catalog, labels, reporter.progress, pseudonym_key_file)
     show(asdict(summary), as_json, "Ingest")
     finish(summary.quarantined + summary.failed, summary.reasons)
 
@@ -144,6 +146,7 @@ def evaluate(
     executor: Executor = "auto",
     address: Address = None,
     allow_open: AllowOpen = False,
+    pseudonym_key_file: PseudonymKeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Score labelled images with a bundle and report its figures of merit."""
@@ -153,7 +156,7 @@ def evaluate(
 
     with reporting() as reporter:
         cluster = cluster_of(executor, address, allow_open)
-        result = evaluate_source(bundle, src, labels, cluster, work, reporter.progress)
+        result = evaluate_source(bundle, src, labels, cluster, work, reporter.progress, pseudonym_key_file)
     answer = {**result.figures.model_dump(mode="json"), "unlabelled": result.unlabelled, **asdict(result.summary)}
     show(answer, as_json, f"Evaluation of {result.manifest.name}")
     finish(result.summary.attention, result.summary.reasons)
@@ -168,6 +171,7 @@ def predict(
     executor: Executor = "auto",
     address: Address = None,
     allow_open: AllowOpen = False,
+    pseudonym_key_file: PseudonymKeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Score images with a bundle and write one row for each."""
@@ -177,13 +181,19 @@ def predict(
 
     with reporting() as reporter:
         cluster = cluster_of(executor, address, allow_open)
-        summary = predict_source(bundle, source, out, cluster, work, reporter.progress)
+        summary = predict_source(bundle, source, out, cluster, work, reporter.progress, pseudonym_key_file)
     show({"out": out, **asdict(summary)}, as_json, "Predict")
     finish(summary.attention, summary.reasons)
 
 
 @app.command()
-def screen(config: ConfigOption, sets: Sets = None, executor: Executor | None = None, as_json: AsJson = False) -> None:
+def screen(
+    config: ConfigOption,
+    sets: Sets = None,
+    executor: Executor | None = None,
+    pseudonym_key_file: PseudonymKeyFile = None,
+    as_json: AsJson = False,
+) -> None:
     """Screen one night's archive and write the worklist."""
     require("models", "medray screen")
 
@@ -194,7 +204,7 @@ def screen(config: ConfigOption, sets: Sets = None, executor: Executor | None = 
 
     settings = load_config(config, ScreenConfig, overrides(sets, executor))
     with reporting() as reporter:
-        result = run(settings, reporter.progress)
+        result = run(settings, reporter.progress, pseudonym_key_file)
         report = write_screen_report(result)
     answer = {"night": result.night_uri, "bundle": result.bundle_uri, "studies": len(result.worklist), "report": report}
     show({**answer, **asdict(result.summary)}, as_json, "Screening")

@@ -18,7 +18,8 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from medray.data import store
-from medray.data.pseudonym import patient_key
+from medray.data.key_record import made_with, marked, require_one_key
+from medray.data.pseudonym import key_in_use, patient_key
 from medray.data.splits import SPLITS
 from medray.errors import LabelError, shown
 
@@ -51,14 +52,16 @@ _FOLDER = b"medray.folder"
 def read_labels(uri: str) -> pa.Table:
     """A label table, every column as text, the key column named as in the catalog, patients as pseudonyms.
 
-    Its folder is kept in the metadata of its fields, where it outlives a copy into a catalog: see :func:`folder_of`.
+    Its folder is kept in the metadata of its fields, where it outlives a copy into a catalog: see :func:`folder_of`. So is the
+    identifier of the key that made the pseudonyms, the one in use: see :mod:`medray.data.key_record`.
 
     Raises:
         LabelError: LABELS_UNREADABLE, LABELS_COLUMN_TWICE, LABELS_NO_KEY.
         StoreError: the file cannot be fetched.
     """
     table, folder = _canonical(read_texts(uri), uri), store.normalise(uri).rpartition("/")[0]
-    return table.cast(pa.schema([field.with_metadata({_FOLDER: folder}) for field in table.schema]))
+    table = table.cast(pa.schema([field.with_metadata({_FOLDER: folder}) for field in table.schema]))
+    return marked(table, key.id) if (key := key_in_use()) else table
 
 
 def folder_of(labels: pa.Table) -> str | None:
@@ -148,7 +151,9 @@ def join_labels(instances: pa.Table, labels: pa.Table, target: Target) -> pa.Tab
 
     Raises:
         LabelError: LABELS_NO_TARGET, LABELS_NO_MATCH, LABELS_CONFLICT, LABELS_BAD_SPLIT; what ``target.targets`` raises.
+        ConfigError: PSEUDONYM_KEYS.
     """
+    require_one_key(instances.schema, labels.schema, "the images and the labels")
     _require_columns(labels, target.label_columns)
     key = key_column(labels)
     decide = [*target.label_columns, *(name for name in (PATIENT_COLUMN, "split") if name in labels.column_names)]
@@ -156,6 +161,7 @@ def join_labels(instances: pa.Table, labels: pa.Table, target: Target) -> pa.Tab
     at = _label_rows(instances[key], labels[key], by_tail=key == "uri")
     joined = instances.append_column("target", _targets(labels, at, target))
     joined = joined.append_column("group", _groups(instances, labels, at)).append_column("split", _splits(labels, at))
+    joined = marked(joined, made_with(instances.schema))
     if not target.label_columns and not target.labelled:
         return joined
     kept = joined.filter(pc.is_valid(joined["target"]))

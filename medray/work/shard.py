@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from medray.data import store, tables
+from medray.data.pseudonym import using
 from medray.work.blocks import chunks
 from medray.work.chunk_file import set_apart
 from medray.work.job import ImageJob
@@ -31,6 +32,7 @@ class ShardWriter:
 
         cv2.setNumThreads(1)
         self._job = job
+        self._key = None if job.pseudonyms is None else job.pseudonyms.open()
         self._work = job.open()
         self._table_uri = table_uri
         self._computing = threading.Lock()
@@ -50,5 +52,5 @@ class ShardWriter:
 
     def _chunk(self, rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
         fetched = fetch(rows, self._job.volumes)
-        with self._computing:
+        with self._computing, using(self._key):
             return table_of(rows, fetched, self._job, self._work, schema)

@@ -13,12 +13,14 @@ from pydantic import Field, PositiveFloat, ValidationError
 from medray.cataloguing.importing import tables
 from medray.cataloguing.importing.folder import Folder
 from medray.cataloguing.importing.instance import IMPORTED, UNCHANGED, Context, Outcome, make
+from medray.cataloguing.importing.key import key_of
 from medray.cataloguing.importing.results import SERIES, SOP, labelled_rows, mask_rows, report
 from medray.cataloguing.importing.sources import File, belonging, files_under, inputs, mask_files
 from medray.cataloguing.importing.tables import Labels, Row
 from medray.cataloguing.importing.writing import DUPLICATE, Writer
 from medray.data import store
 from medray.data.foreign.naming import Names, drawn_on
+from medray.data.pseudonym import using
 from medray.errors import ConfigError, RunError
 from medray.explain import explain
 from medray.progress import Progress
@@ -101,6 +103,7 @@ def import_images(
     key: str | None = None,
     masks: str | None = None,
     progress: Progress | None = None,
+    key_file: str | None = None,
 ) -> ImportSummary:
     """Write every image under ``source`` as DICOM under ``out/images``; what is there already is left as it is.
 
@@ -115,19 +118,21 @@ def import_images(
         key: its column that does; None: the one whose values name the most files.
         masks: a folder, a pattern over the files of the source, or a column of the label table.
         progress: called with the number of inputs that are done.
+        key_file: local file with the key of pseudonyms, which name objects where the table names patients.
 
     Raises:
-        ConfigError: IMPORT_OUT, IMPORT_OTHER_SETTINGS, IMPORT_MASKS, EXTRA_MISSING.
+        ConfigError: IMPORT_OUT, IMPORT_OTHER_SETTINGS, IMPORT_MASKS, EXTRA_MISSING; as :func:`key_of`.
         LabelError, StoreError
         RunError: RUN_DOES_NOT_RECONCILE.
     """
     out = store.normalise(out)
     plan = _plan(store.normalise(source), out, labels_uri, key, masks)
+    key = key_of(out, key_file) if plan.labels.patient else None
     _check_settings(out, spec)
     images, segmentations = Folder(store.join(out, "images")), Folder(store.join(out, "masks"))
     context = Context(spec.modality, spec.spacing_mm, spec.units, spec.rounded, plan.labels, plan.masks, images, segmentations)
     outcomes: list[Outcome] = []
-    with ThreadPoolExecutor(THREADS) as pool:
+    with using(key), ThreadPoolExecutor(THREADS) as pool:
         writer = Writer(images, segmentations, pool)
         for batch in inputs(plan.files):
             outcomes += writer.write(pool.map(lambda one: make(one, context), batch))
