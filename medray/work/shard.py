@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import pyarrow as pa
 
 from medray.data import store, tables
-from medray.data.pseudonym import using
+from medray.data.pseudonym import Key, using
 from medray.work.blocks import chunks
 from medray.work.chunk_file import set_apart
 from medray.work.job import ImageJob
@@ -32,10 +33,14 @@ class ShardWriter:
 
         cv2.setNumThreads(1)
         self._job = job
-        self._key = None if job.pseudonyms is None else job.pseudonyms.open()
         self._work = job.open()
         self._table_uri = table_uri
         self._computing = threading.Lock()
+
+    @cached_property
+    def _key(self) -> Key | None:
+        """Opened with the first block: what goes wrong with a block reaches the driver as it is."""
+        return None if self._job.pseudonyms is None else self._job.pseudonyms.open()
 
     def write(self, block: pa.Table) -> int:
         """Write the shard of a block of :func:`named`; returns the number of its inputs."""

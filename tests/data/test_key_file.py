@@ -206,8 +206,7 @@ def test_without_a_key_pseudonyms_are_of_one_process() -> None:
 def test_the_identifier_of_a_key_is_no_pseudonym_and_no_part_of_it() -> None:
     key = Key(SECRET.encode())
     with using(key):
-        assert key.id not in {patient_key(text) for text in ("", "medray pseudonym key", "\0medray pseudonym key\0".strip("\0 "))}
-    assert key.id not in SECRET
+        assert key.id not in {patient_key("medray pseudonym key"), patient_key(SECRET)}
     assert key.id not in SECRET.encode().hex()
     assert key.id != Key(SECRET.encode() + b"x").id
 
