@@ -134,6 +134,12 @@ def test_a_process_without_the_key_makes_no_pseudonym(
     assert not len(tables.read_table(str(tmp_path / "table")))
 
 
+def test_the_samples_of_a_run_name_the_key(trained: Any, catalogued: str) -> None:
+    samples = pq.read_schema(f"{trained.run_uri}/samples.parquet")
+    assert "group" in samples.names
+    assert made_with(samples) == Catalog(catalogued).made_with() is not None
+
+
 def features(catalog: str, tmp_path: Path) -> ExtractConfig:
     measured = {"preprocess": {"steps": [{"op": "minmax"}]}, "features": {"families": [{"family": "intensity"}]}}
     return ExtractConfig.model_validate({"output": str(tmp_path / "out"), "catalog": catalog, "cluster": HERE, **measured})
