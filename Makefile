@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
-LOCKED := $(PIP) --only-binary :all: --require-hashes
+# Nothing is fetched but by its hash, also where a package has no wheel: it is built with the setuptools that is locked.
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation
+LOCKED := $(PIP) --require-hashes
 UV ?= uv
 
 # The build of PyTorch: cpu where pip finds the very wheel of the lock (on PyTorch's CPU index), else cuda, which is what PyPI has.
@@ -14,7 +15,7 @@ TORCH ?= $$($(LOCKED) --dry-run -r locks/torch-cpu.txt >/dev/null 2>&1 && echo c
 $(VENV)/made-base: pyproject.toml $(wildcard locks/*.txt)
 	$(PYTHON) -m venv $(VENV)
 	$(LOCKED) -r locks/runtime.txt -r locks/torch-$(TORCH).txt
-	$(PIP) --no-build-isolation -e .
+	$(PIP) -e .
 	touch $@
 
 $(VENV)/made-dev: $(VENV)/made-base
