@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Nothing is fetched but by its hash, also where a package has no wheel: it is built with the setuptools that is locked.
+# Nothing is fetched but by its hash, also what builds medray and the few packages without a wheel.
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation
 LOCKED := $(PIP) --require-hashes
 UV ?= uv
@@ -14,7 +14,7 @@ TORCH ?= $$($(LOCKED) --dry-run -r locks/torch-cpu.txt >/dev/null 2>&1 && echo c
 
 $(VENV)/made-base: pyproject.toml $(wildcard locks/*.txt)
 	$(PYTHON) -m venv $(VENV)
-	$(LOCKED) -r locks/runtime.txt -r locks/torch-$(TORCH).txt
+	$(LOCKED) -r locks/build.txt -r locks/runtime.txt -r locks/torch-$(TORCH).txt
 	$(PIP) -e .
 	touch $@
 
@@ -29,10 +29,11 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 	--custom-compile-command 'make lock' -c constraints.txt $(LOCK)
 
 lock:
-	$(COMPILE) pyproject.toml --extra all --excludes locks/torch.in -o locks/runtime.txt
-	$(COMPILE) pyproject.toml --extra dev --excludes locks/torch.in -c locks/runtime.txt -o locks/dev.txt
-	$(COMPILE) locks/torch.in -c locks/runtime.txt -o locks/torch-cuda.txt
-	sed -n 's/^\(torch==.*\)/\1+cpu/p' constraints.txt | $(COMPILE) - -c locks/runtime.txt -o locks/torch-cpu.txt
+	$(COMPILE) --group build -o locks/build.txt
+	$(COMPILE) pyproject.toml --extra all --excludes locks/torch.in -c locks/build.txt -o locks/runtime.txt
+	$(COMPILE) pyproject.toml --extra dev --excludes locks/torch.in -c locks/build.txt -c locks/runtime.txt -o locks/dev.txt
+	$(COMPILE) locks/torch.in -c locks/build.txt -c locks/runtime.txt -o locks/torch-cuda.txt
+	sed -n 's/^\(torch==.*\)/\1+cpu/p' constraints.txt | $(COMPILE) - -c locks/build.txt -c locks/runtime.txt -o locks/torch-cpu.txt
 
 install: $(VENV)/made-dev
 

@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
-LOCKS = ("runtime", "torch-cpu", "torch-cuda", "dev")
+LOCKS = ("build", "runtime", "torch-cpu", "torch-cuda", "dev")
 PYTHONS = ("3.11", "3.12", "3.13")
 
 
@@ -110,6 +110,15 @@ def test_each_entry_has_one_version_and_hashes(lock: str) -> None:
         assert requirement.url is None
 
 
+def test_what_builds_medray_is_locked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    versions = locked("build")
+    for text in [*project["build-system"]["requires"], *project["dependency-groups"]["build"]]:
+        assert versions[Requirement(text).name] in Requirement(text).specifier
+    for torch in ("torch-cpu", "torch-cuda"):
+        assert locked("build", "runtime", "dev", torch)["setuptools"] == versions["setuptools"]
+
+
 def test_the_cpu_and_the_cuda_build_differ_in_pytorch_alone() -> None:
     cpu, cuda = dict(entries("torch-cpu")), dict(entries("torch-cuda"))
     versions = {lock: {one.name: str(one.specifier) for one in found} for lock, found in (("cpu", cpu), ("cuda", cuda))}
@@ -132,4 +141,3 @@ def test_what_installs_installs_from_the_locks() -> None:
         assert "--require-hashes" in text
         assert "-c constraints.txt '.[" not in text
         assert not re.search(r"-e '[^']*\[", text), "an extra brings what is not locked"
-    assert locked("torch-cpu")["setuptools"] >= Version("77"), "builds medray itself, without an environment of its own"
