@@ -2,18 +2,38 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+# Nothing is fetched but by its hash, also what builds medray and the few packages without a wheel.
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation
+LOCKED := $(PIP) --require-hashes
+UV ?= uv
 
-.PHONY: install demo test test-plain test-runs lint bench against clean
+# The build of PyTorch: cpu where pip finds the very wheel of the lock (on PyTorch's CPU index), else cuda, which is what PyPI has.
+TORCH ?= $$($(LOCKED) --dry-run -r locks/torch-cpu.txt >/dev/null 2>&1 && echo cpu || echo cuda)
 
-$(VENV)/made-base: pyproject.toml constraints.txt
+.PHONY: install lock demo test test-plain test-runs lint bench against clean
+
+$(VENV)/made-base: pyproject.toml $(wildcard locks/*.txt)
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e '.[all]'
+	$(LOCKED) -r locks/build.txt -r locks/runtime.txt -r locks/torch-$(TORCH).txt
+	$(PIP) -e .
 	touch $@
 
 $(VENV)/made-dev: $(VENV)/made-base
-	$(PIP) -e '.[dev]'
+	$(LOCKED) -r locks/dev.txt
+	$(BIN)/pip check
 	touch $@
+
+# The locks anew from pyproject.toml and constraints.txt; `make lock LOCK=--upgrade` takes the newest of what neither pins. PyTorch's
+# CPU build is locked for the Pythons whose wheel uv finds: set UV_INDEX or UV_FIND_LINKS to where they are.
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command 'make lock' -c constraints.txt $(LOCK)
+
+lock:
+	$(COMPILE) --group build -o locks/build.txt
+	$(COMPILE) pyproject.toml --extra all --excludes locks/torch.in -c locks/build.txt -o locks/runtime.txt
+	$(COMPILE) pyproject.toml --extra dev --excludes locks/torch.in -c locks/build.txt -c locks/runtime.txt -o locks/dev.txt
+	$(COMPILE) locks/torch.in -c locks/build.txt -c locks/runtime.txt -o locks/torch-cuda.txt
+	sed -n 's/^\(torch==.*\)/\1+cpu/p' constraints.txt | $(COMPILE) - -c locks/build.txt -c locks/runtime.txt -o locks/torch-cpu.txt
 
 install: $(VENV)/made-dev
 

@@ -26,6 +26,16 @@ os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", "medray-tests-0123456789abcdef0123456789abcdef")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of this user's state, where the pseudonym key is made: of the tests alone, and none is in the environment."""
+    folder = tmp_path_factory.mktemp("state")
+    os.environ["XDG_STATE_HOME"] = str(folder)
+    for name in ("MEDRAY_PSEUDONYM_KEY", "MEDRAY_PSEUDONYM_KEY_FILE"):
+        os.environ.pop(name, None)
+    return folder
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print how long the tests of each folder took."""
     spent: dict[str, float] = defaultdict(float)

@@ -256,7 +256,7 @@ def test_make_targets() -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert "$(BIN)/medray demo" in makefile
     assert "pip install" in makefile
-    assert "'.[all]'" in makefile
+    assert "$(LOCKED) -r locks/build.txt -r locks/runtime.txt -r locks/torch-$(TORCH).txt" in makefile
     assert "$(BIN)/python -m pytest" in makefile
     targets = re.search(r"^test: (.*)$", makefile, re.MULTILINE)
     assert targets is not None

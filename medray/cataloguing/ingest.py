@@ -17,6 +17,7 @@ from medray.data import archive, store
 from medray.data.catalog import GONE, IMAGE, Catalog, as_text, rows_of
 from medray.data.label_columns import kept_labels
 from medray.data.labels import join_keys, read_labels
+from medray.data.pseudonym import using
 from medray.data.sorted_table import SortedTable
 from medray.data.store import ObjectInfo
 from medray.errors import Excluded, LabelError, Quarantined, RunError, StoreError
@@ -49,6 +50,7 @@ def ingest(
     labels_uri: str | None = None,
     progress: Progress | None = None,
     keep: Collection[str] = (),
+    key_file: str | None = None,
 ) -> IngestSummary:
     """Bring the catalog up to date with archives; objects whose size and etag are known are not read again.
 
@@ -61,8 +63,10 @@ def ingest(
         catalog_uri: where the catalog is or will be.
         labels_uri: a label table to keep with the catalog.
         keep: columns of it that are kept, see :func:`medray.data.label_columns.kept_labels`.
+        key_file: local file with the key of the pseudonyms: see :meth:`medray.data.catalog.Catalog.key`.
 
     Raises:
+        ConfigError: the key is not that of the catalog, or lost.
         StoreError: an archive cannot be listed, or nothing of it could be read.
         LabelError: the labels cannot be read or match no object.
         RunError: RUN_DOES_NOT_RECONCILE.
@@ -72,11 +76,13 @@ def ingest(
         source: _ahead(_without(catalog, store.pages(source)))
         for source in _disjoint([sources] if isinstance(sources, str) else sources)
     }
-    labels = kept_labels(read_labels(labels_uri), keep) if labels_uri else None
-    table = catalog.table()
+    key = catalog.key(key_file)
+    table = catalog.table(key)
     update = Update(table, progress)
-    for source, listing in listings.items():
-        update.source(source, listing)
+    with using(key):
+        labels = kept_labels(read_labels(labels_uri), keep) if labels_uri else None
+        for source, listing in listings.items():
+            update.source(source, listing)
     settle_duplicates(table, progress)
     labelled = None
     if labels is not None:

@@ -15,6 +15,7 @@ from medray.cataloguing.ingest import Update, gone
 from medray.cataloguing.queries import rows
 from medray.data import store
 from medray.data.catalog import GONE, open_catalog
+from medray.data.pseudonym import using
 from medray.data.query import query
 from medray.data.store import ObjectInfo
 from medray.errors import ConfigError, StoreError
@@ -57,22 +58,27 @@ def _remedy(code: str) -> str:
     return REMEDIES.get(code, RETRY)
 
 
-def retry(catalog_uri: str, code: str | None = None, progress: Progress | None = None) -> dict[str, Any]:
+def retry(
+    catalog_uri: str, code: str | None = None, progress: Progress | None = None, key_file: str | None = None
+) -> dict[str, Any]:
     """Read quarantined and failed objects again (those of one code alone), each as it is in the archive now.
 
     Returns:
         ``objects`` read again, how many are ``images`` now, how many are ``gone``, and the ``reasons`` of the others.
 
     Raises:
-        StoreError: CATALOG_NOT_FOUND, …
+        StoreError: CATALOG_NOT_FOUND, …; ConfigError: the key is not that of the catalog, or lost.
     """
-    table = open_catalog(catalog_uri).table()
+    catalog = open_catalog(catalog_uri)
+    key = catalog.key(key_file)
+    table = catalog.table(key)
     keys = sorted({key for part in table.scan(["shard_uri", "state", "code"]) for key in _troubled(part, code)})
     found = _now(keys)
     infos = [info for info in found if isinstance(info, ObjectInfo)]
     missing = [key for key, info in zip(keys, found, strict=True) if info is None]
     update = Update(table, progress, len(infos))
-    update.look(infos)
+    with using(key):
+        update.look(infos)
     table.rewrite(lambda content: _marked(content, missing))
     settle_duplicates(table, progress)
     again, codes = pa.array([info.uri for info in infos], pa.string()), Counter[str]()

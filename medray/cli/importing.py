@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from medray.cli.console import reporting
+from medray.cli.options import PseudonymKeyFile
 from medray.cli.output import AsJson, finish, show
 from medray.errors import ConfigError
 
@@ -42,6 +43,7 @@ def import_(
     round_floats: Annotated[
         bool, typer.Option("--round-floats", help="store fractions that 16 bits do not hold in 65,535 steps")
     ] = False,
+    pseudonym_key_file: PseudonymKeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Convert other images to DICOM, with their labels and masks; the same command again adds what is new."""
@@ -52,7 +54,7 @@ def import_(
     raw = {"modality": modality, "spacing_mm": _spacing(spacing), "units": units, "rounded": round_floats}
     spec = import_spec(raw)
     with reporting() as reporter:
-        summary = import_images(source, out, spec, labels, key, masks, reporter.progress, keep or ())
+        summary = import_images(source, out, spec, labels, key, masks, reporter.progress, keep or (), pseudonym_key_file)
     show({"images_at": f"{out.rstrip('/')}/images", **asdict(summary)}, as_json, "Import")
     if summary.without_patient:
         text = (

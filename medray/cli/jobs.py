@@ -16,6 +16,7 @@ from medray.cli.options import (
     ConfigOption,
     Executor,
     Keep,
+    PseudonymKeyFile,
     Sets,
     Work,
     cluster_of,
@@ -38,6 +39,7 @@ def ingest(
     catalog: Annotated[str, typer.Option(help="where the catalog is or will be", show_default=False)],
     labels: Annotated[str | None, typer.Option(help="label table: CSV or Parquet")] = None,
     keep: Keep = None,
+    pseudonym_key_file: PseudonymKeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring a catalog up to date with archives."""
@@ -46,7 +48,7 @@ def ingest(
     if keep and not labels:
         raise typer.BadParameter("it names columns of a label table: give --labels as well", param_hint="--keep")
     with reporting() as reporter:
-        summary = run(sources, catalog, labels, reporter.progress, keep or ())
+        summary = run(sources, catalog, labels, reporter.progress, keep or (), pseudonym_key_file)
     show(asdict(summary), as_json, "Ingest")
     finish(summary.quarantined + summary.failed, summary.reasons)
 
@@ -148,6 +150,7 @@ def evaluate(
     executor: Executor = "auto",
     address: Address = None,
     allow_open: AllowOpen = False,
+    pseudonym_key_file: PseudonymKeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Score labelled images with a bundle and report its figures of merit."""
@@ -157,7 +160,7 @@ def evaluate(
 
     with reporting() as reporter:
         cluster = cluster_of(executor, address, allow_open)
-        result = evaluate_source(bundle, src, labels, cluster, work, reporter.progress)
+        result = evaluate_source(bundle, src, labels, cluster, work, reporter.progress, pseudonym_key_file)
     answer = {**result.figures.model_dump(mode="json"), "unlabelled": result.unlabelled, **asdict(result.summary)}
     show(answer, as_json, f"Evaluation of {result.manifest.name}")
     finish(result.summary.attention, result.summary.reasons)
@@ -172,6 +175,7 @@ def predict(
     executor: Executor = "auto",
     address: Address = None,
     allow_open: AllowOpen = False,
+    pseudonym_key_file: PseudonymKeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Score images with a bundle and write one row for each."""
@@ -181,13 +185,19 @@ def predict(
 
     with reporting() as reporter:
         cluster = cluster_of(executor, address, allow_open)
-        summary = predict_source(bundle, source, out, cluster, work, reporter.progress)
+        summary = predict_source(bundle, source, out, cluster, work, reporter.progress, pseudonym_key_file)
     show({"out": out, **asdict(summary)}, as_json, "Predict")
     finish(summary.attention, summary.reasons)
 
 
 @app.command()
-def screen(config: ConfigOption, sets: Sets = None, executor: Executor | None = None, as_json: AsJson = False) -> None:
+def screen(
+    config: ConfigOption,
+    sets: Sets = None,
+    executor: Executor | None = None,
+    pseudonym_key_file: PseudonymKeyFile = None,
+    as_json: AsJson = False,
+) -> None:
     """Screen one night's archive and write the worklist."""
     require("models", "medray screen")
 
@@ -198,7 +208,7 @@ def screen(config: ConfigOption, sets: Sets = None, executor: Executor | None = 
 
     settings = load_config(config, ScreenConfig, overrides(sets, executor))
     with reporting() as reporter:
-        result = run(settings, reporter.progress)
+        result = run(settings, reporter.progress, pseudonym_key_file)
         report = write_screen_report(result)
     answer = {"night": result.night_uri, **asdict(result.chosen), "studies": len(result.worklist), "report": report}
     show({**answer, **asdict(result.summary)}, as_json, "Screening")

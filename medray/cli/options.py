@@ -28,6 +28,14 @@ Executor = Annotated[
 ]
 AllowOpen = Annotated[bool, typer.Option(help="accept a Ray cluster without token authentication")]
 
+PseudonymKeyFile = Annotated[
+    str | None,
+    typer.Option(
+        "--pseudonym-key-file",
+        help="file with the key of patients' pseudonyms; default: MEDRAY_PSEUDONYM_KEY(_FILE), else the one of this user",
+    ),
+]
+
 
 def overrides(sets: list[str] | None, executor: str | None) -> list[str]:
     """The ``--set`` of a command, with what ``--executor`` says."""

@@ -8,6 +8,7 @@ import typer
 
 from medray.cli.catalog import CatalogUri
 from medray.cli.console import reporting
+from medray.cli.options import PseudonymKeyFile
 from medray.cli.output import AsJson, finish, print_json, show, show_rows
 
 app = typer.Typer(no_args_is_help=True, help="Objects that could not be taken as images, why, and what to do.")
@@ -41,12 +42,13 @@ def show_(
 def retry(
     catalog: CatalogUri,
     code: Annotated[str | None, typer.Option(help="objects with this code alone")] = None,
+    pseudonym_key_file: PseudonymKeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Read quarantined and failed objects again."""
     from medray.cataloguing.quarantine import retry as run
 
     with reporting() as reporter:
-        found = run(catalog, code, reporter.progress)
+        found = run(catalog, code, reporter.progress, pseudonym_key_file)
     show(found, as_json, "Retry")
     finish(found["objects"] - found["images"] + found["gone"], found["reasons"])

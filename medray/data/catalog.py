@@ -5,6 +5,7 @@ A catalog is a folder: ``instances/`` holds the objects, ``labels/`` the label f
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
@@ -14,9 +15,12 @@ import pyarrow as pa
 import pyarrow.compute
 
 from medray.data import store, tables
+from medray.data.key_file import the_key
+from medray.data.key_record import made_with, marked_schema
+from medray.data.pseudonym import Key
 from medray.data.sorted_table import SortedTable
 from medray.data.store import ObjectInfo
-from medray.errors import Excluded, InputError, MedrayError, Quarantined, StoreError
+from medray.errors import ConfigError, Excluded, InputError, MedrayError, Quarantined, StoreError
 from medray.types import Header, State, UltrasoundRegion
 
 if TYPE_CHECKING:
@@ -65,6 +69,7 @@ SCHEMA = pa.schema(
 of the image, whatever its encoding, where it had to be compared with others: see :func:`medray.data.duplicates.images_of`."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_logger = logging.getLogger("medray")
 _HEADER_NAMES = tuple(field.name for field in fields(Header))
 
 
@@ -152,7 +157,9 @@ class Catalog:
             StoreError: CATALOG_NOT_FOUND.
         """
         self.require()
-        return tables.read_table(self.instances_uri, version).sort_by("uri")
+        found = tables.read_table(self.instances_uri, version).sort_by("uri")
+        self._warn_of_unknown_key(found.schema)
+        return found
 
     def dataset(self, version: int | None = None, needed: Collection[str] = ()) -> Dataset:
         """The rows as an Arrow dataset, which reads what a query needs.
@@ -165,7 +172,15 @@ class Catalog:
         found = tables.dataset(self.instances_uri, version)
         if not set(needed) <= set(found.schema.names):
             raise StoreError("TABLE_FORMAT", f"{self.uri} was made by another version of medray", "ingest into a new one")
+        self._warn_of_unknown_key(found.schema)
         return found
+
+    def _warn_of_unknown_key(self, schema: pa.Schema) -> None:
+        if made_with(schema) is None:
+            _logger.warning(
+                f"the pseudonyms in {self.uri} may have been made with a key that everybody knows, so that record numbers can be "
+                "found by trying: ingest into a new catalog, and remove this one"
+            )
 
     def images(self, version: int | None = None) -> pa.Table:
         """The rows that are usable images, sorted by URI."""
@@ -177,13 +192,38 @@ class Catalog:
         rows = self.to_arrow(version)
         return rows.filter(pa.compute.equal(rows["code"], SEGMENTATION))
 
-    def table(self) -> SortedTable:
+    def table(self, key: Key) -> SortedTable:
         """The instances by the object that holds them, to read and change ranges; made by the first change.
 
+        Args:
+            key: that makes the pseudonyms of what is added.
+
         Raises:
-            StoreError: TABLE_FORMAT when another version of medray made it.
+            StoreError: TABLE_FORMAT when another version of medray made it; ConfigError: PSEUDONYM_KEYS.
         """
-        return SortedTable(self.instances_uri, SCHEMA, key="shard_uri", then="uri")
+        return SortedTable(self.instances_uri, marked_schema(SCHEMA, key.id), key="shard_uri", then="uri")
+
+    def made_with(self) -> str | None:
+        """Identifier of the key that made the pseudonyms; None where an older medray recorded none."""
+        return made_with(tables.schema(tables.open_table(self.instances_uri)))
+
+    def key(self, file: str | None = None) -> Key:
+        """The key to add pseudonyms with (see :func:`medray.data.key_file.the_key`): the one that made those that are there.
+
+        Args:
+            file: path of the local file that holds it.
+
+        Raises:
+            ConfigError: PSEUDONYM_KEYS, PSEUDONYM_KEY_LOST, PSEUDONYM_KEY_INVALID; PSEUDONYM_KEY_UNKNOWN when an older medray
+                made the catalog, which kept no record of the key and had one that everybody knows.
+        """
+        if not self.exists():
+            return the_key(file)
+        known = self.made_with()
+        if known is None:
+            message = f"{self.uri} does not say which key made its pseudonyms: it may be one that everybody knows"
+            raise ConfigError("PSEUDONYM_KEY_UNKNOWN", message, "ingest into a new catalog, and remove this one")
+        return the_key(file, known, self.uri)
 
     def set_labels(self, labels: pa.Table) -> None:
         """Keep a label table with the catalog, replacing the one before (which stays readable as an older version)."""

@@ -20,9 +20,10 @@ import pyarrow.parquet
 
 from medray.data import store
 from medray.data.folds import FOLD, fold_numbers
+from medray.data.key_record import made_with, marked, require_one_key
 from medray.data.label_conflicts import Pairs, repeated, require_agreement
 from medray.data.label_values import as_labels
-from medray.data.pseudonym import patient_key
+from medray.data.pseudonym import key_in_use, patient_key
 from medray.data.splits import SPLITS
 from medray.errors import LabelError
 
@@ -63,14 +64,16 @@ _PLURALS = {"target": "labels", "split": "splits", PATIENT_COLUMN: "patients", F
 def read_labels(uri: str) -> pa.Table:
     """A label table, every column as text, the key column named as in the catalog, patients as pseudonyms.
 
-    Its folder is kept in the metadata of its fields, where it outlives a copy into a catalog: see :func:`folder_of`.
+    Its folder is kept in the metadata of its fields, where it outlives a copy into a catalog: see :func:`folder_of`. So is the
+    identifier of the key that made the pseudonyms, the one in use: see :mod:`medray.data.key_record`.
 
     Raises:
         LabelError: LABELS_UNREADABLE, LABELS_COLUMN_TWICE, LABELS_NO_KEY.
         StoreError: the file cannot be fetched.
     """
     table, folder = _canonical(read_texts(uri), uri), store.normalise(uri).rpartition("/")[0]
-    return table.cast(pa.schema([field.with_metadata({_FOLDER: folder}) for field in table.schema]))
+    table = table.cast(pa.schema([field.with_metadata({_FOLDER: folder}) for field in table.schema]))
+    return marked(table, key.id) if (key := key_in_use()) else table
 
 
 def folder_of(labels: pa.Table) -> str | None:
@@ -178,7 +181,9 @@ def join_labels(instances: pa.Table, labels: pa.Table, target: Target, keep: Seq
     Raises:
         LabelError: LABELS_NO_TARGET, LABELS_NO_MATCH, LABELS_CONFLICT, LABELS_BAD_SPLIT, LABELS_BAD_FOLD; what
             ``target.targets`` raises.
+        ConfigError: PSEUDONYM_KEYS.
     """
+    require_one_key(instances.schema, labels.schema, "the images and the labels")
     _require_columns(labels, [*target.label_columns, *keep])
     key, said = key_column(labels), _said(labels, target)
     matches = _matches(instances[key], labels[key], by_tail=key == "uri")
@@ -193,6 +198,7 @@ def join_labels(instances: pa.Table, labels: pa.Table, target: Target, keep: Seq
         joined = joined.append_column(FOLD, said[FOLD].take(at))
     for name in keep:
         joined = joined.append_column(f"{KEPT}{name}", labels[name].take(at))
+    joined = marked(joined, made_with(instances.schema))
     if not target.label_columns and not target.labelled:
         return joined
     kept = joined.filter(pc.is_valid(joined["target"]))

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from medray.data import store, tables
+from medray.data.key_record import require_one_key
 from medray.errors import StoreError
 
 MAX_ROWS_PER_FILE = 20_000
@@ -38,7 +39,8 @@ class SortedTable:
     and the rows of those that a call touches.
 
     Args:
-        schema: every column; all rows have the key, a text.
+        schema: every column; all rows have the key, a text. Where it is marked with the key of pseudonyms (see
+            :mod:`medray.data.key_record`), so is the table, and one of another key is refused: ConfigError PSEUDONYM_KEYS.
         key: column that the files are sorted by.
         then: column that orders rows of equal keys.
     """
@@ -53,6 +55,7 @@ class SortedTable:
             return []
         if {field.name for field in self._table.schema().fields} != set(self.schema.names):
             raise StoreError("TABLE_FORMAT", f"{self.uri} was made by another version of medray", "make a new one elsewhere")
+        require_one_key(tables.schema(self._table), self.schema, f"{self.uri} and of what would be added")
         return [
             _DataFile(file["path"], file["size_bytes"], file.get(f"min.{self.key}") or "", file.get(f"max.{self.key}") or _LAST)
             for file in tables.files(self._table)
@@ -140,6 +143,7 @@ class SortedTable:
         if self._table is None:
             tables.create(self.uri, self.schema)
             self._table = tables.open_table(self.uri, 0)  # the empty one that was read: another writer may have been faster
+            require_one_key(tables.schema(self._table), self.schema, f"{self.uri} and of what would be added")
         tables.swap(
             self._table,
             [(file.name, file.size_bytes, stats) for file, stats in added],

@@ -63,6 +63,11 @@ def readable(uri: str) -> Iterator[None]:
             raise StoreError("TABLE_BROKEN", f"a file of the table {uri} is broken", "restore it, or make a new one") from error
 
 
+def schema(table: DeltaTable) -> pa.Schema:
+    """The columns of a table with their metadata, as Arrow has them."""
+    return pa.schema(table.schema().to_arrow())
+
+
 def read_table(uri: str, version: int | None = None, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of a table as Arrow; the order of rows is not defined."""
     found = dataset(uri, version)

@@ -12,12 +12,13 @@ from medray.cataloguing.ingest import ingest
 from medray.data import archive, store
 from medray.data.catalog import Catalog
 from medray.data.labels import join_labels, read_labels
+from medray.data.pseudonym import Key, using
 from medray.distributed.session import ClusterSpec
 from medray.errors import LabelError
 from medray.progress import Progress
 from medray.runs.executor import executing
 from medray.runs.labelled import labelled
-from medray.runs.score import object_rows, score, working_folder
+from medray.runs.score import key_for, object_rows, score, working_folder
 from medray.runs.summary import Summary
 from medray.tasks.task import Figures, Task
 from medray.types import State
@@ -40,24 +41,35 @@ class Evaluation:
 
 
 def evaluate_source(
-    bundle_uri: str, source: str, labels_uri: str, cluster: ClusterSpec, work: str | None = None, progress: Progress | None = None
+    bundle_uri: str,
+    source: str,
+    labels_uri: str,
+    cluster: ClusterSpec,
+    work: str | None = None,
+    progress: Progress | None = None,
+    key_file: str | None = None,
 ) -> Evaluation:
     """Score every object under ``source`` and compare with the labels; nothing has to be ingested.
 
     Masks are compared with images as they are scored, so of a masked task the images are catalogued first, in the working folder.
 
+    Args:
+        key_file: local file with the key of pseudonyms: see :func:`medray.data.key_file.the_key`.
+
     Raises:
-        LabelError: no label matches; StoreError; BundleError.
+        LabelError: no label matches; ConfigError: as :func:`medray.data.key_file.the_key`; StoreError; BundleError.
     """
     manifest = read_manifest(bundle_uri)
-    task, labels = manifest.task, read_labels(labels_uri)
-    rows = object_rows(archive.list_objects(source))
+    task, rows = manifest.task, object_rows(archive.list_objects(source))
     with working_folder(work, cluster) as place, executing(cluster) as executor:
-        masks = _masked(source, store.join(place, "catalog"), labels, task) if task.masked else None
+        table_uri = store.join(place, manifest.fingerprint() + ("-judged" if task.masked else ""))
+        key = key_for(table_uri, key_file)
+        with using(key):
+            labels = read_labels(labels_uri)
+        masks = _masked(source, store.join(place, "catalog"), labels, task, key) if task.masked else None
         if masks is not None:
             rows = _looked_up(rows, masks, "mask", "mask_etag")
-        table_uri = store.join(place, manifest.fingerprint() + ("-judged" if task.masked else ""))
-        table, summary = score(executor, bundle_uri, rows, table_uri, None, progress, "evaluate", task.masked)
+        table, summary = score(executor, bundle_uri, rows, table_uri, None, progress, "evaluate", task.masked, key=key)
     scored = table.filter(pc.equal(table["state"], State.SCORED.value))
     if not len(scored):
         message = f"none of {summary.inputs} objects of {source} could be scored"
@@ -67,9 +79,9 @@ def evaluate_source(
     return Evaluation(task.evaluate(joined, manifest.decision), summary, len(scored) - len(judged), judged, manifest)
 
 
-def _masked(source: str, catalog_uri: str, labels: pa.Table, task: Task) -> pa.Table:
+def _masked(source: str, catalog_uri: str, labels: pa.Table, task: Task, key: Key) -> pa.Table:
     """The images of an archive that have a target, with their masks."""
-    ingest(source, catalog_uri)
+    ingest(source, catalog_uri, key_file=key.file or None)
     catalog = Catalog(catalog_uri)
     return labelled(catalog.images(), labels, task, catalog.segmentations)
 

@@ -13,6 +13,7 @@ from medray.bundles.embedding import EmbeddingSpec, open_embedding
 from medray.data import store, tables
 from medray.data.catalog import IMAGE, Catalog, open_catalog
 from medray.data.correction import Correction, Interpolation
+from medray.data.key_record import marked
 from medray.data.mask_table import KEY_COLUMNS, read_masks, with_masks
 from medray.data.plane import FIELDS
 from medray.data.query import query
@@ -144,7 +145,7 @@ def extract(config: ExtractConfig, progress: Progress | None = None) -> ExtractR
     table_uri = store.join(config.output, "features", job.fingerprint)
     catalog = open_catalog(config.catalog)
     snapshot = catalog.version()
-    rows = chosen_rows(catalog, snapshot, config)
+    rows = marked(chosen_rows(catalog, snapshot, config), catalog.made_with())
     if config.masks:
         rows = _with_masks(rows, config.masks, "sop_uid" if config.of == "images" else "series_uid")
     with executing(config.cluster) as executor:
@@ -181,12 +182,12 @@ def _anywhere(spec: EmbeddingSpec) -> EmbeddingSpec:
 
 
 def chosen_rows(catalog: Catalog, snapshot: int, config: ExtractConfig) -> pa.Table:
-    """The images that the condition chooses (``uri``, ``etag``, ``size_bytes``, ``sop_uid``), or their stacks; sorted by URI.
+    """The images that the condition chooses, or their stacks, as :func:`medray.work.process.process` takes them; sorted by URI.
 
     Raises:
         ConfigError: QUERY_INVALID, EXTRACT_NOTHING; StoreError: TABLE_FORMAT.
     """
-    where, names = config.where, ("sop_uid",) if config.of == "images" else FIELDS
+    where, names = config.where, ("sop_uid", "patient_key") if config.of == "images" else FIELDS
     columns = ", ".join(f'"{name}"' for name in ("uri", "etag", "size_bytes", *names))
     sql = f"SELECT {columns} FROM catalog WHERE state = '{IMAGE}'" + (f" AND ({where})" if where else "")
     rows = query(sql, {"catalog": catalog.dataset(snapshot, names)})

@@ -10,8 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from medray.data import store
+from medray.data import store, tables
 from medray.data.catalog import as_text
+from medray.data.key_file import name_of, the_key
+from medray.data.key_record import made_with, marked
+from medray.data.pseudonym import Key
 from medray.data.shards.address import Address
 from medray.data.store import ObjectInfo
 from medray.data.tables import parquet_bytes
@@ -44,21 +47,34 @@ def score(
     what: str,
     judged: bool = False,
     masks: bool = True,
+    key: Key | None = None,
 ) -> tuple[pa.Table, Summary]:
     """Score objects into a table that holds answers of this bundle only.
 
     Args:
         judged: whether rows come with the true masks (``mask``, ``mask_etag``), to compare answers with.
         masks: whether to return columns of masks, which are large.
+        key: that makes the pseudonyms; default: :func:`key_for` the table.
 
     Returns:
         The outcome of every object with the answer's columns, sorted by URI, and the sums.
     """
-    job = score_job({"": bundle_uri}, judged)
+    key = key or key_for(table_uri)
+    job = score_job({"": bundle_uri}, judged, name_of(key))
     executor.process(rows, job, table_uri, actors, counting(progress, what))
     answers = [field.name for field in job.fields() if masks or not pa.types.is_binary(field.type)]
-    table = outcomes(rows, table_uri, [*OUTCOME_COLUMNS, *answers])
+    table = marked(outcomes(rows, table_uri, [*OUTCOME_COLUMNS, *answers]), key.id)
     return table, summarise(table, len(rows))
+
+
+def key_for(table_uri: str, key_file: str | None = None) -> Key:
+    """The key to make the pseudonyms of a table of outcomes with: where a run has begun it, the one of that run.
+
+    Raises:
+        ConfigError: as :func:`medray.data.key_file.the_key`.
+    """
+    known = made_with(tables.schema(tables.open_table(table_uri))) if tables.is_table(table_uri) else None
+    return the_key(key_file, known, table_uri)
 
 
 def table_bytes(table: pa.Table, name: str) -> bytes:

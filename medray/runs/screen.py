@@ -19,12 +19,13 @@ from medray.bundles import registry
 from medray.bundles.bundle import open_bundle
 from medray.bundles.manifest import read_manifest
 from medray.data import archive, store, tables
+from medray.data.key_record import marked
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError, RunError
 from medray.progress import Progress
 from medray.runs.executor import executing
 from medray.runs.resources import Resources
-from medray.runs.score import object_rows, score, table_bytes
+from medray.runs.score import key_for, object_rows, score, table_bytes
 from medray.runs.summary import Summary
 from medray.spec import Spec
 from medray.tasks.task import Decision, Task
@@ -100,30 +101,34 @@ class ScreenResult:
         return self.chosen.bundle
 
 
-def screen(config: ScreenConfig, progress: Progress | None = None) -> ScreenResult:
+def screen(config: ScreenConfig, progress: Progress | None = None, key_file: str | None = None) -> ScreenResult:
     """Score one night. The list of objects and the bundle are fixed by the first start; a later start resumes.
 
     Writes under ``OUTPUT/screen/NIGHT``: ``night.json``, ``inputs.parquet``, ``results/`` (Delta), ``worklist.csv``,
     ``worklist.parquet`` and ``summary.json``; the worklist appears only when the sums agree and nothing failed.
 
+    Args:
+        key_file: local file with the key of pseudonyms: see :func:`medray.data.key_file.the_key`.
+
     Raises:
-        ConfigError: NIGHT_DIFFERS; RunError: RUN_INPUTS_FAILED; StoreError; BundleError.
+        ConfigError: NIGHT_DIFFERS; as :func:`medray.data.key_file.the_key`; RunError: RUN_INPUTS_FAILED; StoreError; BundleError.
     """
     night_uri = store.join(config.output, "screen", config.night)
     chosen = _fix_night(config, night_uri)
     _logger.info("screening with %s: %s", chosen.bundle, chosen.why)
     rows = _fixed_inputs(config.source, night_uri)
     results_uri = store.join(night_uri, "results")
+    key = key_for(results_uri, key_file)
     with executing(config.cluster) as executor:
         table, summary = score(
-            executor, chosen.bundle, rows, results_uri, config.resources.actors, progress, "screen", masks=False
+            executor, chosen.bundle, rows, results_uri, config.resources.actors, progress, "screen", masks=False, key=key
         )
     store.write(store.join(night_uri, "summary.json"), _json({**asdict(chosen), **summary.counts(), "reasons": summary.reasons}))
     if summary.failed:
         message = f"{summary.failed} of {summary.inputs} objects could not be fetched ({summary.reasons})"
         raise RunError("RUN_INPUTS_FAILED", message, "run the same night again; done work is kept")
     manifest = read_manifest(chosen.bundle)
-    ranked = worklist(table, manifest.task, manifest.decision)
+    ranked = marked(worklist(table, manifest.task, manifest.decision), key.id)
     for name in ("worklist.parquet", "worklist.csv"):
         store.write(store.join(night_uri, name), table_bytes(ranked, name))
     return ScreenResult(night_uri, chosen, manifest.task, ranked, summary)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -49,6 +49,7 @@ class ExtractJob:
     embedding_columns: tuple[str, ...] = ()
     volumes: Volumes | None = None
     choice: MaskChoice = ALL
+    pseudonyms: ClassVar[None] = None
 
     @property
     def block_rows(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from medray.data.correction import Correction, Interpolation
+from medray.data.key_file import KeyName
 from medray.data.segmentation import MaskChoice
 from medray.errors import InputError
 from medray.types import Image
@@ -88,6 +89,11 @@ class ImageJob(Protocol):
     @property
     def choice(self) -> MaskChoice:
         """What of the masks counts, where inputs have masks."""
+        ...
+
+    @property
+    def pseudonyms(self) -> KeyName | None:
+        """The key that makes the pseudonyms of inputs whose rows hold none; without it they have none."""
         ...
 
     def fields(self) -> list[pa.Field]:

@@ -16,6 +16,7 @@ from medray.data.catalog import terminal_state
 from medray.data.correct import corrected, corrected_mask, needed_permissions
 from medray.data.dicom import decode
 from medray.data.masks import decode_mask
+from medray.data.pseudonym import key_in_use
 from medray.data.segmentation import MaskChoice
 from medray.data.volume import build_volume
 from medray.data.volume_masks import decode_volume_mask
@@ -47,7 +48,10 @@ STACK = [pa.field("divided_by", pa.string()), pa.field("value", pa.string())]
 KEYS = ["uri", "etag", *(field.name for field in MASK)]
 """What names one input: an object that changed is another one, and so is one with another mask."""
 
-IDENTIFIERS = ["series_uid", "study_uid", "patient_key"]
+PATIENT = "patient_key"
+"""The pseudonym of a patient: that of the input's row where it has one, so that the key need not be where the work is done."""
+
+IDENTIFIERS = ["series_uid", "study_uid", PATIENT]
 """Identifiers that the row of a volume holds; those of an image are read from its header."""
 
 ONLY_VOLUMES = ("medray.data.volume", "medray.data.volume_masks", "medray.data.correct", "medray.data.correction")
@@ -99,7 +103,9 @@ def _load(
         contents = [_bytes(answer) for answer in fetched.members]
         base["content_sha256"] = _sha256(contents)
         image, marked = _decoded(contents, volumes, choice, colour)
-        base |= {name: getattr(image.header, name) for name in ("sop_uid", *IDENTIFIERS)}
+        base |= {name: getattr(image.header, name) for name in ("sop_uid", *IDENTIFIERS) if name != PATIENT}
+        if PATIENT not in row and key_in_use():
+            base[PATIENT] = image.header.patient_key
         if fetched.mask is not None:
             image = masked(image, marked(_bytes(fetched.mask)))
     except (InputError, StoreError) as error:

@@ -31,6 +31,7 @@ class PrepareJob:
     choice: MaskChoice = ALL
     gpu: ClassVar[bool] = False
     volumes: ClassVar[None] = None
+    pseudonyms: ClassVar[None] = None
     batch: ClassVar[int] = 1
     block_rows: ClassVar[int] = 1
 

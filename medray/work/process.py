@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pyarrow as pa
 
 from medray.data import store, tables
+from medray.data.key_record import made_with, marked_schema, require_one_key
 from medray.progress import Count
 from medray.work import blocks
 from medray.work.chunk_file import most_rows, placed
@@ -32,11 +33,13 @@ def process(rows: pa.Table, job: ImageJob, table_uri: str, run: RunBlocks, progr
             if there is anything to compute.
 
     Raises:
-        StoreError; and what ``run`` raises.
+        StoreError; ConfigError: PSEUDONYM_KEYS, the table holds pseudonyms of another key; and what ``run`` raises.
     """
     made = schema_of(job, rows.schema)
     schema = placed(made)
-    tables.create(table_uri, schema)
+    marked = marked_schema(schema, job.pseudonyms.id if job.pseudonyms else made_with(rows.schema))
+    tables.create(table_uri, marked)
+    require_one_key(tables.schema(tables.open_table(table_uri)), marked, f"{table_uri} and of what would be added")
     todo = missing(rows.select(input_columns(rows)).sort_by("uri"), table_uri)
     shards = blocks.shards(todo, int(tables.open_table(table_uri).version()), job.block_rows, most_rows(made))
     finished = set(store.names(table_uri))

@@ -12,6 +12,7 @@ from medray.bundles.bundle import open_bundle
 from medray.bundles.ensemble import ENSEMBLE
 from medray.bundles.manifest import read_manifest
 from medray.bundles.scorer import Scorer
+from medray.data.key_file import KeyName
 from medray.data.segmentation import MaskChoice
 from medray.errors import InputError
 from medray.models.deep.params import BATCH
@@ -32,12 +33,14 @@ class ScoreJob:
         task: that one.
         judged: whether inputs come with their true mask, to compare answers with.
         gpu: whether a GPU is used, where the cluster has one.
+        pseudonyms: of the key, where inputs are not from a catalog, whose rows hold pseudonyms.
     """
 
     bundles: Mapping[str, str]
     task: Task
     judged: bool = False
     gpu: bool = False
+    pseudonyms: KeyName | None = None
     volumes: ClassVar[None] = None
     block_rows: ClassVar[int] = BATCH["cpu"]
 
@@ -56,7 +59,7 @@ class ScoreJob:
         return _Scoring(self, [open_bundle(uri, device) for uri in self.bundles.values()], BATCH[device])
 
 
-def score_job(bundles: Mapping[str, str], judged: bool = False) -> ScoreJob:
+def score_job(bundles: Mapping[str, str], judged: bool = False, pseudonyms: KeyName | None = None) -> ScoreJob:
     """The job of bundles of one task; they use a GPU if there is a network among them.
 
     Raises:
@@ -64,7 +67,7 @@ def score_job(bundles: Mapping[str, str], judged: bool = False) -> ScoreJob:
     """
     manifests = [read_manifest(uri) for uri in bundles.values()]
     gpu = any(manifest.family == ENSEMBLE or family_of(manifest.family).parallelism == "torch" for manifest in manifests)
-    return ScoreJob(bundles, manifests[0].task, judged, gpu)
+    return ScoreJob(bundles, manifests[0].task, judged, gpu, pseudonyms)
 
 
 @dataclass(frozen=True)

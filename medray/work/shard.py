@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import pyarrow as pa
 
 from medray.data import store, tables
+from medray.data.pseudonym import Key, using
 from medray.work.blocks import chunks
 from medray.work.chunk_file import set_apart
 from medray.work.job import ImageJob
@@ -35,6 +37,11 @@ class ShardWriter:
         self._table_uri = table_uri
         self._computing = threading.Lock()
 
+    @cached_property
+    def _key(self) -> Key | None:
+        """Opened with the first block: what goes wrong with a block reaches the driver as it is."""
+        return None if self._job.pseudonyms is None else self._job.pseudonyms.open()
+
     def write(self, block: pa.Table) -> int:
         """Write the shard of a block of :func:`named`; returns the number of its inputs."""
         schema = schema_of(self._job, block.schema)
@@ -50,5 +57,5 @@ class ShardWriter:
 
     def _chunk(self, rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
         fetched = fetch(rows, self._job.volumes)
-        with self._computing:
+        with self._computing, using(self._key):
             return table_of(rows, fetched, self._job, self._work, schema)

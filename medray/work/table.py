@@ -12,7 +12,7 @@ from medray.data.duplicates import images_of, settled
 from medray.errors import StoreError
 from medray.types import State
 from medray.work.job import ImageJob
-from medray.work.outcome import IDENTIFIERS, KEYS, MASK, OUTCOME, OUTCOME_COLUMNS, STACK
+from medray.work.outcome import IDENTIFIERS, KEYS, MASK, OUTCOME, OUTCOME_COLUMNS, PATIENT, STACK
 
 
 def schema_of(job: ImageJob, inputs: pa.Schema) -> pa.Schema:
@@ -23,10 +23,10 @@ def schema_of(job: ImageJob, inputs: pa.Schema) -> pa.Schema:
 def input_columns(rows: pa.Table) -> list[str]:
     """The columns of rows that say what an input is."""
     wanted = [
-        "size_bytes",
+        *("size_bytes", PATIENT),
         *(["members", *IDENTIFIERS, *(field.name for field in STACK)] if "members" in rows.column_names else []),
     ]
-    return [*_keys(rows), *(name for name in wanted if name in rows.column_names)]
+    return [*_keys(rows), *(name for name in dict.fromkeys(wanted) if name in rows.column_names)]
 
 
 def missing(rows: pa.Table, table_uri: str) -> pa.Table:

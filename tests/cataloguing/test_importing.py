@@ -24,10 +24,12 @@ from medray.cataloguing.ingest import ingest
 from medray.data import store
 from medray.data.catalog import Catalog
 from medray.data.dicom import decode
+from medray.data.key_file import the_key
 from medray.data.labels import join_labels, read_labels
 from medray.data.mask_table import read_masks
 from medray.data.masks import decode_mask
 from medray.data.phantom import SyntheticSpec, phantom
+from medray.data.pseudonym import using
 from medray.data.volume import build_volume
 from medray.data.volume_masks import decode_volume_mask
 from medray.errors import ConfigError, LabelError, Quarantined
@@ -89,7 +91,9 @@ def test_images_labels_and_masks_are_read_by_ingest_and_extract(root: str) -> No
     catalogued = Catalog(f"{root}/catalog").images()
     assert set(catalogued["modality"].to_pylist()) == {"US"}
     assert len(set(catalogued["patient_key"].to_pylist())) == 3
-    joined = join_labels(catalogued, read_labels(f"{root}/out/labels.csv"), Binary(target="malignant"))
+    with using(the_key()):
+        labels = read_labels(f"{root}/out/labels.csv")
+    joined = join_labels(catalogued, labels, Binary(target="malignant"))
     masks = dict(zip(*(read_masks(f"{root}/out/masks.csv")[name].to_pylist() for name in ("sop_uid", "mask")), strict=True))
     by_uid = {row["SOPInstanceUID"]: row for row in table(f"{root}/out/labels.csv")}
     for row in joined.to_pylist():

@@ -10,6 +10,7 @@ import pytest
 
 import medray
 from medray.data.catalog import IMAGE, SCHEMA, Catalog, Entry, open_catalog, rows_of, terminal_state
+from medray.data.pseudonym import Key
 from medray.data.store import ObjectInfo
 from medray.errors import ConfigError, Excluded, MedrayError, Quarantined, StoreError
 from medray.types import Header, State
@@ -17,6 +18,8 @@ from medray.types import Header, State
 HEADER = Header(
     sop_uid="1.2", series_uid="1.3", study_uid="1.4", patient_key="p", modality="US", rows=4, columns=5, spacing_mm=(0.1, 0.2)
 )
+
+KEY = Key(b"the key of this test")
 
 
 def row(outcome: Header | MedrayError) -> dict[str, Any]:
@@ -28,7 +31,7 @@ def info(name: str, etag: str = "e") -> ObjectInfo:
 
 
 def record(catalog: Catalog, *entries: Entry) -> None:
-    catalog.table().replace(rows_of(entries), {entry.info.uri for entry in entries})
+    catalog.table(KEY).replace(rows_of(entries), {entry.info.uri for entry in entries})
 
 
 @pytest.mark.parametrize(

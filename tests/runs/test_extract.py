@@ -31,6 +31,8 @@ from medray.bundles.embedding import EmbeddingSpec, open_embedding
 from medray.cataloguing.ingest import ingest
 from medray.data import store, tables
 from medray.data.dicom import decode
+from medray.data.key_file import the_key
+from medray.data.pseudonym import using
 from medray.distributed.dataset import on_ray
 from medray.errors import ClusterError, ConfigError, LabelError
 from medray.features.family import Extracted
@@ -106,7 +108,8 @@ def test_every_image_has_a_row_with_its_state(files: list[Path], tmp_path: Path)
         expected = extract_features(preprocess(image, settings.preprocess), settings.features).values
         assert np.array_equal([row[name] for name in names], expected)
         assert (row["state"], row["reasons"], row["fingerprint"]) == ("SCORED", "", result.fingerprint)
-        assert (row["sop_uid"], row["patient_key"]) == (image.header.sop_uid, image.header.patient_key)
+        with using(the_key()):
+            assert (row["sop_uid"], row["patient_key"]) == (image.header.sop_uid, decode(path).header.patient_key)
         assert row["content_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     for name in ("frames.dcm", "gone.dcm"):
         assert {rows[name][column] for column in (*names, "reasons")} == {None}

@@ -8,7 +8,9 @@ import pytest
 
 from medray.cataloguing.ingest import ingest
 from medray.data.catalog import Catalog
+from medray.data.key_file import the_key
 from medray.data.labels import read_labels
+from medray.data.pseudonym import using
 from medray.data.splits import SplitSpec
 from medray.errors import LabelError
 from medray.runs.labelled import labelled
@@ -45,7 +47,8 @@ def test_masks_that_lie_in_the_archive(archive: Path, masks: dict[str, str], tmp
     rows, _ = labelled_samples(str(tmp_path / "catalog"), Segmentation(masks="archive"), SplitSpec())
     assert found(rows) == {uid: mask for uid, mask in masks.items() if mask}
     catalog = Catalog(str(tmp_path / "catalog"))
-    labels = read_labels(str(archive / "labels.csv"))
+    with using(the_key()):
+        labels = read_labels(str(archive / "labels.csv"))
     both = labelled(catalog.images(), labels, Segmentation(masks="archive", without_mask="empty"), catalog.segmentations)
     assert found(both) == masks
 

@@ -14,12 +14,14 @@ from pydantic import Field, PositiveFloat, ValidationError
 from medray.cataloguing.importing import tables
 from medray.cataloguing.importing.folder import Folder
 from medray.cataloguing.importing.instance import IMPORTED, UNCHANGED, Context, Outcome, make
+from medray.cataloguing.importing.key import key_of
 from medray.cataloguing.importing.results import SERIES, SOP, labelled_rows, mask_rows, report
 from medray.cataloguing.importing.sources import File, belonging, files_under, inputs, mask_files
 from medray.cataloguing.importing.tables import Labels, Row
 from medray.cataloguing.importing.writing import DUPLICATE, Writer
 from medray.data import store
 from medray.data.foreign.naming import Names, drawn_on
+from medray.data.pseudonym import using
 from medray.errors import ConfigError, RunError
 from medray.explain import explain
 from medray.progress import Progress
@@ -104,6 +106,7 @@ def import_images(
     masks: str | None = None,
     progress: Progress | None = None,
     keep: Collection[str] = (),
+    key_file: str | None = None,
 ) -> ImportSummary:
     """Write every image under ``source`` as DICOM under ``out/images``; what is there already is left as it is.
 
@@ -120,14 +123,20 @@ def import_images(
         progress: called with the number of inputs that are done.
         keep: columns of the label table that ``out/labels.csv`` has beside split and fold: see
             :func:`medray.data.label_columns.kept_rows`.
+        key_file: local file with the key of pseudonyms, which name objects where the table names patients.
 
     Raises:
-        ConfigError: IMPORT_OUT, IMPORT_OTHER_SETTINGS, IMPORT_MASKS, EXTRA_MISSING.
+        ConfigError: IMPORT_OUT, IMPORT_OTHER_SETTINGS, IMPORT_MASKS, EXTRA_MISSING; as :func:`key_of`.
         LabelError, StoreError
         RunError: RUN_DOES_NOT_RECONCILE.
     """
     out = store.normalise(out)
-    plan = _plan(store.normalise(source), out, labels_uri, key, masks, keep)
+    with using(key_of(out, key_file) if labels_uri else None):
+        return _imported(_plan(store.normalise(source), out, labels_uri, key, masks, keep), source, out, spec, progress)
+
+
+def _imported(plan: _Plan, source: str, out: str, spec: ImportSpec, progress: Progress | None) -> ImportSummary:
+    """Write every image of a plan."""
     if plan.labels.said:
         _logger.info(plan.labels.said)
     _check_settings(out, spec)
