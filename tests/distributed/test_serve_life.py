@@ -87,8 +87,8 @@ class MakesFolder:
 
 def assert_refuses_without_the_token_of_ray(port: int, made: Path) -> None:
     """Calls between replicas are pickles: one that comes without Ray's token is not read."""
+    request = ASGIRequest(pickled_request_metadata=pickle.dumps(MakesFolder(made)))
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError) as caught:
-        request = ASGIRequest(pickled_request_metadata=pickle.dumps(MakesFolder(made)))
         ASGIServiceStub(channel).HandleRequest(request, timeout=20)
     assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
     assert not made.exists()
