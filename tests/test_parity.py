@@ -214,9 +214,8 @@ def test_a_bundle_knows_the_units_of_the_images_that_it_was_trained_on(trained: 
 
 def serve_answers(bundle: str, paths: list[Path]) -> list[dict[str, Any]]:
     """Answers of the HTTP endpoint, in requests of up to 16 files."""
-    from ray import serve
-
     from medray.distributed.serve import ServeSpec, start
+    from medray.distributed.serving import take_down
 
     start(bundle, ServeSpec(port=18765))
     answers: list[dict[str, Any]] = []
@@ -227,6 +226,6 @@ def serve_answers(bundle: str, paths: list[Path]) -> list[dict[str, Any]]:
             assert response.status_code == 200, response.text
             answers += response.json()["results"]
     finally:
-        serve.delete("medray")
+        take_down()
     names = medray.open_bundle(bundle).manifest.task.answer_columns
     return [{name: answer[name] for name in names} for answer in answers]

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from medray.cli import catalog, features, importing, jobs, ops, preview, quarantine, registry
+from medray.cli import catalog, features, importing, jobs, ops, preview, quarantine, registry, serve
 from medray.cli.console import printable
 from medray.errors import MedrayError
 
@@ -29,6 +29,7 @@ def application() -> typer.Typer:
     app.add_typer(importing.app)
     app.add_typer(jobs.app)
     app.add_typer(preview.app)
+    app.add_typer(serve.app, name="serve")
     app.add_typer(catalog.app, name="catalog")
     app.add_typer(quarantine.app, name="quarantine")
     app.add_typer(registry.app, name="registry")

@@ -216,27 +216,6 @@ def screen(
 
 
 @app.command()
-def serve(
-    bundle: BundleUri,
-    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="port to listen on")] = 8000,
-    replicas: Annotated[int, typer.Option(help="copies of the model")] = 1,
-    address: Address = None,
-    allow_open: AllowOpen = False,
-) -> None:
-    """Serve a bundle over HTTP until stopped: POST /v1/score, GET /healthz."""
-    require("serve", "medray serve")
-
-    from medray.distributed.session import ClusterSpec
-    from medray.runs.serve import serve_until_stopped
-
-    cluster = ClusterSpec(address=address, allow_open=allow_open)
-    serve_until_stopped(
-        bundle, cluster, host, port, replicas, on_ready=lambda url: print(f"serving {bundle} at {url}", flush=True)
-    )
-
-
-@app.command()
 def synthesise(
     folder: Annotated[str, typer.Argument(help="where images/, masks/ and labels.csv go: a path or URI", show_default=False)],
     sets: Annotated[

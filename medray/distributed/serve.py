@@ -1,14 +1,12 @@
 """The Serve endpoint: ``POST /v1/score`` with DICOM files, ``GET /healthz``. Replicas call ``Scorer.predict``."""
 
 import asyncio
-import hmac
-import logging
-import os
+import secrets
+import threading
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -20,11 +18,12 @@ from starlette.requests import ClientDisconnect
 
 from medray.bundles.bundle import open_bundle
 from medray.bundles.scorer import Prediction
+from medray.distributed import serving
+from medray.distributed.access import Access, stated_token
+from medray.distributed.serving import EVERY_INTERFACE, LOOPBACK, Facts
 from medray.errors import ClusterError
 from medray.spec import Spec
 from medray.types import State
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class ServeSpec(Spec):
@@ -41,37 +40,51 @@ class ServeSpec(Spec):
     request_timeout_s: float = Field(60.0, gt=0)
 
 
-def token() -> str:
-    """The bearer token that requests must carry: MEDRAY_SERVE_TOKEN, or what the file MEDRAY_SERVE_TOKEN_FILE holds, or ""."""
-    if path := os.environ.get("MEDRAY_SERVE_TOKEN_FILE"):
-        return Path(path).read_text().strip()
-    return os.environ.get("MEDRAY_SERVE_TOKEN", "")
+def start(bundle_uri: str, spec: ServeSpec, *, replace: bool = False, stop: threading.Event | None = None) -> str:
+    """Deploy the endpoint on the running Ray session and return once it answers, or ``stop`` is set.
 
-
-def start(bundle_uri: str, spec: ServeSpec) -> None:
-    """Deploy the endpoint on the running Ray session and return once it answers.
+    Returns:
+        The name of this deployment, for :func:`medray.distributed.serving.take_down`.
 
     Raises:
-        ClusterError: SERVE_OPEN for an address others can reach without a token; SERVE_FAILED.
+        ClusterError: SERVE_OPEN for an address others can reach without a token; SERVE_RUNNING, SERVE_PORT, SERVE_FAILED.
+        ConfigError: SERVE_TOKEN.
         BundleError: the bundle cannot be opened.
     """
-    if spec.host not in LOOPBACK and not token():
-        raise ClusterError(
-            "SERVE_OPEN", f"{spec.host} can be reached by others", "set MEDRAY_SERVE_TOKEN, or listen on 127.0.0.1"
-        )
+    access = Access.of(stated_token())
+    _check_open(spec, access)
     open_bundle(bundle_uri)
-    logging.getLogger("ray.serve").setLevel(logging.ERROR)
-    options = {"host": spec.host, "port": spec.port, "request_timeout_s": spec.request_timeout_s}
-    try:
-        serve.start(http_options=options, logging_config={"log_level": "ERROR", "enable_access_log": False})
-        serve.run(application(bundle_uri, spec), name="medray", route_prefix="/")
-    except RuntimeError as error:
-        raise ClusterError("SERVE_FAILED", f"the endpoint did not start: {error}", "run again with --debug") from error
+    everywhere = access.locked and spec.host in (*LOOPBACK, *EVERY_INTERFACE)
+    serving.make_way(spec, everywhere, replace)
+    facts = Facts(
+        deployment=secrets.token_hex(8),
+        bundle=bundle_uri,
+        host=spec.host,
+        port=spec.port,
+        everywhere=everywhere,
+        request_timeout_s=spec.request_timeout_s,
+    )
+    with ExitStack() as undo:
+        undo.callback(serving.take_down, facts.deployment)
+        serving.deploy(application(bundle_uri, spec, access, facts), spec, everywhere, stop or threading.Event())
+        undo.pop_all()
+    return facts.deployment
 
 
-def application(bundle_uri: str, spec: ServeSpec) -> Any:
-    """The Serve application of a bundle."""
-    api = FastAPI(title="medray", docs_url=None, redoc_url=None)
+def _check_open(spec: ServeSpec, access: Access) -> None:
+    """Without a token the endpoint listens where only this machine reaches it; each node of a cluster has its own loopback."""
+    hint = "set MEDRAY_SERVE_TOKEN, or serve on 127.0.0.1 of this machine alone"
+    if access.locked:
+        return
+    if spec.host not in LOOPBACK:
+        raise ClusterError("SERVE_OPEN", f"{spec.host} can be reached by others", hint)
+    if not serving.alone():
+        raise ClusterError("SERVE_OPEN", "the cluster has other machines, whose users could reach the endpoint", hint)
+
+
+def application(bundle_uri: str, spec: ServeSpec, access: Access, facts: Facts) -> Any:
+    """The Serve application of a bundle; ``facts`` is what is known of it before it runs."""
+    api = FastAPI(title="medray", docs_url=None, redoc_url=None, openapi_url=None)
 
     @serve.deployment(
         num_replicas=spec.replicas,
@@ -84,16 +97,17 @@ def application(bundle_uri: str, spec: ServeSpec) -> Any:
     class Endpoint:
         def __init__(self) -> None:
             self._bundle = open_bundle(bundle_uri)
-            self._token = token()
+            self._access = access if access.locked else Access.of(stated_token())  # a node may ask for one of its own
             self._bodies = Budget(max(spec.max_held_bytes, spec.max_body_bytes))
 
         @api.get("/healthz")
         async def healthz(self) -> dict[str, str]:
+            check_told(self._access)
             return {"status": "ok", **self._identity()}
 
         @api.post("/v1/score")
         async def score(self, request: Request) -> JSONResponse:
-            self._authorise(request)
+            authorise(self._access, request.headers)
             length_bytes = body_length(request.headers, spec.max_body_bytes)
             started = time.perf_counter()
             with self._bodies.taken(length_bytes):
@@ -109,15 +123,36 @@ def application(bundle_uri: str, spec: ServeSpec) -> Any:
         async def _predict(self, items: list[bytes]) -> list[Prediction]:
             return await asyncio.to_thread(self._bundle.predict, items)
 
+        async def facts(self) -> dict[str, Any]:
+            """For other processes of the cluster, not over HTTP."""
+            model, fingerprint = self._bundle.manifest.name, self._bundle.fingerprint
+            return {**facts.model_dump(), "model": model, "bundle_fingerprint": fingerprint, "token": self._access.locked}
+
         def _identity(self) -> dict[str, str]:
             return {"bundle": self._bundle.fingerprint, "model": self._bundle.manifest.name}
 
-        def _authorise(self, request: Request) -> None:
-            given = request.headers.get("authorization", "").removeprefix("Bearer ")
-            if self._token and not hmac.compare_digest(given.encode(), self._token.encode()):
-                raise HTTPException(401, "a bearer token is needed")
-
     return Endpoint.bind()  # type: ignore[attr-defined]
+
+
+def check_told(access: Access) -> None:
+    """A replica that was not told whom to admit answers nothing.
+
+    Raises:
+        HTTPException: 503.
+    """
+    if access.locked and not access.digest:
+        raise HTTPException(503, "the endpoint was deployed without its token")
+
+
+def authorise(access: Access, headers: Mapping[str, str]) -> None:
+    """Let a request pass, or not.
+
+    Raises:
+        HTTPException: 401, it carries no bearer token or another one; 503, as :func:`check_told`.
+    """
+    check_told(access)
+    if not access.admits(headers.get("authorization", "")):
+        raise HTTPException(401, "a bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
 
 
 class Budget:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,11 @@ from medray.work.environment import WORKER_ENV, environment
 
 WORKERS = {**WORKER_ENV, "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"}
 """Environment of Ray's workers."""
+
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""What makes a session of this machine listen on its loopback address alone: where Ray thinks that it can join no other machine,
+that is the node's address, and its servers bind to it. Ray has no parameter for it: an address of 127.0.0.1 that is given to it
+becomes that of the network."""
 
 ACTOR_MEMORY_BYTES = 512 << 20
 """What one actor that reads images is counted for."""
@@ -129,10 +135,12 @@ def _connect(address: str, spec: ClusterSpec) -> None:
 
 def _init(address: str, spec: ClusterSpec) -> None:
     """Workers of a local session inherit their environment: those that Ray starts ahead are then used, not replaced."""
-    import ray
-
     local = address == "local"
-    with environment(WORKERS if local else {}):
+    with environment({**WORKERS, **LOOPBACK} if local else {}):
+        import ray
+
+        if local and not spec.allow_open:
+            _check_loopback()
         ray.init(
             address=address,
             num_cpus=spec.cpus if local else None,
@@ -142,6 +150,20 @@ def _init(address: str, spec: ClusterSpec) -> None:
             logging_level=logging.ERROR,
             log_to_driver=False,
         )
+
+
+def _check_loopback() -> None:
+    """Ray reads LOOPBACK when it is imported.
+
+    Raises:
+        ClusterError: CLUSTER_RAY_IMPORTED.
+    """
+    import ray
+
+    if not ip_address(ray.util.get_node_ip_address()).is_loopback:
+        message = "ray was imported before it was told to listen on this machine alone, and would listen on the network"
+        hint = "import ray later, or set RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 first, or cluster.allow_open=true to accept it"
+        raise ClusterError("CLUSTER_RAY_IMPORTED", message, hint)
 
 
 @contextmanager

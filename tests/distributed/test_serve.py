@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,21 +15,21 @@ import pytest
 from starlette.exceptions import HTTPException
 
 URL = "http://127.0.0.1:18766"
-TOKEN = {"Authorization": "Bearer secret"}
+SECRET = "s3cret-Token"
+
+
+SPEC = {"port": 18766, "max_files": 4, "max_body_bytes": 1_000_000, "body_timeout_s": 1.5}
 
 
 @pytest.fixture(scope="module")
-def endpoint(trained: Any) -> Iterator[str]:
-    from ray import serve
-
+def endpoint(trained: Any, ray_session: None) -> Iterator[str]:
     from medray.distributed.serve import ServeSpec, start
+    from medray.distributed.serving import take_down
 
-    patch = pytest.MonkeyPatch()
-    serve.shutdown()
-    start(trained.bundles["xgb"].uri, ServeSpec(port=18766, max_files=4, max_body_bytes=1_000_000, body_timeout_s=1.5))
+    take_down()
+    start(trained.bundles["xgb"].uri, ServeSpec(**SPEC))
     yield trained.bundles["xgb"].fingerprint
-    patch.undo()
-    serve.shutdown()
+    take_down()
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,23 @@ def post(*files: bytes, **options: Any) -> httpx.Response:
     return httpx.post(
         f"{URL}/v1/score", files=[("files", (f"{n}.dcm", data)) for n, data in enumerate(files)], timeout=60, **options
     )
+
+
+def test_a_port_that_something_listens_on_is_refused(trained: Any, ray_session: None) -> None:
+    """Serve would share it with another Serve of the same user, and two models would answer by turns."""
+    from medray.distributed.serve import ServeSpec, start
+    from medray.distributed.serving import running, take_down
+    from medray.errors import ClusterError
+
+    take_down()
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(ClusterError) as caught:
+            start(trained.bundles["xgb"].uri, ServeSpec(port=other.getsockname()[1]))
+    assert caught.value.code == "SERVE_PORT"
+    assert running() is None
 
 
 def test_healthz_names_the_bundle(endpoint: str) -> None:
@@ -156,3 +174,78 @@ def test_80_bodies_are_held_up_to_a_limit() -> None:
 
 def test_80_the_endpoint_still_scores(endpoint: str, dicom_file: bytes) -> None:
     assert post(dicom_file).json()["results"][0]["state"] == "SCORED"
+
+
+# --- the token (these replace the endpoint, so they come last) -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def locked(trained: Any, endpoint: str) -> str:
+    """Another model takes the endpoint's place, and asks for a token; returns its fingerprint."""
+    from medray.distributed.serve import ServeSpec, start
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDRAY_SERVE_TOKEN", SECRET)
+        start(trained.bundles["svm"].uri, ServeSpec(**SPEC), replace=True)
+    return str(trained.bundles["svm"].fingerprint)
+
+
+def test_a_second_endpoint_is_refused_with_the_name_of_the_first(trained: Any, endpoint: str, free_ports: Any) -> None:
+    from medray.distributed.serve import ServeSpec, start
+    from medray.errors import ClusterError
+
+    for port in (18766, *free_ports(1)):
+        with pytest.raises(ClusterError) as caught:
+            start(trained.bundles["svm"].uri, ServeSpec(port=port))
+        assert caught.value.code == "SERVE_RUNNING"
+        assert f"tiny-xgb ({trained.bundles['xgb'].uri}) at {URL}" in caught.value.message
+    assert httpx.get(f"{URL}/healthz", timeout=30).json()["bundle"] == endpoint
+
+
+@pytest.mark.parametrize("header", [None, "", SECRET, "Bearer", "Bearer wrong", f"Basic {SECRET}", f"Bearer {SECRET}x"])
+def test_a_request_without_the_token_is_refused(locked: str, dicom_file: bytes, header: str | None) -> None:
+    refused = post(dicom_file, headers={} if header is None else {"Authorization": header})
+    assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert "results" not in refused.json()
+
+
+def test_the_token_is_read_before_the_body(locked: str) -> None:
+    assert raw(head(1000), part(b"slow")) == 401
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_token_opens_in_any_case_of_its_scheme(locked: str, dicom_file: bytes, scheme: str) -> None:
+    answer = post(dicom_file, headers={"Authorization": f"{scheme} {SECRET}"})
+    assert (answer.status_code, answer.json()["bundle"]) == (200, locked)
+
+
+def test_what_runs_is_found(trained: Any, locked: str) -> None:
+    from medray.distributed.serving import running
+
+    found = running()
+    assert found is not None
+    assert found.facts is not None
+    assert (found.state, found.replicas, len(found.nodes)) == ("RUNNING", 1, 1)
+    assert (found.facts.model, found.facts.url, found.facts.token) == ("tiny-svm", URL, True)
+    assert found.facts.bundle == trained.bundles["svm"].uri
+    assert SECRET not in found.model_dump_json()
+
+
+def test_an_endpoint_is_taken_down_by_the_one_that_started_it(locked: str) -> None:
+    from medray.distributed.serving import running, take_down
+
+    assert not take_down("the one that was replaced")
+    assert running() is not None
+
+
+def test_a_replica_that_was_told_no_token_answers_nothing(trained: Any, locked: str, dicom_file: bytes) -> None:
+    from medray.distributed import serving
+    from medray.distributed.access import Access
+    from medray.distributed.serve import ServeSpec, application
+
+    spec = ServeSpec(**SPEC)
+    untold = application(trained.bundles["xgb"].uri, spec, Access(), serving.Facts(deployment="untold"))
+    serving.deploy(untold, spec, True, threading.Event())
+    for header in ({}, {"Authorization": "Bearer"}, {"Authorization": f"Bearer {SECRET}"}):
+        assert post(dicom_file, headers=header).status_code == 503
+        assert httpx.get(f"{URL}/healthz", headers=header, timeout=30).status_code == 503
