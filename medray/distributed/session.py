@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +16,17 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from medray.distributed.failures import cause, lost
 from medray.errors import ClusterError
+from medray.lifeline import last_words
 from medray.spec import Spec
 from medray.work.environment import WORKER_ENV, environment
 
 WORKERS = {**WORKER_ENV, "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"}
 """Environment of Ray's workers."""
+
+GCS_LOST_S = "5"
+"""After which a local session ends whose GCS is gone: it never comes back. On a cluster Ray waits for a minute."""
 
 ACTOR_MEMORY_BYTES = 512 << 20
 """What one actor that reads images is counted for."""
@@ -58,20 +65,23 @@ def session(spec: ClusterSpec) -> Iterator[None]:
     """Connect to Ray for the length of a command; does nothing inside a session that already runs.
 
     Raises:
-        ClusterError: CLUSTER_OPEN, CLUSTER_UNREACHABLE.
+        ClusterError: CLUSTER_OPEN, CLUSTER_UNREACHABLE, CLUSTER_START, CLUSTER_LOST; what :func:`cause` makes of Ray's errors.
     """
     if running():
         yield
         return
     address = address_of(spec)
     _authenticate(address, spec.allow_open)
-    _connect(address, spec)
-    import ray
+    with last_words(str(lost(address))):
+        _connect(address, spec)
+        import ray
 
-    try:
-        yield
-    finally:
-        ray.shutdown()
+        try:
+            yield
+        except ray.exceptions.RayError as error:
+            raise cause(error) from error
+        finally:
+            ray.shutdown()
 
 
 def running() -> bool:
@@ -112,10 +122,13 @@ def _authenticate(address: str, allow_open: bool) -> None:
 
 def _connect(address: str, spec: ClusterSpec) -> None:
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # it would take Ctrl-C for itself
+    if address == "local":
+        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", GCS_LOST_S)
     # Ray's C++ core logs a false error for every actor pool of Ray Data, and a line about log settings.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
-        with _native_stderr_muted():
+        with _native_stderr_muted(), _sigterm_kept():
             _init(address, spec)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         detail = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
@@ -156,6 +169,19 @@ def _native_stderr_muted() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Give SIGTERM back, which Ray takes: its handler exits with 1, and one below it prints the stacks of native code."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def quiet() -> None:

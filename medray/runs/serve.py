@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 
+from medray import lifeline
 from medray.bundles.manifest import read_manifest
 from medray.data import store
 from medray.distributed import session
@@ -30,6 +31,7 @@ def serve_until_stopped(
         _start(store.normalise(bundle_uri), host, port, replicas)
         for name in (signal.SIGINT, signal.SIGTERM):  # after Ray, which sets handlers of its own
             signal.signal(name, lambda *_: stop.set())
+        lifeline.stops_itself()
         on_ready(f"http://{host}:{port}")
         stop.wait()
 
