@@ -7,7 +7,8 @@ import re
 HIDDEN = "***"
 
 _NAMES = "X-Amz-(?:Signature|Credential|Security-Token)|sig|signature|(?:access_|auth_|refresh_)?token|api_?key|password|secret"
-_USER = re.compile(r"(?<=://)(?!\[|[^\s/@:]*:\d+(?:/|\s|$))[^\s/@:]*:[^\s@]*(?=@)")
+_HOST = r"(?:(?<=s3://)|(?<=s3a://)|(?<=gs://)|(?<=://)(?!\[|[^\s/@:]+:\d{1,5}(?:/|\s|$)))"  # a bucket has no port
+_USER = re.compile(_HOST + r"[^\s/@:]*:[^\s@]*(?=@)", re.IGNORECASE)
 """``user:password``, where the password may hold slashes; ``host:8080/a@b`` is none."""
 
 _TOKEN = re.compile(r"(?<=http://|ttps://)[^\s/@:]+(?=@)", re.IGNORECASE)

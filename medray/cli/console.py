@@ -11,12 +11,17 @@ from contextlib import contextmanager, redirect_stdout
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from medray.redaction import redacted
+
 _PLAIN_EVERY_S = 2.0
 
 
 def printable(text: str) -> str:
-    """The text with every control, formatting and invalid character escaped, so that no name can control a terminal or a log."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    """The text with every control, formatting and invalid character escaped, so that no name can control a terminal or a log.
+
+    Credentials inside URLs are hidden.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in redacted(text))
 
 
 class Reporter:
