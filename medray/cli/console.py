@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -94,10 +95,11 @@ def _logged(reporter: Reporter) -> Iterator[Reporter]:
 
 @contextmanager
 def reporting() -> Iterator[Reporter]:
-    """A reporter for the length of a command; what Ray prints of workers that died goes to stderr as well."""
+    """A reporter for the length of a command; what Ray prints of its processes goes where native libraries chatter."""
     console = Console(stderr=True)
+    native = os.fdopen(2, "w", buffering=1, closefd=False)
     if not console.is_terminal:
-        with redirect_stdout(sys.stderr), _logged(Reporter(None)) as reporter:
+        with redirect_stdout(native), _logged(Reporter(None)) as reporter:
             yield reporter
         return
     columns = (
@@ -107,5 +109,5 @@ def reporting() -> Iterator[Reporter]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with redirect_stdout(sys.stderr), Progress(*columns, console=console) as bars, _logged(Reporter(bars)) as reporter:
+    with redirect_stdout(native), Progress(*columns, console=console) as bars, _logged(Reporter(bars)) as reporter:
         yield reporter

@@ -17,6 +17,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from medray.distributed.failures import cause, lost
+from medray.distributed.lifetime import ending_with_ray
 from medray.errors import ClusterError
 from medray.lifeline import last_words
 from medray.spec import Spec
@@ -77,7 +78,8 @@ def session(spec: ClusterSpec) -> Iterator[None]:
         import ray
 
         try:
-            yield
+            with ending_with_ray():
+                yield
         except ray.exceptions.RayError as error:
             raise cause(error) from error
         finally:
@@ -130,14 +132,21 @@ def _connect(address: str, spec: ClusterSpec) -> None:
     try:
         with _native_stderr_muted(), _sigterm_kept():
             _init(address, spec)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        detail = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        raise ClusterError(
-            "CLUSTER_UNREACHABLE", f"cannot use Ray at {address}: {detail}", "check the address and the token"
-        ) from error
+    except Exception as error:  # Ray raises plain ones
+        raise _not_connected(error, address) from error
     global _grows
     _grows = address != "local"
     quiet()
+
+
+def _not_connected(error: Exception, address: str) -> ClusterError:
+    detail = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+    if address == "local":
+        hint = (
+            "run again when the machine is less busy; is there room in /tmp and /dev/shm? /tmp/ray/session_latest/logs says more"
+        )
+        return ClusterError("CLUSTER_START", f"Ray did not start on this machine: {detail}", hint)
+    return ClusterError("CLUSTER_UNREACHABLE", f"cannot use Ray at {address}: {detail}", "check the address and the token")
 
 
 def _init(address: str, spec: ClusterSpec) -> None:
