@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -24,6 +26,7 @@ SLOW = {
     "preprocess": {"steps": [{"op": "percentile"}]},
     "features": {"families": [{"family": "radiomics", "bin_width": 0.02}]},
 }
+TINY = ["--set", "patients=6000", "--set", "rows=32", "--set", "columns=32", "--executor", "local"]
 NETWORK = "models={{cnn: {{family: cnn, input: image, params: {{epochs: {}, width: 16}}, scaling: {{threads: 1}}}}}}"
 
 
@@ -95,6 +98,26 @@ def test_a_command_that_is_stopped_twice_and_started_again_ends_well(archive: Pa
     done = medray(*command)
     assert done.returncode == 0, done.stderr
     assert '"images": 120' in done.stdout
+
+
+def test_ctrl_c_at_a_terminal_gives_the_cursor_back(tmp_path: Path) -> None:
+    """The terminal sends it to every process of the command, while bars are shown."""
+    executable = str(Path(sys.executable).parent / "medray")
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(executable, [executable, "synthesise", str(tmp_path / "out"), *TINY])
+    shown = b""
+    while b"/6000" not in shown:
+        shown += os.read(terminal, 4096)
+    os.write(terminal, b"\x03")
+    with suppress(OSError):  # the terminal is gone with its last process
+        while more := os.read(terminal, 4096):
+            shown += more
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
+    assert shown.count(b"medray: ") == 1
+    assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
+    assert shown.rstrip().endswith(STOP_LINE.encode())
+    assert b"Traceback" not in shown
 
 
 def test_a_second_signal_changes_nothing(extract: list[str], tmp_path: Path) -> None:

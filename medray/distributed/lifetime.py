@@ -23,7 +23,8 @@ def ending_with_ray() -> Iterator[None]:
     import ray
 
     over = threading.Event()
-    watch = threading.Thread(target=_watch, args=(ray._private.worker._global_node, over), name="ray-lifetime", daemon=True)
+    node = ray._private.worker._global_node
+    watch = threading.Thread(target=_watch, args=(node, over), name="ray-lifetime", daemon=True)
     watch.start()
     try:
         yield
@@ -34,6 +35,6 @@ def ending_with_ray() -> Iterator[None]:
 
 def _watch(node: Any, over: threading.Event) -> None:
     while not over.wait(EVERY_S):
-        if any(kind in VITAL for kind, _ in node.dead_processes()):
+        if node is not None and any(kind in VITAL for kind, _ in node.dead_processes()):
             lifeline.give_up()
             return
