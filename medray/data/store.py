@@ -40,11 +40,7 @@ Get = Callable[[str, tuple[int, int] | None, str | None], bytes]
 
 
 def normalise(uri: str | os.PathLike[str]) -> str:
-    """The URI without a trailing slash; a local path becomes absolute.
-
-    Raises:
-        StoreError: STORE_PASSWORD where the URI holds one.
-    """
+    """The URI without a trailing slash; a local path becomes absolute. Raises StoreError STORE_PASSWORD where there is one."""
     text = os.fspath(uri)
     refuse_password(text)
     if text.startswith("file://"):
