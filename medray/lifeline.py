@@ -10,6 +10,8 @@ from contextlib import contextmanager
 _pipe: int | None = None
 """The end that this process writes to."""
 
+_words = ""
+
 
 def tie(pipe: int) -> None:
     """Tell what follows through this file descriptor."""
@@ -20,11 +22,14 @@ def tie(pipe: int) -> None:
 @contextmanager
 def last_words(words: str) -> Iterator[None]:
     """What is said of this process if it dies inside the block without a word of its own."""
+    global _words
+    before, _words = _words, words
     _tell("words", words)
     try:
         yield
     finally:
-        _tell("words", "")
+        _words = before
+        _tell("words", before)
 
 
 def stops_itself() -> None:

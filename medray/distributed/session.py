@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Literal
 
@@ -74,16 +74,31 @@ def session(spec: ClusterSpec) -> Iterator[None]:
     address = address_of(spec)
     _authenticate(address, spec.allow_open)
     with last_words(str(lost(address))):
-        _connect(address, spec)
+        try:
+            with ending_with_ray() as started:
+                _connect(address, spec)
+                started()
+                with _explained():
+                    yield
+        finally:
+            _leave()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    import ray
+
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        raise cause(error) from error
+
+
+def _leave() -> None:
+    if running():
         import ray
 
-        try:
-            with ending_with_ray():
-                yield
-        except ray.exceptions.RayError as error:
-            raise cause(error) from error
-        finally:
-            ray.shutdown()
+        ray.shutdown()
 
 
 def running() -> bool:
@@ -129,8 +144,9 @@ def _connect(address: str, spec: ClusterSpec) -> None:
         os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", GCS_LOST_S)
     # Ray's C++ core logs a false error for every actor pool of Ray Data, and a line about log settings.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    hanging = str(_not_connected(TimeoutError("it ended, or hangs"), address))
     try:
-        with _native_stderr_muted(), _sigterm_kept():
+        with last_words(hanging), _native_stderr_muted(), _sigterm_kept():
             _init(address, spec)
     except Exception as error:  # Ray raises plain ones
         raise _not_connected(error, address) from error
@@ -168,11 +184,11 @@ def _init(address: str, spec: ClusterSpec) -> None:
 
 @contextmanager
 def _native_stderr_muted() -> Iterator[None]:
-    """Drop what C++ code prints to standard error; what goes wrong is raised as an exception anyway."""
+    """Drop what C++ code, and Ray's loggers, print to standard error; what goes wrong is raised as an exception anyway."""
     sys.stderr.flush()
-    kept = os.dup(2)
+    kept, native = os.dup(2), os.fdopen(2, "w", buffering=1, closefd=False)
     try:
-        with Path(os.devnull).open("w") as nowhere:
+        with Path(os.devnull).open("w") as nowhere, redirect_stderr(native):
             os.dup2(nowhere.fileno(), 2)
             yield
     finally:
