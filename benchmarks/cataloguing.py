@@ -27,6 +27,8 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from seaweed import s3_environment, s3_running  # noqa: E402
 
+from medray.cli.processes import descendants  # noqa: E402
+
 SOURCE, CATALOG = "s3://imaging/archive", "s3://imaging/catalog"
 PER_SERIES, PER_STUDY = 100, 400
 
@@ -89,7 +91,8 @@ def _watch(process: subprocess.Popen[str], resident: list[float]) -> None:
     page_mib = os.sysconf("SC_PAGE_SIZE") / 2**20
     while process.poll() is None:
         try:
-            resident.append(int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * page_mib)
+            pages = (Path(f"/proc/{one}/statm").read_text().split()[1] for one in (process.pid, *descendants(process.pid)))
+            resident.append(sum(map(int, pages)) * page_mib)
         except (OSError, IndexError):
             return
         time.sleep(0.5)

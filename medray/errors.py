@@ -1,7 +1,8 @@
 """Typed errors with stable codes.
 
 Every error that medray raises on purpose is a :class:`MedrayError`. Its ``code`` is stable (scripts may match on it), its message
-says what is wrong and where, and its ``hint`` says what to do. Messages carry pseudonyms and URIs, never patient attributes.
+says what is wrong and where, and its ``hint`` says what to do. Messages carry pseudonyms and URIs, never patient attributes;
+credentials inside URLs are hidden here, whoever wrote the message.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
+from medray.redaction import holds_password, redacted
 from medray.remedies import REMEDIES
 
 if TYPE_CHECKING:
@@ -28,10 +30,11 @@ class MedrayError(Exception):
     """
 
     def __init__(self, code: str, message: str, hint: str = "") -> None:
+        message, hint = (redacted(" ".join(text.split())) for text in (message, hint))
         super().__init__(code, message, hint)
         self.code = code
-        self.message = " ".join(message.split())
-        self.hint = " ".join(hint.split())
+        self.message = message
+        self.hint = hint
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}" + (f" ({self.hint})" if self.hint else "")
@@ -56,6 +59,12 @@ class StoreError(MedrayError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_store_error, (self.code, self.message, self.hint, self.retryable))
+
+
+def refuse_password(text: str) -> None:
+    """Raise STORE_PASSWORD for a URL that holds one: places of data are stored in tables, shown and logged."""
+    if holds_password(text):
+        raise StoreError("STORE_PASSWORD", f"{text} holds a password", "leave it out: credentials are taken from the environment")
 
 
 def _store_error(code: str, message: str, hint: str, retryable: bool) -> StoreError:

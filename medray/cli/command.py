@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
-from typing import NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
-import typer
+from medray import lifeline
+from medray.cli.supervisor import supervised
+from medray.errors import MedrayError, refuse_password
+from medray.exhaustion import exhausted
 
-from medray.cli import catalog, features, importing, jobs, ops, preview, quarantine, registry, serve
-from medray.cli.console import printable
-from medray.errors import MedrayError
-
-STOPPED = 130
+if TYPE_CHECKING:
+    from typer import Typer
 
 
 @cache
-def application() -> typer.Typer:
-    """Every command."""
+def application() -> Typer:
+    """Every command; loaded here, so that a command is watched before it loads anything."""
+    import typer
+
+    from medray.cli import catalog, features, importing, jobs, ops, preview, quarantine, registry, serve
+
     about = (
         "Batch processing of medical images on Ray: catalog, train, screen and serve. Results go to stdout, the rest to stderr."
     )
@@ -38,56 +41,68 @@ def application() -> typer.Typer:
     return app
 
 
-class Stopped(BaseException):
-    """The user pressed Ctrl-C; not a KeyboardInterrupt, which typer handles itself."""
-
-
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit code: errors as one line; ``--debug`` shows the traceback."""
-    debug = "--debug" in arguments or bool(os.environ.get("MEDRAY_DEBUG"))
+    debug = _debugging(arguments)
     try:
-        with _stoppable():
-            application()([argument for argument in arguments if argument != "--debug"])
+        for argument in arguments:
+            refuse_password(argument)
+        application()([argument for argument in arguments if argument != "--debug"])
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(bool(done.code))
     except MedrayError as error:
         if debug:
             raise
-        print(printable(f"medray: {error}"), file=sys.stderr)
-        return 1
+        return _said(error)
     except Exception as error:
         if debug:
             raise
-        print(printable(f"medray: UNEXPECTED: {type(error).__name__} (a fault of medray: --debug shows where)"), file=sys.stderr)
-        return 1
-    except Stopped:
-        print("medray: stopped; the same command goes on where it was", file=sys.stderr)
-        return STOPPED
+        return _said(exhausted(error) or _unexpected(error))
     return 0
 
 
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Ctrl-C raises Stopped inside the block."""
+def _debugging(arguments: list[str]) -> bool:
+    return "--debug" in arguments or bool(os.environ.get("MEDRAY_DEBUG"))
 
-    def stop(*_: object) -> None:
-        raise Stopped
 
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _unexpected(error: Exception) -> MedrayError:
+    return MedrayError("UNEXPECTED", type(error).__name__, "a fault of medray: --debug shows where")
+
+
+def _said(error: MedrayError) -> int:
+    from medray.cli.console import printable
+
+    print(printable(f"medray: {error}"), file=sys.stderr)
+    return 1
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Entry point of the ``medray`` command; leaves the process.
+    """Entry point of the ``medray`` command, which runs in a child of this process; leaves the process.
 
     It skips the shutdown of the interpreter: native threads (Arrow's) may release Python objects during it, which aborts a
     process whose work is done.
     """
-    code = run(sys.argv[1:] if arguments is None else arguments)
-    with suppress(BrokenPipeError):
-        sys.stdout.flush()
-        sys.stderr.flush()
+    code = supervised()
+    if code is None:
+        code = _work(sys.argv[1:] if arguments is None else arguments)
     os._exit(code)
+
+
+def _work(arguments: list[str]) -> int:
+    if not _debugging(arguments):
+        _mute_native()
+    try:
+        code = run(arguments)
+        with suppress(BrokenPipeError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        return code
+    finally:
+        lifeline.done()
+
+
+def _mute_native() -> None:
+    """Keep standard error to what Python prints: native libraries chatter there, and dump their stacks when they die."""
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -11,12 +12,17 @@ from contextlib import contextmanager, redirect_stdout
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from medray.redaction import redacted
+
 _PLAIN_EVERY_S = 2.0
 
 
 def printable(text: str) -> str:
-    """The text with every control, formatting and invalid character escaped, so that no name can control a terminal or a log."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    """The text with every control, formatting and invalid character escaped, so that no name can control a terminal or a log.
+
+    Credentials inside URLs are hidden.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in redacted(text))
 
 
 class Reporter:
@@ -89,10 +95,11 @@ def _logged(reporter: Reporter) -> Iterator[Reporter]:
 
 @contextmanager
 def reporting() -> Iterator[Reporter]:
-    """A reporter for the length of a command; what Ray prints of workers that died goes to stderr as well."""
+    """A reporter for the length of a command; what Ray prints of its processes goes where native libraries chatter."""
     console = Console(stderr=True)
+    native = os.fdopen(2, "w", buffering=1, closefd=False)
     if not console.is_terminal:
-        with redirect_stdout(sys.stderr), _logged(Reporter(None)) as reporter:
+        with redirect_stdout(native), _logged(Reporter(None)) as reporter:
             yield reporter
         return
     columns = (
@@ -102,5 +109,5 @@ def reporting() -> Iterator[Reporter]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with redirect_stdout(sys.stderr), Progress(*columns, console=console) as bars, _logged(Reporter(bars)) as reporter:
+    with redirect_stdout(native), Progress(*columns, console=console) as bars, _logged(Reporter(bars)) as reporter:
         yield reporter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,7 +48,7 @@ def start(
     """Serve a bundle over HTTP until stopped: POST /v1/score, GET /healthz."""
     require("serve", "medray serve")
 
-    from medray.cli.command import STOPPED
+    from medray.cli.supervisor import STOPPED
     from medray.runs.serve import serve_until_stopped
 
     def ready(endpoint: Endpoint) -> None:
@@ -58,7 +59,7 @@ def start(
     if not (served and detach):
         print(printable(f"medray: {bundle} is no longer served"), file=sys.stderr)
     if not served:
-        raise typer.Exit(STOPPED)
+        raise typer.Exit(STOPPED[signal.SIGINT])
 
 
 def _place(endpoint: Endpoint) -> str:

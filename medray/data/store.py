@@ -31,7 +31,7 @@ from medray.data.backends.settings import endpoint, region
 from medray.data.backends.troubles import changed
 from medray.data.backends.troubles import store_error as store_error
 from medray.data.backends.troubles import translated as translated
-from medray.errors import StoreError
+from medray.errors import StoreError, refuse_password
 
 THREADS = 32
 AT_ONCE_S = 0.002
@@ -40,8 +40,9 @@ Get = Callable[[str, tuple[int, int] | None, str | None], bytes]
 
 
 def normalise(uri: str | os.PathLike[str]) -> str:
-    """The URI without a trailing slash; a local path becomes absolute."""
+    """The URI without a trailing slash; a local path becomes absolute. Raises StoreError STORE_PASSWORD where there is one."""
     text = os.fspath(uri)
+    refuse_password(text)
     if text.startswith("file://"):
         text = text.removeprefix("file://")
     return text.rstrip("/") if "://" in text else str(Path(text).expanduser().absolute())

@@ -2,18 +2,70 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from medray.errors import MedrayError
+from medray.errors import ClusterError, MedrayError
+from medray.exhaustion import exhausted, out_of_memory
+
+_QUOTED = re.compile(r"^medray\.errors\.\w+: ([A-Z_]+): (.+)$", re.MULTILINE)
 
 
 def cause(error: BaseException) -> MedrayError:
-    """The medray error that made a Ray call fail, or WORKER_FAILED with the last line of what happened."""
-    for inner in _chain(error):
+    """The medray error that made a Ray call fail, or the reason as Ray names it, or WORKER_FAILED with the last line of it."""
+    inside = list(_chain(error))
+    for inner in inside:
         if isinstance(inner, MedrayError):
             return inner
+    for read in (_quoted, _reason, _killed):
+        for inner in inside:
+            if found := read(inner):
+                return found
     last = str(error).strip().splitlines()[-1][:200] if str(error).strip() else type(error).__name__
     return MedrayError("WORKER_FAILED", f"a worker stopped: {last}", "run again; --debug shows all of it")
+
+
+def lost(address: str = "local") -> ClusterError:
+    """CLUSTER_LOST: Ray itself ended in the middle of a command."""
+    if address == "local":
+        message = "Ray's processes on this machine ended in the middle of the command"
+        return ClusterError("CLUSTER_LOST", message, "run again: it goes on where it was; /tmp/ray/session_latest/logs says more")
+    message = f"the cluster at {address} ended in the middle of the command, or cannot be reached any more"
+    return ClusterError("CLUSTER_LOST", message, "look at the cluster, then run again: it goes on where it was")
+
+
+def _quoted(error: BaseException) -> MedrayError | None:
+    """What an actor raised while it started, of which Ray keeps the text alone."""
+    found = _QUOTED.findall(str(error)) if _started_badly(error) else []
+    return MedrayError(*found[-1]) if found else None
+
+
+def _killed(error: BaseException) -> MedrayError | None:
+    from ray import exceptions
+
+    if isinstance(error, (exceptions.WorkerCrashedError, exceptions.ActorDiedError)) and not _started_badly(error):
+        hint = "run again; what is finished is kept (is there memory enough?)"
+        return MedrayError("WORKER_FAILED", "a process of Ray was killed, or crashed", hint)
+    return None
+
+
+def _started_badly(error: BaseException) -> bool:
+    return bool(getattr(error, "actor_init_failed", False))
+
+
+def _reason(error: BaseException) -> MedrayError | None:
+    """What Ray's own exceptions, and those of a machine that has run out of something, mean."""
+    from ray import exceptions
+
+    if isinstance(error, exceptions.OutOfMemoryError):
+        return out_of_memory()
+    if isinstance(error, (exceptions.OutOfDiskError, exceptions.ObjectStoreFullError)):
+        return MedrayError(
+            "DISK_FULL", "Ray has no room for its objects on a node", "make room in /tmp and /dev/shm, then run again"
+        )
+    if isinstance(error, (exceptions.LocalRayletDiedError, exceptions.NodeDiedError, exceptions.RpcError)):
+        return lost()
+    return exhausted(error)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 
+from medray.distributed.failures import cause, lost
+from medray.distributed.lifetime import ending_with_ray
 from medray.errors import ClusterError
+from medray.lifeline import last_words
 from medray.spec import Spec
 from medray.work.environment import WORKER_ENV, environment
 
@@ -26,6 +31,9 @@ LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """What makes a session of this machine listen on its loopback address alone: where Ray thinks that it can join no other machine,
 that is the node's address, and its servers bind to it. Ray has no parameter for it: an address of 127.0.0.1 that is given to it
 becomes that of the network."""
+
+GCS_LOST_S = "5"
+"""After which a local session ends whose GCS is gone: it never comes back. On a cluster Ray waits for a minute."""
 
 ACTOR_MEMORY_BYTES = 512 << 20
 """What one actor that reads images is counted for."""
@@ -64,19 +72,38 @@ def session(spec: ClusterSpec) -> Iterator[None]:
     """Connect to Ray for the length of a command; does nothing inside a session that already runs.
 
     Raises:
-        ClusterError: CLUSTER_OPEN, CLUSTER_UNREACHABLE.
+        ClusterError: CLUSTER_OPEN, CLUSTER_UNREACHABLE, CLUSTER_START, CLUSTER_LOST; what :func:`cause` makes of Ray's errors.
     """
     if running():
         yield
         return
     address = address_of(spec)
     _authenticate(address, spec.allow_open)
-    _connect(address, spec)
+    with last_words(str(lost(address))):
+        try:
+            with ending_with_ray() as started:
+                _connect(address, spec)
+                started()
+                with _explained():
+                    yield
+        finally:
+            _leave()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
     import ray
 
     try:
         yield
-    finally:
+    except ray.exceptions.RayError as error:
+        raise cause(error) from error
+
+
+def _leave() -> None:
+    if running():
+        import ray
+
         ray.shutdown()
 
 
@@ -118,19 +145,30 @@ def _authenticate(address: str, allow_open: bool) -> None:
 
 def _connect(address: str, spec: ClusterSpec) -> None:
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # it would take Ctrl-C for itself
+    if address == "local":
+        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", GCS_LOST_S)
     # Ray's C++ core logs a false error for every actor pool of Ray Data, and a line about log settings.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    hanging = str(_not_connected(TimeoutError("it ended, or hangs"), address))
     try:
-        with _native_stderr_muted():
+        with last_words(hanging), _native_stderr_muted(), _sigterm_kept():
             _init(address, spec)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        detail = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        raise ClusterError(
-            "CLUSTER_UNREACHABLE", f"cannot use Ray at {address}: {detail}", "check the address and the token"
-        ) from error
+    except Exception as error:  # Ray raises plain ones
+        raise _not_connected(error, address) from error
     global _grows
     _grows = address != "local"
     quiet()
+
+
+def _not_connected(error: Exception, address: str) -> ClusterError:
+    detail = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+    if address == "local":
+        hint = (
+            "run again when the machine is less busy; is there room in /tmp and /dev/shm? /tmp/ray/session_latest/logs says more"
+        )
+        return ClusterError("CLUSTER_START", f"Ray did not start on this machine: {detail}", hint)
+    return ClusterError("CLUSTER_UNREACHABLE", f"cannot use Ray at {address}: {detail}", "check the address and the token")
 
 
 def _init(address: str, spec: ClusterSpec) -> None:
@@ -168,16 +206,29 @@ def _check_loopback() -> None:
 
 @contextmanager
 def _native_stderr_muted() -> Iterator[None]:
-    """Drop what C++ code prints to standard error; what goes wrong is raised as an exception anyway."""
+    """Drop what C++ code, and Ray's loggers, print to standard error; what goes wrong is raised as an exception anyway."""
     sys.stderr.flush()
-    kept = os.dup(2)
+    kept, native = os.dup(2), os.fdopen(2, "w", buffering=1, closefd=False)
     try:
-        with Path(os.devnull).open("w") as nowhere:
+        with Path(os.devnull).open("w") as nowhere, redirect_stderr(native):
             os.dup2(nowhere.fileno(), 2)
             yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Give SIGTERM back, which Ray takes: its handler exits with 1, and one below it prints the stacks of native code."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def quiet() -> None:

@@ -7,12 +7,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from medray import lifeline
+
 
 @contextmanager
 def stopped_by_signals() -> Iterator[threading.Event]:
     """Inside the block, SIGINT and SIGTERM set the event and do nothing else, so that what runs can be taken down in order."""
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    lifeline.stops_itself()
     try:
         yield stop
     finally:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from medray.errors import MedrayError
@@ -41,7 +42,7 @@ def in_processes(
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
     pool = ProcessPoolExecutor(processes, context, _start, (prepare, arguments))
     try:
-        with environment(WORKER_ENV):
+        with environment(WORKER_ENV), _interrupts_held():
             futures = [pool.submit(function, item) for item in items]
         for future in as_completed(futures):
             yield future.result()
@@ -50,6 +51,16 @@ def in_processes(
         raise MedrayError("WORKER_FAILED", message, "run again; what is finished is kept (is there memory enough?)") from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Processes that start meanwhile do not get a SIGINT, not even before :func:`_start`."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from medray.errors import MedrayError, StoreError
+from medray.exhaustion import exhausted
 
 _RETRYABLE_ERRNO = {5, 16, 11, 104, 110, 111}  # EIO, EBUSY, EAGAIN, ECONNRESET, ETIMEDOUT, ECONNREFUSED
 _DENIED = ("Forbidden", "AccessDenied", "InvalidAccessKey", "SignatureDoesNotMatch")
@@ -35,6 +36,8 @@ def store_error(error: BaseException, uri: str) -> StoreError:
 
     if isinstance(error, MedrayError):
         return error if isinstance(error, StoreError) else StoreError(error.code, error.message, error.hint)
+    if full := exhausted(error, uri):
+        return StoreError(full.code, full.message, full.hint)
     text = " ".join(f"{type(error).__name__}: {error}".split("Debug source")[0].split())
     status = int(found[1]) if (found := _STATUS.search(text)) else 0
     if isinstance(error, (NoCredentialsError, PartialCredentialsError)) or "NoCredentialsError" in text:
