@@ -82,7 +82,7 @@ def test_a_toy_trained_later_does_not_displace_a_better_champion(trained_on: Tra
     assert found.bundle == bundle(good)
     assert found.figures["gain"]["low"] > 0
     assert (found.policy, found.figures["patients"], found.figures["left_out_patients"]) == ("if_better", 42, 0)
-    assert "better: auroc 0." in found.why
+    assert f"by {registry.user()} (if_better): better: auroc 0." in found.why
 
     again = trained_on({"rounds": 1, "max_depth": 2})
     assert again.standing is not None
