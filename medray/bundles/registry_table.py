@@ -123,7 +123,8 @@ class Entry(Published):
     @property
     def why(self) -> str:
         """What happened to it, when, by whom, and why, in a few words."""
-        return f"{self.event.replace('_', ' ')} {self.at[:16].replace('T', ' ')} UTC by {self.by}: {self.reason}"
+        policy = f" ({self.policy})" if self.policy else ""
+        return f"{self.event.replace('_', ' ')} {self.at[:16].replace('T', ' ')} UTC by {self.by}{policy}: {self.reason}"
 
 
 def user() -> str:
