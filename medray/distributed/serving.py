@@ -119,7 +119,8 @@ def make_way(spec: ServeSpec, everywhere: bool, replace: bool) -> None:
     place = {"host": spec.host, "port": spec.port, "everywhere": everywhere, "request_timeout_s": spec.request_timeout_s}
     if not (found and found.facts and found.facts.model_dump(include=set(place)) == place):
         serve.shutdown()
-        _check_port(spec)
+        if alone():
+            _check_port(spec)
 
 
 def _quiet() -> None:
