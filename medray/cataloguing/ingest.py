@@ -15,6 +15,7 @@ from medray.cataloguing.inspection import Item, inspected
 from medray.data import archive, store
 from medray.data.catalog import GONE, IMAGE, Catalog, as_text, rows_of
 from medray.data.labels import join_keys, read_labels
+from medray.data.left_out import left_out, telling, usable_images
 from medray.data.sorted_table import SortedTable
 from medray.data.store import ObjectInfo
 from medray.errors import Excluded, LabelError, Quarantined, RunError, StoreError
@@ -72,9 +73,11 @@ def ingest(
     settle_duplicates(table, progress)
     labelled = None
     if labels is not None:
-        labelled = join_keys(catalog.images(), labels)
+        labelled = join_keys(usable_images(catalog), labels)
         if not labelled:
-            raise LabelError("LABELS_NO_MATCH", f"no image of {catalog.uri} has a label in {labels_uri}", "check the key column")
+            message = f"no image of {catalog.uri} has a label in {labels_uri}"
+            with telling(lambda: left_out(catalog)):
+                raise LabelError("LABELS_NO_MATCH", message, "check the key column")
         catalog.set_labels(labels)
     return _summary(table, update, labelled)
 

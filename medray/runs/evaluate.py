@@ -12,6 +12,7 @@ from medray.cataloguing.ingest import ingest
 from medray.data import archive, store
 from medray.data.catalog import Catalog
 from medray.data.labels import join_labels, read_labels
+from medray.data.left_out import counted, left_out, telling, usable_images
 from medray.distributed.session import ClusterSpec
 from medray.errors import LabelError
 from medray.progress import Progress
@@ -61,8 +62,9 @@ def evaluate_source(
     scored = table.filter(pc.equal(table["state"], State.SCORED.value))
     if not len(scored):
         message = f"none of {summary.inputs} objects of {source} could be scored"
-        raise LabelError("EVALUATE_NOTHING_SCORED", message, f"codes: {summary.reasons}")
-    joined = join_labels(scored, labels, task) if masks is None else _known(scored, masks)
+        raise LabelError("EVALUATE_NOTHING_SCORED", f"{message}: {counted(summary.reasons)}", "mend them, or name another archive")
+    with telling(lambda: summary.reasons):
+        joined = join_labels(scored, labels, task) if masks is None else _known(scored, masks)
     judged = joined.filter(pc.is_valid(joined["target"]))
     return Evaluation(task.evaluate(joined, manifest.decision), summary, len(scored) - len(judged), judged, manifest)
 
@@ -71,7 +73,9 @@ def _masked(source: str, catalog_uri: str, labels: pa.Table, task: Task) -> pa.T
     """The images of an archive that have a target, with their masks."""
     ingest(source, catalog_uri)
     catalog = Catalog(catalog_uri)
-    return labelled(catalog.images(), labels, task, catalog.segmentations)
+    images = usable_images(catalog)
+    with telling(lambda: left_out(catalog)):
+        return labelled(images, labels, task, catalog.segmentations)
 
 
 def _known(scored: pa.Table, masks: pa.Table) -> pa.Table:

@@ -125,7 +125,7 @@ def prepare(executor: Executor, config: TrainConfig, samples: pa.Table, progress
         raise RunError(
             "RUN_INPUTS_FAILED", f"{summary.failed} of {len(samples)} images could not be fetched", "run again; done work is kept"
         )
-    require_sides(config.task, kept, left_out=summary.reasons)
+    require_sides(config.task, kept, unusable=summary.reasons)
     return kept, summary
 
 
