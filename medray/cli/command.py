@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from medray.cli import catalog, features, importing, jobs, ops, preview, quarantine
+from medray.cli import catalog, features, importing, jobs, ops, preview, quarantine, split
 from medray.cli.console import printable
 from medray.errors import MedrayError
 
@@ -28,6 +28,7 @@ def application() -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=about)
     app.add_typer(importing.app)
     app.add_typer(jobs.app)
+    app.add_typer(split.app)
     app.add_typer(preview.app)
     app.add_typer(catalog.app, name="catalog")
     app.add_typer(quarantine.app, name="quarantine")

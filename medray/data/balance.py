@@ -1,7 +1,7 @@
 """Patients → splits: whole patients, strata in equal shares, images in the shares that were asked for.
 
-Patients of a stratum are cut in the order they come in, so that patients who join later move few of the others. Where a split then
-has too many or too few images, pairs of patients of one stratum change sides, which leaves the number of patients as it is.
+Patients of a stratum are cut in the order they come in, so that patients who join later move few of the others. Where a split
+then has too many or too few images, pairs of patients of one stratum change sides, which leaves the number of patients as it is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import combinations
 
 import numpy as np
 
-from medray.types import Float64, Int64
+from medray.types import Bool, Float64, Int64
 
 _TOLERANCE = 0.01
 """Share of the images that a split may be off when patients cease to change sides."""
@@ -49,7 +49,7 @@ def divided(strata: Int64, images: Int64, shares: Sequence[float]) -> Int64:
     return sides
 
 
-def _whole(wanted: Float64, n: int, used: np.typing.NDArray[np.bool_]) -> Int64:
+def _whole(wanted: Float64, n: int, used: Bool) -> Int64:
     """Whole numbers near ``wanted`` (splits,) with the sum n, each at least 1 where n allows it."""
     least = used.astype(np.int64)
     if n <= len(wanted):

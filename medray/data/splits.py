@@ -68,7 +68,7 @@ def assign_splits(rows: pa.Table, spec: SplitSpec, strata: Int64) -> pa.Table:
 
 def is_drawn(rows: pa.Table) -> bool:
     """Whether :func:`assign_splits` drew the splits of these rows."""
-    return rows.schema.field("split").metadata == _DRAWN
+    return bool(rows.schema.field("split").metadata == _DRAWN)
 
 
 def _draw(rows: pa.Table, strata: Int64, spec: SplitSpec) -> pa.Array:

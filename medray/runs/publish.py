@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -21,11 +21,13 @@ from medray.bundles.scorer import Scorer
 from medray.data import store
 from medray.data.splits import SPLITS
 from medray.errors import RunError
+from medray.evaluation.cautions import Caution
 from medray.evaluation.thresholds import ThresholdPolicy
 from medray.progress import Progress, counting
 from medray.runs.executor import Executor
 from medray.runs.summary import Summary
 from medray.spec import fingerprint
+from medray.tasks.cautions import of_cohort, of_model
 from medray.tasks.head import Monitor
 from medray.tasks.page import Cell
 from medray.tasks.task import Decision, Judged, Task
@@ -65,6 +67,8 @@ class Run:
         uri: folder of the run.
         samples: the images that every input could be made of, with target, group and split.
         provenance: run, catalog, its version, package versions.
+        split: patients and images of each split and class (see :func:`medray.runs.split.counts_of`).
+        warnings: of the samples.
     """
 
     output: str
@@ -72,6 +76,8 @@ class Run:
     settings: Settings
     samples: pa.Table
     provenance: Mapping[str, Any]
+    split: Sequence[Mapping[str, Any]] = ()
+    warnings: Sequence[Caution] = ()
 
     @property
     def name(self) -> str:
@@ -133,6 +139,8 @@ class TrainResult:
         bundles: model → opened bundle.
         judged: model → its answers and figures on ``evaluated_on``.
         evaluated_on: ``"test"`` where there is such a split, else ``"val"``.
+        split: patients and images of each split and class.
+        warnings: of the samples, the judged images and the models.
     """
 
     run_uri: str
@@ -143,6 +151,8 @@ class TrainResult:
     evaluated_on: str
     scores: Scores
     summary: Summary
+    split: Sequence[Mapping[str, Any]] = ()
+    warnings: Sequence[Caution] = ()
 
 
 def environment() -> dict[str, Any]:
@@ -186,17 +196,19 @@ def publish(run: Run, drafts: Mapping[str, Draft], scores: Scores, summary: Summ
     judged: dict[str, Judged] = {}
     bundles: dict[str, Scorer] = {}
     validation: dict[str, float] = {}
+    warnings = list(run.warnings)
     for name, draft in drafts.items():
         by_split = _judge(run, scores, name)
         judged[name] = by_split[evaluated_on]
         value = by_split["val"].figures.monitor.value
         validation[name] = float("nan") if value is None else value
+        warnings += _warnings(run.settings.task, by_split, evaluated_on, first=len(judged) == 1)
         recorded = {split: found.figures.model_dump(mode="json") for split, found in by_split.items()}
         uri = draft.write(store.join(run.output, "bundles", run.name, name), judged[name].decision, recorded)
         bundles[name] = open_bundle(uri)
     best = best_of(validation, run.settings.task.monitor)
     registry.publish(run.output, [_record(run, name, bundles[name], validation[name], name == best) for name in drafts])
-    result = TrainResult(run.uri, run.settings.task, best, bundles, judged, evaluated_on, scores, summary)
+    result = TrainResult(run.uri, run.settings.task, best, bundles, judged, evaluated_on, scores, summary, run.split, warnings)
     store.write(store.join(run.uri, "metrics.json"), (json.dumps(as_json(result), indent=2) + "\n").encode())
     return result
 
@@ -219,6 +231,12 @@ def _judge(run: Run, scores: Scores, name: str) -> dict[str, Judged]:
         for split, rows in found.items()
         if len(rows)
     }
+
+
+def _warnings(task: Task, by_split: Mapping[str, Judged], evaluated_on: str, first: bool) -> list[Caution]:
+    """Of a model on the images that its decision was chosen on; with the first one, of the images that all are judged on."""
+    cohort = of_cohort(task, by_split[evaluated_on].rows, f"{evaluated_on} images") if first else []
+    return [*cohort, *of_model(task, by_split["val"], "the validation images")]
 
 
 def _record(run: Run, name: str, bundle: Scorer, value: float, champion: bool) -> dict[str, Any]:
@@ -257,6 +275,8 @@ def as_json(result: TrainResult) -> dict[str, Any]:
         "models": models,
         **result.summary.counts(),
         "reasons": result.summary.reasons,
+        "split": list(result.split),
+        "warnings": [caution.model_dump() for caution in result.warnings],
     }
 
 

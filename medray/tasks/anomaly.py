@@ -108,6 +108,11 @@ class Anomaly(Task):
         """Whether there are labels of both kinds."""
         return bool(pc.count_distinct(targets).as_py() == 2)
 
+    def classes_of(self, targets: pa.ChunkedArray) -> dict[str, Bool]:
+        """Images that are known to be normal, and anomalous ones; nothing where no label tells."""
+        known = floats(targets)
+        return {} if np.isnan(known).all() else {"normal": known == 0, "anomalous": known == 1}
+
     def truth(self, targets: pa.ChunkedArray) -> NDArray[Any]:
         """float64 (n,): 0 or 1, NaN where unknown."""
         return floats(targets)
@@ -169,6 +174,10 @@ class Anomaly(Task):
         threshold = decision.threshold(ANOMALOUS)
         found = metrics_of(floats(rows["target"]), floats(rows[SCORE]), threshold, groups=texts(rows["group"]), seed=seed)
         return AnomalyFigures(**dict(found), monitor=Monitored(figure="auroc", sign=1, **dict(found.auroc)))
+
+    def skill(self, figures: Any) -> dict[str, float | None]:
+        """Of the one decision, on labelled images."""
+        return {ANOMALOUS: figures.confusion and figures.confusion.youden_j}
 
     def cells(self, figures: Any) -> list[Cell]:
         """AUROC first, then what depends on the threshold."""

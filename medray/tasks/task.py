@@ -147,6 +147,10 @@ class Task(Spec, ABC):
         """
         ...
 
+    def classes_of(self, targets: pa.ChunkedArray) -> dict[str, Bool]:
+        """Name of each class → which of the targets have it, bool (n,); nothing where there are no classes."""
+        return {}
+
     def comparable(self, targets: pa.ChunkedArray) -> bool:
         """Whether the monitored figure is defined on images with these targets."""
         return True
@@ -244,6 +248,10 @@ class Task(Spec, ABC):
             seed: of the intervals.
         """
         ...
+
+    def skill(self, figures: Any) -> dict[str, float | None]:
+        """Youden's J of each decision, None where undefined; nothing where no threshold decides."""
+        return {}
 
     # ---- what people see
 
