@@ -155,6 +155,15 @@ REMEDIES = {
 }
 """Code of an excluded or quarantined input → what to do."""
 
+WARNINGS = {
+    "CLASS_FEW_PATIENTS": "a class has fewer than ten patients to learn from: label more of them",
+    "COHORT_CLASS_ABSENT": "no judged image is of the class: read specificity and the scores, or add such images",
+    "SCORE_CONSTANT": "the model answers the same for every image: it has learnt nothing, or its input is empty",
+    "SPLIT_SHARES": "whole patients cannot be divided as asked: label more, or give the splits in a column",
+    "THRESHOLD_NO_SKILL": "sensitivity + specificity is 1 or less at the threshold: do not decide by this model",
+}
+"""Code of a warning about a split or a model → what it means, or what to do."""
+
 FLAGS = {
     "ATTRIBUTE_FILLED": "the fill op stated an attribute that the file lacks",
     "BURNED_IN_ANNOTATION": "the pixels hold text that may name the patient",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from medray.remedies import FLAGS, REMEDIES
+from medray.remedies import FLAGS, REMEDIES, WARNINGS
 
 ROOT = Path(__file__).parents[1]
 SOURCES = [path for path in sorted((ROOT / "medray").rglob("*.py")) if path.name != "remedies.py"]
@@ -19,6 +19,14 @@ HEAD = """# Codes and flags
 ## Why an object is not used, or could not be read
 
 | code | what to do |
+|---|---|
+"""
+WARNINGS_HEAD = """
+## What makes figures less than they seem
+
+Training, `medray split` and `medray evaluate` print these warnings, and they stand under `warnings` in JSON and in the report.
+
+| warning | what to do |
 |---|---|
 """
 FLAGS_HEAD = """
@@ -32,8 +40,9 @@ FLAGS_HEAD = """
 def page() -> str:
     """docs/codes.md."""
     rows = (f"| `{code}` | {remedy} |\n" for code, remedy in sorted(REMEDIES.items()))
+    warnings = (f"| `{code}` | {meaning} |\n" for code, meaning in sorted(WARNINGS.items()))
     flags = (f"| `{flag}` | {meaning} |\n" for flag, meaning in sorted(FLAGS.items()))
-    return HEAD + "".join(rows) + FLAGS_HEAD + "".join(flags)
+    return HEAD + "".join(rows) + WARNINGS_HEAD + "".join(warnings) + FLAGS_HEAD + "".join(flags)
 
 
 def raised() -> set[str]:
@@ -50,7 +59,7 @@ def test_every_code_has_a_remedy() -> None:
 
 def test_every_remedy_and_flag_is_used() -> None:
     text = "".join(path.read_text() for path in SOURCES)
-    assert [name for name in (*REMEDIES, *FLAGS) if f'"{name}"' not in text] == []
+    assert [name for name in (*REMEDIES, *WARNINGS, *FLAGS) if f'"{name}"' not in text] == []
 
 
 def test_the_page_lists_them() -> None:

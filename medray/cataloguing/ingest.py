@@ -17,6 +17,7 @@ from medray.data import archive, store
 from medray.data.catalog import GONE, IMAGE, Catalog, as_text, rows_of
 from medray.data.label_columns import kept_labels
 from medray.data.labels import join_keys, read_labels
+from medray.data.left_out import left_out, telling, usable_images
 from medray.data.pseudonym import using
 from medray.data.sorted_table import SortedTable
 from medray.data.store import ObjectInfo
@@ -86,9 +87,11 @@ def ingest(
     settle_duplicates(table, progress)
     labelled = None
     if labels is not None:
-        labelled = join_keys(catalog.images(), labels.table)
+        labelled = join_keys(usable_images(catalog), labels.table)
         if not labelled:
-            raise LabelError("LABELS_NO_MATCH", f"no image of {catalog.uri} has a label in {labels_uri}", "check the key column")
+            message = f"no image of {catalog.uri} has a label in {labels_uri}"
+            with telling(lambda: left_out(catalog)):
+                raise LabelError("LABELS_NO_MATCH", message, "check the key column")
         catalog.set_labels(labels.table)
         _logger.info(labels.said)
     return _summary(table, update, labelled)

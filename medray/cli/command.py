@@ -23,7 +23,7 @@ def application() -> Typer:
     """Every command; loaded here, so that a command is watched before it loads anything."""
     import typer
 
-    from medray.cli import catalog, features, importing, jobs, ops, preview, quarantine, registry, serve
+    from medray.cli import catalog, features, importing, jobs, ops, preview, quarantine, registry, serve, split
 
     about = (
         "Batch processing of medical images on Ray: catalog, train, screen and serve. Results go to stdout, the rest to stderr."
@@ -31,6 +31,7 @@ def application() -> Typer:
     app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=about)
     app.add_typer(importing.app)
     app.add_typer(jobs.app)
+    app.add_typer(split.app)
     app.add_typer(preview.app)
     app.add_typer(serve.app, name="serve")
     app.add_typer(catalog.app, name="catalog")

@@ -22,7 +22,7 @@ from medray.cli.options import (
     cluster_of,
     overrides,
 )
-from medray.cli.output import AsJson, finish, show, show_models
+from medray.cli.output import SPLIT_COLUMNS, AsJson, finish, show, show_models, show_rows, show_warnings
 from medray.extras import require
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ def _show_trained(result: TrainResult, report: str, as_json: bool) -> None:
     if as_json:
         show(answer, True, "")
     else:
+        show_rows(answer["split"], SPLIT_COLUMNS, "Split")
         show_models(cells_of(result), answer)
+    show_warnings(answer["warnings"])
     finish(result.summary.attention, result.summary.reasons)
 
 
@@ -161,8 +163,10 @@ def evaluate(
     with reporting() as reporter:
         cluster = cluster_of(executor, address, allow_open)
         result = evaluate_source(bundle, src, labels, cluster, work, reporter.progress, pseudonym_key_file)
+    warnings = [caution.model_dump() for caution in result.warnings]
     answer = {**result.figures.model_dump(mode="json"), "unlabelled": result.unlabelled, **asdict(result.summary)}
-    show(answer, as_json, f"Evaluation of {result.manifest.name}")
+    show({**answer, "warnings": warnings} if as_json else answer, as_json, f"Evaluation of {result.manifest.name}")
+    show_warnings(warnings)
     finish(result.summary.attention, result.summary.reasons)
 
 

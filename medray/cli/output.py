@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from medray.tasks.page import Cell
 
 NEEDS_ATTENTION = 3
+SPLIT_COLUMNS = ("split", "class", "patients", "images", "share_of_patients", "share_of_images")
 
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
@@ -94,6 +95,12 @@ def show_models(cells: Mapping[str, Sequence[Cell]], answer: Mapping[str, Any]) 
     for key in ("bundle", "run", "report"):
         if answer.get(key):
             print(printable(f"{key}: {answer[key]}"))
+
+
+def show_warnings(warnings: Sequence[Mapping[str, str]]) -> None:
+    """Say on stderr what makes the figures less than they seem, a line each."""
+    for one in warnings:
+        print(printable(f"medray: warning: {one['code']}: {one['message']}"), file=sys.stderr)
 
 
 def finish(attention: int, reasons: dict[str, int], where: str = "") -> None:

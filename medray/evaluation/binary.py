@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from medray.evaluation.cases import binary_cases
 from medray.evaluation.curves import auprc, brier_score, expected_calibration_error
 from medray.evaluation.intervals import Interval, auroc_interval
+from medray.evaluation.spread import ScoreSpread
 from medray.spec import Spec
 from medray.types import Int64
 
@@ -51,6 +52,12 @@ class Confusion(Spec):
         return _ratio(self.tp, self.tp + self.fp)
 
     @property
+    def youden_j(self) -> float | None:
+        """Sensitivity + specificity − 1 (Youden 1950)."""
+        found = (self.sensitivity, self.specificity)
+        return None if found[0] is None or found[1] is None else found[0] + found[1] - 1
+
+    @property
     def f1(self) -> float | None:
         """Harmonic mean of precision and sensitivity (van Rijsbergen 1979)."""
         return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
@@ -71,6 +78,7 @@ class Metrics(Spec):
     ece: float
     threshold: float
     confusion: Confusion
+    scores: ScoreSpread
 
 
 def confusion(y: ArrayLike, p: ArrayLike, threshold: float) -> Confusion:
@@ -98,6 +106,7 @@ def evaluate(y: ArrayLike, p: ArrayLike, threshold: float, groups: ArrayLike | N
         ece=expected_calibration_error(labels, scores),
         threshold=threshold,
         confusion=counts,
+        scores=ScoreSpread.of(scores),
     )
 
 

@@ -1,7 +1,8 @@
 """95 % percentile intervals by the bootstrap over patients (Efron & Tibshirani 1993, §13.3).
 
 Whole patients are drawn, with replacement, since images of one patient are not independent (Obuchowski 1997). ``groups`` holds
-the patient of each case (n,); without it, single cases are drawn. Equal seeds give equal intervals.
+the patient of each case (n,); without it, single cases are drawn. Equal seeds give equal intervals, whatever patients are called:
+they are drawn in the order in which they first occur.
 """
 
 from __future__ import annotations
@@ -121,11 +122,13 @@ def resampled_aurocs(
 
 
 def units_of(groups: ArrayLike | None, n: int) -> Int64:
-    """Number of the patient of each of n cases, int64 (n,), from 0 without gaps; every case its own without groups."""
-    unit = np.arange(n) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    if unit.shape != (n,):
-        raise invalid_input(f"groups of shape {unit.shape} for {n} cases")
-    return unit
+    """Number of the patient of each of n cases, int64 (n,), from 0 in order of first occurrence; each its own without groups."""
+    if groups is None:
+        return np.arange(n)
+    _, first, number = np.unique(np.asarray(groups), return_index=True, return_inverse=True)
+    if number.shape != (n,):
+        raise invalid_input(f"groups of shape {number.shape} for {n} cases")
+    return np.argsort(np.argsort(first))[number]
 
 
 def _weighted(counts: Int32, sums: Float64 | Int64) -> Float64:

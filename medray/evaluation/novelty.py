@@ -13,26 +13,11 @@ from medray.evaluation.binary import Confusion, confusion
 from medray.evaluation.cases import invalid_input
 from medray.evaluation.curves import auprc
 from medray.evaluation.intervals import Interval, auroc_interval
+from medray.evaluation.spread import ScoreSpread
 from medray.spec import Spec
-from medray.types import Bool, Float64
+from medray.types import Bool
 
 _NONE = Interval(value=None, low=None, high=None)
-
-
-class ScoreSpread(Spec):
-    """How the scores of all cases lie; None without cases."""
-
-    median: float | None
-    low: float | None
-    high: float | None
-
-    @classmethod
-    def of(cls, scores: Float64) -> ScoreSpread:
-        """The median, the 5th and the 95th percentile of scores, float64 (n,)."""
-        if not len(scores):
-            return cls(median=None, low=None, high=None)
-        low, median, high = np.percentile(scores, [5, 50, 95]).tolist()
-        return cls(median=median, low=low, high=high)
 
 
 class NoveltyMetrics(Spec):

@@ -84,6 +84,7 @@ class ReportPart:
         heading: of the part, where a report has several.
         models: figures on the same images, of the ``split`` named ("test", "validation"); ``selected`` names the chosen one.
         samples: in the order to show them.
+        warnings: what makes the figures less than they seem, a line each.
     """
 
     page: Page
@@ -92,6 +93,7 @@ class ReportPart:
     split: str = "test"
     selected: str = ""
     samples: tuple[SampleImage, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from medray.runs.promotion import PromoteSpec, promote_best
 from medray.runs.publish import Draft, Run, Settings, TrainResult, environment, publish, score_held_out
 from medray.runs.resources import Resources
 from medray.runs.samples import labelled_samples, require_sides, sample_columns, write_samples
+from medray.runs.split import SPLIT, cautions_of, counts_of, split_csv
 from medray.runs.summary import Summary, summarise
 from medray.spec import Spec, canonical_json, fingerprint
 from medray.tasks.task import Task
@@ -71,10 +72,13 @@ def ensemble(config: EnsembleConfig, progress: Progress | None = None) -> TrainR
     settings = Settings(task, config.threshold, config.seed, config.resources.actors)
     members = {str(number): uri for number, uri in enumerate(uris)}
     provenance = {"run": name, "catalog": store.normalise(config.catalog), "catalog_version": version, **environment()}
+    store.write(store.join(run_uri, SPLIT), split_csv(samples))
     with executing(config.cluster) as executor:
         kept, answers, summary = _answers(executor, members, samples, run_uri, settings, progress)
         combiner = Combiner() if config.combine == "mean" else _fitted(settings, members, answers)
-        run = Run(config.output, run_uri, settings, kept, {**provenance, "members": dict(zip(uris, fingerprints, strict=True))})
+        provenance["members"] = dict(zip(uris, fingerprints, strict=True))
+        warnings = cautions_of(task, samples, config.labels.split)
+        run = Run(config.output, run_uri, settings, kept, provenance, counts_of(task, samples), warnings)
         drafts = {str(config.combine): _draft(run, config, members, combiner)}
         write_samples(kept, run_uri)
         scores = score_held_out(executor, run, drafts, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -12,15 +13,18 @@ from medray.cataloguing.ingest import ingest
 from medray.data import archive, store
 from medray.data.catalog import Catalog
 from medray.data.labels import join_labels, read_labels
+from medray.data.left_out import counted, left_out, telling, usable_images
 from medray.data.pseudonym import Key, using
 from medray.distributed.session import ClusterSpec
 from medray.errors import LabelError
+from medray.evaluation.cautions import Caution
 from medray.progress import Progress
 from medray.runs.executor import executing
 from medray.runs.labelled import labelled
 from medray.runs.score import key_for, object_rows, score, working_folder
 from medray.runs.summary import Summary
-from medray.tasks.task import Figures, Task
+from medray.tasks.cautions import of_cohort, of_model
+from medray.tasks.task import Figures, Judged, Task
 from medray.types import State
 
 
@@ -31,6 +35,7 @@ class Evaluation:
     Attributes:
         rows: the images with a label that were scored: ``target`` and the answer's columns among theirs.
         unlabelled: how many were scored and have no label.
+        warnings: what makes the figures less than they seem.
     """
 
     figures: Figures
@@ -38,6 +43,7 @@ class Evaluation:
     unlabelled: int
     rows: pa.Table
     manifest: Manifest
+    warnings: Sequence[Caution]
 
 
 def evaluate_source(
@@ -73,17 +79,25 @@ def evaluate_source(
     scored = table.filter(pc.equal(table["state"], State.SCORED.value))
     if not len(scored):
         message = f"none of {summary.inputs} objects of {source} could be scored"
-        raise LabelError("EVALUATE_NOTHING_SCORED", message, f"codes: {summary.reasons}")
-    joined = join_labels(scored, labels, task) if masks is None else _known(scored, masks)
+        raise LabelError(
+            "EVALUATE_NOTHING_SCORED", f"{message}: {counted(summary.reasons)}", "mend them, or name another archive"
+        )
+    with telling(lambda: summary.reasons):
+        joined = join_labels(scored, labels, task) if masks is None else _known(scored, masks)
     judged = joined.filter(pc.is_valid(joined["target"]))
-    return Evaluation(task.evaluate(joined, manifest.decision), summary, len(scored) - len(judged), judged, manifest)
+    figures = task.evaluate(joined, manifest.decision)
+    model = Judged(manifest.name, joined, figures, manifest.decision)
+    warnings = [*of_cohort(task, judged, "labelled images"), *of_model(task, model, "these images")]
+    return Evaluation(figures, summary, len(scored) - len(judged), judged, manifest, warnings)
 
 
 def _masked(source: str, catalog_uri: str, labels: pa.Table, task: Task, key: Key) -> pa.Table:
     """The images of an archive that have a target, with their masks."""
     ingest(source, catalog_uri, key_file=key.file or None)
     catalog = Catalog(catalog_uri)
-    return labelled(catalog.images(), labels, task, catalog.segmentations)
+    images = usable_images(catalog)
+    with telling(lambda: left_out(catalog)):
+        return labelled(images, labels, task, catalog.segmentations)
 
 
 def _known(scored: pa.Table, masks: pa.Table) -> pa.Table:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from medray.data.folds import FOLD
 from medray.data.labels import join_labels
 from medray.data.mask_references import referenced_masks
 from medray.data.mask_table import mask_uris, with_masks
@@ -52,6 +53,22 @@ class _Untold:
     def targets(self, labels: Mapping[str, pa.ChunkedArray]) -> pa.Array:
         """None at all."""
         return pa.nulls(0, pa.string())
+
+
+def splits_of(rows: pa.Table, table: pa.Table, uri: str) -> pa.ChunkedArray:
+    """The split of each image by a table of splits, "" where it has none.
+
+    Args:
+        rows: catalog rows.
+        table: what :func:`medray.data.labels.read_labels` returned of ``uri``.
+
+    Raises:
+        LabelError: LABELS_NO_SPLIT, LABELS_BAD_SPLIT, LABELS_CONFLICT.
+    """
+    if "split" not in table.column_names:
+        raise LabelError("LABELS_NO_SPLIT", f"{uri} has no column split", "name a table with one, as split.csv of a run")
+    bare = rows.drop_columns([name for name in ("target", "group", "split", FOLD) if name in rows.column_names])
+    return join_labels(bare, table, _Untold())["split"]
 
 
 def _referring(images: pa.Table, labels: pa.Table, task: Task, segmentations: pa.Table, keep: Sequence[str]) -> pa.Table:

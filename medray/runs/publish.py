@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -20,11 +20,13 @@ from medray.bundles.scorer import Scorer
 from medray.data import store
 from medray.data.splits import SPLITS
 from medray.errors import RunError
+from medray.evaluation.cautions import Caution
 from medray.evaluation.thresholds import ThresholdPolicy
 from medray.progress import Progress, counting
 from medray.runs.executor import Executor
 from medray.runs.summary import Summary
 from medray.spec import fingerprint
+from medray.tasks.cautions import of_cohort, of_model
 from medray.tasks.head import Monitor
 from medray.tasks.page import Cell
 from medray.tasks.task import Decision, Judged, Task
@@ -64,6 +66,8 @@ class Run:
         uri: folder of the run.
         samples: the images that every input could be made of, with target, group and split.
         provenance: run, catalog, its version, package versions.
+        split: patients and images of each split and class (see :func:`medray.runs.split.counts_of`).
+        warnings: of the samples.
     """
 
     output: str
@@ -71,6 +75,8 @@ class Run:
     settings: Settings
     samples: pa.Table
     provenance: Mapping[str, Any]
+    split: Sequence[Mapping[str, Any]] = ()
+    warnings: Sequence[Caution] = ()
 
     @property
     def name(self) -> str:
@@ -154,6 +160,8 @@ class TrainResult:
         judged: model → its answers and figures on ``evaluated_on``.
         evaluated_on: ``"test"`` where there is such a split, else ``"val"``.
         standing: what came of the best one in the registry; None until that is decided.
+        split: patients and images of each split and class.
+        warnings: of the samples, the judged images and the models.
     """
 
     run_uri: str
@@ -165,6 +173,8 @@ class TrainResult:
     scores: Scores
     summary: Summary
     standing: Standing | None = None
+    split: Sequence[Mapping[str, Any]] = ()
+    warnings: Sequence[Caution] = ()
 
 
 def environment() -> dict[str, Any]:
@@ -208,17 +218,21 @@ def publish(run: Run, drafts: Mapping[str, Draft], scores: Scores, summary: Summ
     judged: dict[str, Judged] = {}
     bundles: dict[str, Scorer] = {}
     validation: dict[str, float] = {}
+    warnings = list(run.warnings)
     for name, draft in drafts.items():
         by_split = _judge(run, scores, name)
         judged[name] = by_split[evaluated_on]
         value = by_split["val"].figures.monitor.value
         validation[name] = float("nan") if value is None else value
+        warnings += _warnings(run.settings.task, by_split, evaluated_on, first=len(judged) == 1)
         recorded = {split: found.figures.model_dump(mode="json") for split, found in by_split.items()}
         uri = draft.write(store.join(run.output, "bundles", run.name, name), judged[name].decision, recorded)
         bundles[name] = open_bundle(uri)
     best = best_of(validation, run.settings.task.monitor)
     registry.publish(run.output, [registry.Published.of(bundles[name]) for name in drafts])
-    result = TrainResult(run.uri, run.settings.task, best, bundles, judged, evaluated_on, scores, summary)
+    result = TrainResult(
+        run.uri, run.settings.task, best, bundles, judged, evaluated_on, scores, summary, split=run.split, warnings=warnings
+    )
     store.write(store.join(run.uri, "metrics.json"), (json.dumps(as_json(result), indent=2) + "\n").encode())
     return result
 
@@ -243,6 +257,12 @@ def _judge(run: Run, scores: Scores, name: str) -> dict[str, Judged]:
     }
 
 
+def _warnings(task: Task, by_split: Mapping[str, Judged], evaluated_on: str, first: bool) -> list[Caution]:
+    """Of a model on the images that its decision was chosen on; with the first one, of the images that all are judged on."""
+    cohort = of_cohort(task, by_split[evaluated_on].rows, f"{evaluated_on} images") if first else []
+    return [*cohort, *of_model(task, by_split["val"], "the validation images")]
+
+
 def as_json(result: TrainResult) -> dict[str, Any]:
     """The result as plain data, as ``medray train --json`` prints it."""
     models = {
@@ -263,6 +283,8 @@ def as_json(result: TrainResult) -> dict[str, Any]:
         "models": models,
         **result.summary.counts(),
         "reasons": result.summary.reasons,
+        "split": list(result.split),
+        "warnings": [caution.model_dump() for caution in result.warnings],
     }
 
 

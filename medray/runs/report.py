@@ -68,6 +68,7 @@ def _part(result: TrainResult, heading: str) -> ReportPart:
         split=split,
         selected=result.best,
         samples=_samples(result),
+        warnings=tuple(map(str, result.warnings)),
     )
 
 

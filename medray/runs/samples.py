@@ -10,10 +10,11 @@ import pyarrow.compute as pc
 from medray.data import store, tables
 from medray.data.catalog import Catalog
 from medray.data.folds import FOLD, require_folds
-from medray.data.labels import KEPT
+from medray.data.labels import KEPT, read_labels
+from medray.data.left_out import counted, left_out, telling, usable_images
 from medray.data.splits import SplitSpec, assign_splits
 from medray.errors import LabelError
-from medray.runs.labelled import labelled
+from medray.runs.labelled import labelled, splits_of
 from medray.tasks.task import Task
 from medray.work.outcome import KEYS
 
@@ -39,10 +40,14 @@ def labelled_samples(catalog_uri: str, task: Task, split: SplitSpec, keep: Seque
     snapshot = catalog.version()
     needed = task.labelled or task.label_columns
     labels = catalog.labels() if needed or catalog.has_labels() else pa.table({"sop_uid": pa.array([], pa.string())})
-    rows = labelled(catalog.images(snapshot), labels, task, lambda: catalog.segmentations(snapshot), keep)
+    images = usable_images(catalog, snapshot)
+    with telling(lambda: left_out(catalog, snapshot)):
+        rows = labelled(images, labels, task, lambda: catalog.segmentations(snapshot), keep)
     require(task, rows, labels)
     if FOLD in rows.column_names:
         require_folds(rows)
+    if split.file:
+        rows = rows.set_column(rows.column_names.index("split"), "split", splits_of(rows, read_labels(split.file), split.file))
     rows = assign_splits(rows, split, task.strata(rows["target"]))
     require_sides(task, rows)
     return rows.sort_by("uri"), snapshot
@@ -55,21 +60,20 @@ def require(task: Task, rows: pa.Table, labels: pa.Table) -> None:
 
 
 def require_sides(
-    task: Task, rows: pa.Table, sides: Sequence[str] = ("train", "val"), left_out: Mapping[str, int] = _NONE
+    task: Task, rows: pa.Table, sides: Sequence[str] = ("train", "val"), unusable: Mapping[str, int] = _NONE
 ) -> None:
     """Check that each split holds what the task needs, also after images were left out; raises LabelError.
 
     Args:
-        left_out: how many images could not be used, by code.
+        unusable: how many images could not be used, by code.
     """
     for side in sides:
         try:
             task.require(rows.filter(pc.equal(rows["split"], side))["target"], side)
         except LabelError as error:
-            if not left_out:
+            if not unusable:
                 raise
-            reasons = ", ".join(f"{count} {code}" for code, count in left_out.items())
-            message = f"{error.message}; of all images, these could not be used: {reasons}"
+            message = f"{error.message}; of all images, these could not be used: {counted(unusable)}"
             raise LabelError(error.code, message, "mend or allow them, or label more patients") from error
 
 

@@ -20,6 +20,7 @@ from medray.runs.fits import fit_all
 from medray.runs.promotion import promote_best
 from medray.runs.publish import Draft, Run, Settings, TrainResult, environment, publish, score_held_out
 from medray.runs.samples import labelled_samples, require_sides, sample_columns, write_samples
+from medray.runs.split import SPLIT, cautions_of, counts_of, split_csv
 from medray.runs.summary import Summary, summarise
 from medray.runs.train_config import TrainConfig
 from medray.source import source_fingerprint
@@ -47,6 +48,7 @@ def train(config: TrainConfig, progress: Progress | None = None, on_step: OnStep
     samples, catalog_version = labelled_samples(config.catalog, config.task, config.labels.split, config.labels.keep)
     name = run_name(config, samples)
     uri = store.join(config.output, "runs", name)
+    store.write(store.join(uri, SPLIT), split_csv(samples))
     with executing(config.cluster) as executor:
         kept, summary = prepare(executor, config, samples, progress)
         samples_uri = write_samples(kept, uri)
@@ -54,7 +56,8 @@ def train(config: TrainConfig, progress: Progress | None = None, on_step: OnStep
         fit_all(executor, [(job, config.models[model].scaling) for model, job in jobs.items()], len(kept), on_step)
         provenance = {"run": name, "catalog": Catalog(config.catalog).uri, "catalog_version": catalog_version, **environment()}
         settings = Settings(config.task, config.threshold, config.seed, config.resources.actors)
-        run = Run(config.output, uri, settings, kept, provenance)
+        warnings = cautions_of(config.task, samples, config.labels.split)
+        run = Run(config.output, uri, settings, kept, provenance, counts_of(config.task, samples), warnings)
         drafts = {model: draft(run, config, job) for model, job in jobs.items()}
         scores = score_held_out(executor, run, drafts, progress)
         result = publish(run, drafts, scores, summary)
@@ -130,7 +133,7 @@ def prepare(executor: Executor, config: TrainConfig, samples: pa.Table, progress
         raise RunError(
             "RUN_INPUTS_FAILED", f"{summary.failed} of {len(samples)} images could not be fetched", "run again; done work is kept"
         )
-    require_sides(config.task, kept, left_out=summary.reasons)
+    require_sides(config.task, kept, unusable=summary.reasons)
     return kept, summary
 
 

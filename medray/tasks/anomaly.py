@@ -116,6 +116,11 @@ class Anomaly(Task):
         """Whether there are labels of both kinds."""
         return bool(pc.count_distinct(targets).as_py() == 2)
 
+    def classes_of(self, targets: pa.ChunkedArray) -> dict[str, Bool]:
+        """Images that are known to be normal, and anomalous ones; nothing where no label tells."""
+        known = floats(targets)
+        return {} if np.isnan(known).all() else {"normal": known == 0, "anomalous": known == 1}
+
     def truth(self, targets: pa.ChunkedArray) -> NDArray[Any]:
         """float64 (n,): 0 or 1, NaN where unknown."""
         return floats(targets)
@@ -182,6 +187,10 @@ class Anomaly(Task):
         """Of the AUROC of the labelled images."""
         scores = floats(new[SCORE]), floats(old[SCORE])
         return auroc_difference(floats(new["target"]), *scores, groups=texts(new["group"]), seed=seed)
+
+    def skill(self, figures: Any) -> dict[str, float | None]:
+        """Of the one decision, on labelled images."""
+        return {ANOMALOUS: figures.confusion and figures.confusion.youden_j}
 
     def cells(self, figures: Any) -> list[Cell]:
         """AUROC first, then what depends on the threshold."""

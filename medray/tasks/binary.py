@@ -25,7 +25,7 @@ from medray.tasks.page import Cell, Histogram, Matrix, Page, Plot, Sample, Tile
 from medray.tasks.plots import calibration_plot, roc_line, roc_plot
 from medray.tasks.task import Decision, Figures, Judged, Monitored, Task
 from medray.tasks.text import interval_note, interval_text, number
-from medray.types import Float64, Image, Int64
+from medray.types import Bool, Float64, Image, Int64
 
 PROBABILITY, POSITIVE = "probability", "positive"
 _NOTE = "95 % bootstrap interval. Sensitivity, specificity, accuracy and F1 at each model’s own threshold."
@@ -96,6 +96,11 @@ class Binary(Task):
         message = f"all {len(targets)} labelled images are {side} ({self.target} = {found}; positive is {self.positive!r})"
         raise LabelError("LABELS_SINGLE_CLASS", message, "give labels of both classes, or set labels.positive (task.positive)")
 
+    def classes_of(self, targets: pa.ChunkedArray) -> dict[str, Bool]:
+        """Positives and the others."""
+        positive = integers(targets) == 1
+        return {self.positive_name: positive, f"not {self.positive_name}": ~positive}
+
     def truth(self, targets: pa.ChunkedArray) -> NDArray[Any]:
         """int64 (n,), 0 or 1."""
         return integers(targets)
@@ -153,6 +158,10 @@ class Binary(Task):
         """Of the AUROC."""
         scores = floats(new[PROBABILITY]), floats(old[PROBABILITY])
         return auroc_difference(floats(new["target"]), *scores, groups=texts(new["group"]), seed=seed)
+
+    def skill(self, figures: Any) -> dict[str, float | None]:
+        """Of the one decision."""
+        return {self.positive_name: figures.confusion.youden_j}
 
     def cells(self, figures: Any) -> list[Cell]:
         """AUROC first, then what depends on the threshold."""

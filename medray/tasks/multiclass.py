@@ -23,7 +23,7 @@ from medray.tasks.page import Cell, Histogram, Matrix, Page, Plot, Sample, Table
 from medray.tasks.plots import calibration_plot, roc_line, roc_plot
 from medray.tasks.task import Decision, Figures, Judged, Monitored, Task
 from medray.tasks.text import interval_note, interval_text, number
-from medray.types import Float64, Image, Int64
+from medray.types import Bool, Float64, Image, Int64
 
 DECISION = "decision"
 _NOTE = (
@@ -86,6 +86,11 @@ class Multiclass(Task):
         if missing:
             message = f"none of {len(targets)} labelled images is {missing} ({self.target} = {found})"
             raise LabelError("LABELS_CLASS_MISSING", message, "label some, or take the class out of task.classes")
+
+    def classes_of(self, targets: pa.ChunkedArray) -> dict[str, Bool]:
+        """Each class."""
+        numbers = integers(targets)
+        return {name: numbers == number for number, name in enumerate(self.classes)}
 
     def truth(self, targets: pa.ChunkedArray) -> NDArray[Any]:
         """int64 (n,), numbers of classes."""

@@ -25,7 +25,7 @@ from medray.tasks.page import Cell, Histogram, Page, Plot, Sample, Table, Tile
 from medray.tasks.plots import calibration_plot, roc_line, roc_plot
 from medray.tasks.task import Decision, Figures, Judged, Monitored, Task
 from medray.tasks.text import interval_note, interval_text, number
-from medray.types import Float64, Image, Int64
+from medray.types import Bool, Float64, Image, Int64
 
 _NOTE = "95 % bootstrap interval. Macro figures are the mean over the labels; each label has a threshold of its own."
 _SHOWN = 3
@@ -110,6 +110,15 @@ class Multilabel(Task):
             message = f"{positives} images have {name} and {negatives} do not (values {found}; positive is {self.positive!r})"
             raise LabelError("LABELS_SINGLE_CLASS", message, "give labels of both kinds, or set the positive value")
 
+    def classes_of(self, targets: pa.ChunkedArray) -> dict[str, Bool]:
+        """Each label, where it is known to hold, and where not to."""
+        truth = self.truth(targets)
+        return {
+            name: found
+            for label, column in zip(self.labels, truth.T, strict=True)
+            for name, found in ((label, column == 1), (f"not {label}", column == 0))
+        }
+
     def truth(self, targets: pa.ChunkedArray) -> NDArray[Any]:
         """float64 (n, labels), 0 or 1; NaN where a label is not known."""
         rows = [[np.nan if value is None else value for value in row] for row in targets.to_pylist()]
@@ -170,6 +179,11 @@ class Multilabel(Task):
         """Of the macro AUROC."""
         tables = matrix(new, self.columns), matrix(old, self.columns)
         return auroc_difference(self.truth(new["target"]), *tables, groups=texts(new["group"]), seed=seed)
+
+    def skill(self, figures: Any) -> dict[str, float | None]:
+        """Of each label."""
+        each = zip(self.labels, figures.labels, strict=True)
+        return {name: one and one.confusion.youden_j for name, one in each}
 
     def cells(self, figures: Any) -> list[Cell]:
         """Macro AUROC first, then the AUROC of each label."""

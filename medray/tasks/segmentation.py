@@ -110,6 +110,11 @@ class Segmentation(Task):
         where = f"the {split} split" if split else f"the {len(targets)} images"
         raise LabelError("LABELS_NO_MASK", f"no image of {where} has a mask", "name masks in the labels, or draw more")
 
+    def classes_of(self, targets: pa.ChunkedArray) -> dict[str, Bool]:
+        """Images with a mask, and those without where they take part."""
+        masked = integers(pc.cast(pc.not_equal(targets, ""), pa.int64())) == 1
+        return {"outlined": masked, **({"not outlined": ~masked} if self.without_mask == "empty" else {})}
+
     def truth(self, targets: pa.ChunkedArray) -> NDArray[Any]:
         """Not from labels: prepared samples hold the masks."""
         raise NotImplementedError

@@ -157,6 +157,10 @@ class Task(Spec, ABC):
         """
         ...
 
+    def classes_of(self, targets: pa.ChunkedArray) -> dict[str, Bool]:
+        """Name of each class → which of the targets have it, bool (n,); nothing where there are no classes."""
+        return {}
+
     def comparable(self, targets: pa.ChunkedArray) -> bool:
         """Whether the monitored figure is defined on images with these targets."""
         return True
@@ -262,6 +266,10 @@ class Task(Spec, ABC):
         Both tables are as for :meth:`evaluate`, of the same images in the same order.
         """
         ...
+
+    def skill(self, figures: Any) -> dict[str, float | None]:
+        """Youden's J of each decision, None where undefined; nothing where no threshold decides."""
+        return {}
 
     # ---- what people see
 

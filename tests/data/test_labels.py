@@ -271,7 +271,8 @@ def test_the_same_label_twice_is_no_conflict() -> None:
 
 
 def rows(groups: list[str], y: list[int], split: list[str] | None = None) -> pa.Table:
-    return pa.table({"group": groups, "target": y, "split": split or [""] * len(y)})
+    uids = [f"1.{number}" for number in range(len(y))]
+    return pa.table({"uri": uids, "sop_uid": uids, "group": groups, "target": y, "split": split or [""] * len(y)})
 
 
 def splits(table: pa.Table, **spec: Any) -> list[str]:

@@ -32,5 +32,5 @@ def test_a_run_whose_validation_images_cannot_be_used_says_why(task: Task, targe
     with pytest.raises(
         LabelError, match=r"the val split .*; of all images, these could not be used: 2 PIXELS_CONSTANT"
     ) as caught:
-        require_sides(task, rows.slice(0, 2), left_out={"PIXELS_CONSTANT": 2})
+        require_sides(task, rows.slice(0, 2), unusable={"PIXELS_CONSTANT": 2})
     assert caught.value.code.startswith("LABELS_")
