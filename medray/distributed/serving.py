@@ -95,7 +95,7 @@ def _nodes(status: ServeStatus, *proxies: str) -> tuple[str, ...]:
 
 def alone() -> bool:
     """Whether every node of the cluster is this machine."""
-    return {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]} <= {ray.util.get_node_ip_address()}  # type: ignore[no-untyped-call]  # type: ignore[no-untyped-call]
+    return {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]} <= {ray.util.get_node_ip_address()}  # type: ignore[no-untyped-call]
 
 
 def make_way(spec: ServeSpec, everywhere: bool, replace: bool) -> None:
