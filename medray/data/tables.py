@@ -91,7 +91,11 @@ def create(uri: str, schema: pa.Schema) -> None:
     """Make an empty table, unless there is one."""
     uri = store.normalise(uri)
     with store.translated(uri):
-        DeltaTable.create(uri, schema, mode="ignore", storage_options=store.delta_options(uri))
+        try:
+            DeltaTable.create(uri, schema, mode="ignore", storage_options=store.delta_options(uri))
+        except CommitFailedError:  # another writer was faster
+            if not is_table(uri):
+                raise
 
 
 def append(uri: str, rows: pa.Table) -> None:
