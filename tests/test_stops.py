@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import pty
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -62,8 +63,9 @@ def assert_failed(ended: Ended, code: str) -> None:
     assert ended.seconds < 15
 
 
-@pytest.mark.parametrize("number", STOP_CODES)
-@pytest.mark.parametrize("after_s", [0.1, 0.4, 2.5])
+@pytest.mark.parametrize(
+    ("number", "after_s"), [(signal.SIGINT, 0.1), (signal.SIGTERM, 0.4), (signal.SIGINT, 2.5), (signal.SIGTERM, 2.5)]
+)
 def test_a_stop_while_ray_starts(number: signal.Signals, after_s: float, extract: list[str], tmp_path: Path) -> None:
     with started([*extract, "--executor", "ray"], tmp_path / "stderr") as run:
         time.sleep(after_s)
@@ -81,8 +83,9 @@ def test_a_stop_in_mid_extract(executor: str, number: signal.Signals, extract: l
     assert '"scored": 120' in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("executor", "number"), [("ray", signal.SIGINT), ("local", signal.SIGTERM)])
-def test_a_stop_in_mid_fit(executor: str, number: signal.Signals, train: list[str], tmp_path: Path, medray: Run) -> None:
+def test_a_stop_in_mid_fit(executor: str, number: signal.Signals, train: list[str], tmp_path: Path) -> None:
     with started([*train, "--set", NETWORK.format(500), "--executor", executor], tmp_path / "stderr") as run:
         run.wait_for(fitting(run))
         assert_stopped(stopped(run, number), number)
@@ -152,10 +155,49 @@ def test_a_command_ends_with_the_process_that_watches_it(extract: list[str], tmp
         assert end_of(run).left == []
 
 
-@pytest.mark.parametrize("name", ["raylet/raylet", "gcs/gcs_server"])
-def test_a_ray_that_is_killed_in_mid_fit(name: str, train: list[str], tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_raylet_that_is_killed_in_mid_fit(train: list[str], tmp_path: Path) -> None:
     with started([*train, "--set", NETWORK.format(500), "--executor", "ray"], tmp_path / "stderr") as run:
         run.wait_for(fitting(run))
-        (process,) = run.named(name)
-        os.kill(process, signal.SIGKILL)
+        kill_only(run, "raylet/raylet")
         assert_failed(end_of(run), "CLUSTER_LOST")
+
+
+def test_a_gcs_that_is_killed_in_mid_extract(extract: list[str], tmp_path: Path) -> None:
+    with started([*extract, "--executor", "ray"], tmp_path / "stderr") as run:
+        run.wait_for(some_shards(tmp_path))
+        kill_only(run, "gcs/gcs_server")
+        assert_failed(end_of(run), "CLUSTER_LOST")
+
+
+@pytest.mark.parametrize("name", ["raylet/raylet", "gcs/gcs_server"])
+def test_a_ray_that_dies_while_it_starts(name: str, extract: list[str], tmp_path: Path) -> None:
+    with started([*extract, "--executor", "ray"], tmp_path / "stderr") as run:
+        run.wait_for(lambda: bool(run.named(name)))
+        time.sleep(0.6)  # seen by the command
+        kill_only(run, name)
+        assert_failed(end_of(run), "CLUSTER_START")
+
+
+def kill_only(run: Started, name: str) -> None:
+    (process,) = run.named(name)
+    os.kill(process, signal.SIGKILL)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 200 KiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "none", str(folder)], capture_output=True).returncode:
+        pytest.skip("mounts nothing")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_under_workers_of_ray(small_disk: Path, extract: list[str], tmp_path: Path) -> None:
+    with started([*extract, "--executor", "ray", "--set", f"output={small_disk}/out"], tmp_path / "stderr") as run:
+        run.wait_for(lambda: (small_disk / "out").exists())
+        ended = end_of(run)
+    assert (ended.code, len(ended.lines), ended.left) == (1, 1, [])
+    assert ended.lines[0].startswith(f"medray: DISK_FULL: no space is left at {small_disk}/out/")
