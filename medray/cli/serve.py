@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -51,15 +55,25 @@ def start(
     from medray.cli.supervisor import STOPPED
     from medray.runs.serve import serve_until_stopped
 
-    def ready(endpoint: Endpoint) -> None:
-        print(printable(f"serving {bundle} at {_place(endpoint)}"), flush=True)
-
     cluster = cluster_of("auto", address, allow_open)
-    served = serve_until_stopped(bundle, cluster, host, port, replicas, ready, detach=detach, replace=replace)
+    with _ray_muted() as stdout:
+
+        def ready(endpoint: Endpoint) -> None:
+            print(printable(f"serving {bundle} at {_place(endpoint)}"), file=stdout, flush=True)
+
+        served = serve_until_stopped(bundle, cluster, host, port, replicas, ready, detach=detach, replace=replace)
     if not (served and detach):
         print(printable(f"medray: {bundle} is no longer served"), file=sys.stderr)
     if not served:
         raise typer.Exit(STOPPED[signal.SIGINT])
+
+
+@contextmanager
+def _ray_muted() -> Iterator[TextIO]:
+    """Drop what Ray prints to standard output, of actors that Serve ends; yields standard output for what the command prints."""
+    stdout = sys.stdout
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        yield stdout
 
 
 def _place(endpoint: Endpoint) -> str:
@@ -78,7 +92,8 @@ def status(address: Address = None, allow_open: AllowOpen = False, as_json: AsJs
 
     from medray.runs.serve import served
 
-    found = served(cluster_of("auto", address, allow_open))
+    with _ray_muted():
+        found = served(cluster_of("auto", address, allow_open))
     facts = found.facts
     told = {"bundle": facts.bundle, "model": facts.model, "url": facts.url, "token": facts.token} if facts else {}
     show({"state": found.state, **told, "replicas": found.replicas, "nodes": list(found.nodes)}, as_json, "Endpoint")
@@ -91,5 +106,6 @@ def stop(address: Address = None, allow_open: AllowOpen = False) -> None:
 
     from medray.runs.serve import stop_serving
 
-    stop_serving(cluster_of("auto", address, allow_open))
+    with _ray_muted():
+        stop_serving(cluster_of("auto", address, allow_open))
     print("the endpoint is down")

@@ -24,7 +24,7 @@ from ray.serve.generated.serve_pb2 import ASGIRequest
 from ray.serve.generated.serve_pb2_grpc import ASGIServiceStub
 from seaweed import free_ports
 from sockets import beyond_this_machine, family, listening
-from two_nodes import cluster_running
+from two_nodes import NETWORKED, cluster_running
 
 Run = Callable[..., "CompletedProcess[str]"]
 SECRET = "s3cret-Token"
@@ -137,7 +137,7 @@ def cluster(ports: list[int]) -> Iterator[str]:
 def run(cluster: str, medray: Run, tmp_path: Path) -> Run:
     """``medray serve`` on the cluster, with the token in a file."""
     (tmp_path / "token").write_text(f"{SECRET}\n")
-    env = {"RAY_ADDRESS": cluster, "MEDRAY_SERVE_TOKEN_FILE": str(tmp_path / "token")}
+    env = {**NETWORKED, "RAY_ADDRESS": cluster, "MEDRAY_SERVE_TOKEN_FILE": str(tmp_path / "token")}
     return lambda *words: medray("serve", *words, env=env)
 
 
@@ -191,7 +191,7 @@ def test_a_signal_takes_the_endpoint_of_a_cluster_down(
     trained: Any, cluster: str, run: Run, ports: list[int], number: signal.Signals
 ) -> None:
     bundle = trained.bundles["svm"].uri
-    env = {**os.environ, "RAY_ADDRESS": cluster, "MEDRAY_SERVE_TOKEN": SECRET}
+    env = {**os.environ, **NETWORKED, "RAY_ADDRESS": cluster, "MEDRAY_SERVE_TOKEN": SECRET}
     with serving(bundle, "--port", str(ports[0]), env=env) as process:
         assert first_line(process).startswith(f"serving {bundle} at "), process.communicate()
         assert answers(ports[0])
@@ -204,7 +204,7 @@ def test_a_signal_takes_the_endpoint_of_a_cluster_down(
 
 @pytest.mark.slow
 def test_a_command_whose_endpoint_another_command_stopped_ends(trained: Any, cluster: str, run: Run, ports: list[int]) -> None:
-    env = {**os.environ, "RAY_ADDRESS": cluster, "MEDRAY_SERVE_TOKEN": SECRET}
+    env = {**os.environ, **NETWORKED, "RAY_ADDRESS": cluster, "MEDRAY_SERVE_TOKEN": SECRET}
     with serving(trained.bundles["svm"].uri, "--port", str(ports[0]), env=env) as process:
         assert first_line(process).startswith("serving "), process.communicate()
         assert run("stop").returncode == 0

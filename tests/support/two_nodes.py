@@ -11,11 +11,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+NETWORKED = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
+"""In the environment of the nodes and of those who join them: the nodes are on the network, as those of a real cluster."""
+
 
 @contextmanager
 def cluster_running(variables: Mapping[str, str]) -> Iterator[str]:
     """The address of a cluster whose nodes have these variables in their environment."""
-    environment = {**os.environ, **variables}
+    environment = {**os.environ, **NETWORKED, **variables}
     command = [sys.executable, __file__]
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
