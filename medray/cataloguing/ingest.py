@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,10 @@ from medray.errors import Excluded, LabelError, Quarantined, RunError, StoreErro
 from medray.progress import Progress
 from medray.types import State
 
-ROWS_PER_COMMIT = 10_000
+FIRST_COMMIT, ROWS_PER_COMMIT, COMMIT_S = 250, 10_000, 20.0
+"""Rows of the first commit of a run and of the largest, and how many seconds one may take: the first ones grow fourfold, and
+slow archives have smaller ones, so that a kill loses a few seconds of work and commits cost nothing that shows."""
+
 _KNOWN = ("uri", "shard_uri", "size_bytes", "etag", "state", "code")
 _AFTER_SLASH = chr(ord("/") + 1)
 
@@ -45,9 +49,9 @@ def ingest(
 ) -> IngestSummary:
     """Bring the catalog up to date with archives; objects whose size and etag are known are not read again.
 
-    The archives are walked in the order of their keys, and every ten thousand rows are one commit, a shard's rows in the same:
-    a run that was killed goes on where it was. What is no longer in the archive stays in the catalog as FAILED, so that nothing
-    is trained on it.
+    The archives are walked in the order of their keys, and commits grow from 250 rows to ten thousand, or to what is read in
+    twenty seconds, a shard's rows in the same: a run that was killed goes on where it was. What is no longer in the archive stays
+    in the catalog as FAILED, so that nothing is trained on it.
 
     Args:
         sources: prefixes of archives.
@@ -116,6 +120,7 @@ class Update:
         self.sources: list[str] = []
         self.listed, self.looked_at, self.unchanged, self.objects = listed, 0, 0, 0
         self._read_any = False
+        self._pace = _Pace()
 
     def source(self, source: str, listing: Iterable[list[ObjectInfo]]) -> None:
         """Bring the rows of one archive up to date with its listing, in pages sorted by URI."""
@@ -156,19 +161,20 @@ class Update:
         self.looked_at += rows
 
     def look(self, infos: Iterable[ObjectInfo]) -> None:
-        """Read objects and record them, in commits of about ten thousand rows; a shard is never divided."""
+        """Read objects and record them, in commits of up to about ten thousand rows; a shard is never divided."""
         chunk: list[Item] = []
         keys: set[str] = set()
         for info in infos:
             chunk += _items(info)
             keys.add(as_text(info.uri))
-            if len(chunk) >= ROWS_PER_COMMIT:
+            if len(chunk) >= self._pace.rows:
                 self._record(chunk, keys)
                 chunk, keys = [], set()
         if keys:
             self._record(chunk, keys)
 
     def _record(self, items: list[Item], keys: set[str]) -> None:
+        started = time.monotonic()
         self.listed += len(items) - len(keys)
         parts = []
         for entries in inspected(items):
@@ -183,10 +189,23 @@ class Update:
             raise StoreError(code, f"no object could be read: {message}", "nothing was recorded")
         self._table.replace(rows, keys)
         self.objects += len(rows)
+        self._pace.took(len(items), time.monotonic() - started)
 
     def _tell(self, some: int = 1) -> None:
         if self._progress and some:
             self._progress("ingest", self.looked_at, self.listed)
+
+
+class _Pace:
+    """How many rows the next commit of a run has."""
+
+    def __init__(self) -> None:
+        self.rows = min(FIRST_COMMIT, ROWS_PER_COMMIT)
+
+    def took(self, rows: int, seconds: float) -> None:
+        """Learn from a commit: four times as many next, as far as that takes no longer than a commit may."""
+        possible = int(rows * COMMIT_S / max(seconds, 1e-3))
+        self.rows = max(1, min(4 * self.rows, possible, ROWS_PER_COMMIT))
 
 
 def _is_recorded(page: list[ObjectInfo], rows: pa.Table) -> bool:

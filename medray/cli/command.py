@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from medray.cli import catalog, features, importing, jobs, ops, preview, quarantine
+from medray.cli import catalog, features, importing, jobs, ops, preview, quarantine, vacuum
 from medray.cli.console import printable
 from medray.errors import MedrayError
 
@@ -33,6 +33,7 @@ def application() -> typer.Typer:
     app.add_typer(quarantine.app, name="quarantine")
     app.add_typer(ops.app, name="ops")
     app.add_typer(features.app, name="features")
+    app.add_typer(vacuum.app)
     return app
 
 

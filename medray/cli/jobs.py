@@ -197,7 +197,7 @@ def screen(config: ConfigOption, sets: Sets = None, executor: Executor | None = 
         result = run(settings, reporter.progress)
         report = write_screen_report(result)
     answer = {"night": result.night_uri, "bundle": result.bundle_uri, "studies": len(result.worklist), "report": report}
-    show({**answer, **asdict(result.summary)}, as_json, "Screening")
+    show({**answer, **asdict(result.summary), "gone": result.gone}, as_json, "Screening")
     finish(result.summary.attention, result.summary.reasons)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from medray.data import store
+from medray.data import store, temporary
 from medray.data.catalog import as_text
 from medray.data.shards.address import Address
 from medray.data.store import ObjectInfo
@@ -92,5 +91,5 @@ def working_folder(work: str | None, cluster: ClusterSpec) -> Iterator[str]:
         return
     if not session.is_local(cluster):
         raise ConfigError("WORK_NEEDED", "the nodes of a cluster do not share this machine's disk", "give --work URI")
-    with tempfile.TemporaryDirectory(prefix="medray-work-") as name:
-        yield store.join(name, "scores")
+    with temporary.folder("work") as folder:
+        yield store.join(str(folder), "scores")
