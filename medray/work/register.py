@@ -16,7 +16,7 @@ from medray.data import store, tables
 from medray.data.store import ObjectInfo
 from medray.errors import StoreError
 from medray.spec import fingerprint
-from medray.work.shard_file import SHARD, broken, file_name, listed, shards_of
+from medray.work.shard_file import SHARD, checked, file_name, listed, shards_of
 from medray.work.table import is_final, joined, keys_of
 
 _TRIES, _PAUSE_S = 20, 0.2
@@ -26,14 +26,14 @@ class Finished:
     """The shards that an earlier start left unregistered.
 
     Attributes:
-        sound: stem → shard that is what was written, by size and checksum.
+        sound: stem → shard that is what was written, by size and checksum, and in which nothing FAILED.
     """
 
     def __init__(self, table_uri: str, stems: Collection[str]) -> None:
         files = listed(table_uri) if stems else {}
         found = shards_of(stems, files)
-        self._broken = broken(list(found.values()), files)
-        self.sound = {stem: info for stem, info in found.items() if info not in self._broken}
+        self._checked = checked(list(found.values()), files)
+        self.sound = {stem: info for stem, info in found.items() if info in self._checked.sound}
 
     def with_new(self, table_uri: str, stems: Collection[str]) -> dict[str, ObjectInfo]:
         """All shards, those that were written since as well.
@@ -41,8 +41,9 @@ class Finished:
         Raises:
             StoreError: SHARDS_MISSING.
         """
-        files = {name: info for name, info in listed(table_uri).items() if info not in self._broken}
-        found = shards_of(stems, files) | self.sound
+        files = {name: info for name, info in listed(table_uri).items() if info not in self._checked.cut}
+        new = {name: info for name, info in files.items() if info not in self._checked.unusable}
+        found = shards_of(stems, files) | shards_of(stems, new) | self.sound  # an unusable one may have been written once more
         if lost := len(stems) - len(found):
             message = f"{lost} of {len(stems)} shards that workers wrote are not at {table_uri}, or were cut"
             raise StoreError("SHARDS_MISSING", message, "on a cluster, output must be a place that every node reaches; run again")

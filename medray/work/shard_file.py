@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from medray.data import store
 from medray.data.store import ObjectInfo
+from medray.work.table import is_final
 
 SHARD, SAMPLES = ".parquet", ".samples"
 _AT_ONCE = 4
@@ -60,8 +63,23 @@ def shards_of(stems: Collection[str], files: Mapping[str, ObjectInfo]) -> dict[s
     return found
 
 
-def broken(shards: Sequence[ObjectInfo], files: Mapping[str, ObjectInfo]) -> set[ObjectInfo]:
-    """Those shards that are not what was written, or whose samples are not; all of them are read.
+@dataclass(frozen=True)
+class Checked:
+    """What became of shards that were read.
+
+    Attributes:
+        sound: they are what was written, and so are their samples; nothing in them is to be tried again.
+        cut: they are not what was written.
+        unusable: the others: their samples are not what was written, or some of their inputs FAILED.
+    """
+
+    sound: frozenset[ObjectInfo]
+    cut: frozenset[ObjectInfo]
+    unusable: frozenset[ObjectInfo]
+
+
+def checked(shards: Sequence[ObjectInfo], files: Mapping[str, ObjectInfo]) -> Checked:
+    """Read shards and their samples, and compare them with their checksums.
 
     Args:
         files: as :func:`listed` gives them.
@@ -70,19 +88,22 @@ def broken(shards: Sequence[ObjectInfo], files: Mapping[str, ObjectInfo]) -> set
         StoreError: as reading raises it.
     """
     chunks: dict[str, set[ObjectInfo]] = {}
-    found = set()
+    cut, unusable = set(), set()
     for info, data in _read(shards):
         if not _is_what_was_written(info, data):
-            found.add(info)
+            cut.add(info)
             continue
-        for chunk in _chunks(data):
+        rows = pq.ParquetFile(pa.BufferReader(data))
+        if not pc.all(is_final(rows.read(columns=["state", "code"]))).as_py():
+            unusable.add(info)
+        for chunk in _chunks(rows):
             chunks.setdefault(chunk, set()).add(info)
     for name in chunks.keys() - files.keys():
-        found |= chunks[name]
+        unusable |= chunks[name]
     for info, data in _read([files[name] for name in sorted(chunks.keys() & files.keys())]):
         if not _is_what_was_written(info, data):
-            found |= chunks[info.uri.rsplit("/", 1)[-1]]
-    return found
+            unusable |= chunks[info.uri.rsplit("/", 1)[-1]]
+    return Checked(frozenset(shards) - cut - unusable, frozenset(cut), frozenset(unusable))
 
 
 def _read(infos: Sequence[ObjectInfo]) -> Iterator[tuple[ObjectInfo, bytes]]:
@@ -94,12 +115,11 @@ def _read(infos: Sequence[ObjectInfo]) -> Iterator[tuple[ObjectInfo, bytes]]:
             yield info, data
 
 
-def _chunks(shard: bytes) -> set[str]:
+def _chunks(shard: pq.ParquetFile) -> set[str]:
     """Names of the files that hold a shard's samples."""
-    file = pq.ParquetFile(pa.BufferReader(shard))
-    if "chunk" not in file.schema_arrow.names:
+    if "chunk" not in shard.schema_arrow.names:
         return set()
-    return {name for name in file.read(columns=["chunk"])["chunk"].to_pylist() if name is not None}
+    return {name for name in shard.read(columns=["chunk"])["chunk"].to_pylist() if name is not None}
 
 
 def _named(name: str) -> _Named | None:
