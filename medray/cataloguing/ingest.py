@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from medray.cataloguing.duplicates import settle_duplicates
 from medray.cataloguing.inspection import Item, inspected
+from medray.cataloguing.pace import Pace
 from medray.data import archive, store
 from medray.data.catalog import GONE, IMAGE, Catalog, as_text, rows_of
 from medray.data.labels import join_keys, read_labels
@@ -22,10 +23,7 @@ from medray.errors import Excluded, LabelError, Quarantined, RunError, StoreErro
 from medray.progress import Progress
 from medray.types import State
 
-FIRST_COMMIT, ROWS_PER_COMMIT, COMMIT_S = 250, 10_000, 20.0
-"""Rows of the first commit of a run and of the largest, and how many seconds one may take: the first ones grow fourfold, and
-slow archives have smaller ones, so that a kill loses a few seconds of work and commits cost nothing that shows."""
-
+ROWS_PER_COMMIT = 10_000
 _KNOWN = ("uri", "shard_uri", "size_bytes", "etag", "state", "code")
 _AFTER_SLASH = chr(ord("/") + 1)
 
@@ -120,7 +118,7 @@ class Update:
         self.sources: list[str] = []
         self.listed, self.looked_at, self.unchanged, self.objects = listed, 0, 0, 0
         self._read_any = False
-        self._pace = _Pace()
+        self._pace = Pace(ROWS_PER_COMMIT)
 
     def source(self, source: str, listing: Iterable[list[ObjectInfo]]) -> None:
         """Bring the rows of one archive up to date with its listing, in pages sorted by URI."""
@@ -194,18 +192,6 @@ class Update:
     def _tell(self, some: int = 1) -> None:
         if self._progress and some:
             self._progress("ingest", self.looked_at, self.listed)
-
-
-class _Pace:
-    """How many rows the next commit of a run has."""
-
-    def __init__(self) -> None:
-        self.rows = min(FIRST_COMMIT, ROWS_PER_COMMIT)
-
-    def took(self, rows: int, seconds: float) -> None:
-        """Learn from a commit: four times as many next, as far as that takes no longer than a commit may."""
-        possible = int(rows * COMMIT_S / max(seconds, 1e-3))
-        self.rows = max(1, min(4 * self.rows, possible, ROWS_PER_COMMIT))
 
 
 def _is_recorded(page: list[ObjectInfo], rows: pa.Table) -> bool:

@@ -6,6 +6,7 @@ all the time, and leaves a mark (:func:`at_work`) beside them when it starts.
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import time
@@ -103,7 +104,7 @@ def leftovers(root: str, older_than_s: float) -> list[Leftover]:
         for info in page:
             found.add(info)
     before = time.time() - older_than_s
-    result = [Leftover(info.uri, kind, info.size) for kind, info in found.alone if upkeep.modified(info.uri) < before]
+    result = [Leftover(info.uri, kind, info.size) for kind, info in found.alone if _written(info) < before]
     for table in sorted(found.tables):
         result += _of_table(table, found.data.get(table, []), found.marks.get(table, []), before)
     result += [Leftover(uri, "upload", 0, upload) for uri, upload, started in upkeep.uploads(root) if started < before]
@@ -119,10 +120,20 @@ def _of_table(table: str, data: Sequence[ObjectInfo], marks: Sequence[ObjectInfo
     if any(info.uri.endswith(".samples") for info in orphans):
         chunks = _chunks(table)
         orphans = [info for info in orphans if info.uri.rsplit("/", 1)[-1] not in chunks]
-    if any(upkeep.modified(info.uri) >= before for info in (*orphans, *marks)):
+    if any(_written(info) >= before for info in (*orphans, *marks)):
         return []
     kinds = [("orphan", info) for info in orphans] + [("mark", info) for info in marks]
     return [Leftover(info.uri, kind, info.size) for kind, info in kinds]
+
+
+def _written(info: ObjectInfo) -> float:
+    """When an object was written, in seconds since 1970; one that has gone meanwhile belonged to a run at work."""
+    try:
+        return upkeep.modified(info.uri)
+    except StoreError as error:
+        if error.code == "STORE_NOT_FOUND":
+            return math.inf
+        raise
 
 
 def _chunks(table: str) -> set[str]:
