@@ -66,10 +66,10 @@ def write_set(folder: Path, count: int, side: int, per_file: int = 256, dtype: s
     for start in range(0, count, per_file):
         rows = [_row(index, record) for index in range(start, min(start + per_file, count))]
         name = f"part-{start:07d}.parquet"
-        data = tables.parquet_bytes(set_apart(pa.Table.from_pylist(rows, schema=schema), f"{uri}/{name}"))
+        data = tables.parquet_bytes(set_apart(pa.Table.from_pylist(rows, schema=schema), uri, f"part-{start:07d}"))
         (folder / "table" / name).write_bytes(data)
-        made.append((name, len(data), len(rows)))
-    tables.register(uri, placed(schema), made)
+        made.append((name, len(data), tables.count_only(len(rows))))
+    tables.swap(tables.open_table(uri), made, [])
     names = [f"image-{index:07d}" for index in range(count)]
     split = ["val" if index < 8 else "train" for index in range(count)]
     samples = {"uri": names, "etag": ["1"] * count, "target": np.arange(count) % 2, "group": names, "split": split}

@@ -30,6 +30,7 @@ APART = (
     "medray.data.catalog",
     "medray.data.store",
     "medray.data.tables",
+    "medray.data.temporary",
 )
 """Modules and packages that are not followed where others import them: texts, lists from which a spec chooses (the caller names
 the chosen), storage, and models, which have a fingerprint of their own."""

@@ -10,13 +10,12 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from pydantic import Field, computed_field, model_validator
 
 from medray.bundles.input_spec import InputSpec
-from medray.data import store
+from medray.data import store, temporary
 from medray.errors import BundleError
 from medray.evaluation.thresholds import Threshold
 from medray.spec import Spec
@@ -86,8 +85,7 @@ def write_bundle(manifest: Manifest, content: Mapping[str, Path], uri: str) -> M
     Returns:
         The manifest with the checksums.
     """
-    with TemporaryDirectory(prefix="medray-bundle-") as name:
-        folder = Path(name)
+    with temporary.folder("bundle") as folder:
         for part, source in content.items():
             shutil.copytree(source, folder / part)
         locked = _as_first_published(manifest.model_copy(update={"files": checksums(folder)}), uri)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 
 from medray.cataloguing.duplicates import settle_duplicates
 from medray.cataloguing.inspection import Item, inspected
+from medray.cataloguing.pace import Pace
 from medray.data import archive, store
 from medray.data.catalog import GONE, IMAGE, Catalog, as_text, rows_of
 from medray.data.label_columns import kept_labels
@@ -55,9 +57,9 @@ def ingest(
 ) -> IngestSummary:
     """Bring the catalog up to date with archives; objects whose size and etag are known are not read again.
 
-    The archives are walked in the order of their keys, and every ten thousand rows are one commit, a shard's rows in the same:
-    a run that was killed goes on where it was. What is no longer in the archive stays in the catalog as FAILED, so that nothing
-    is trained on it.
+    The archives are walked in the order of their keys, and commits grow from 250 rows to ten thousand, or to what is read in
+    twenty seconds, a shard's rows in the same: a run that was killed goes on where it was. What is no longer in the archive stays
+    in the catalog as FAILED, so that nothing is trained on it.
 
     Args:
         sources: prefixes of archives.
@@ -134,6 +136,7 @@ class Update:
         self.sources: list[str] = []
         self.listed, self.looked_at, self.unchanged, self.objects = listed, 0, 0, 0
         self._read_any = False
+        self._pace = Pace(ROWS_PER_COMMIT)
 
     def source(self, source: str, listing: Iterable[list[ObjectInfo]]) -> None:
         """Bring the rows of one archive up to date with its listing, in pages sorted by URI."""
@@ -174,19 +177,20 @@ class Update:
         self.looked_at += rows
 
     def look(self, infos: Iterable[ObjectInfo]) -> None:
-        """Read objects and record them, in commits of about ten thousand rows; a shard is never divided."""
+        """Read objects and record them, in commits of up to about ten thousand rows; a shard is never divided."""
         chunk: list[Item] = []
         keys: set[str] = set()
         for info in infos:
             chunk += _items(info)
             keys.add(as_text(info.uri))
-            if len(chunk) >= ROWS_PER_COMMIT:
+            if len(chunk) >= self._pace.rows:
                 self._record(chunk, keys)
                 chunk, keys = [], set()
         if keys:
             self._record(chunk, keys)
 
     def _record(self, items: list[Item], keys: set[str]) -> None:
+        started = time.monotonic()
         self.listed += len(items) - len(keys)
         parts = []
         for entries in inspected(items):
@@ -201,6 +205,7 @@ class Update:
             raise StoreError(code, f"no object could be read: {message}", "nothing was recorded")
         self._table.replace(rows, keys)
         self.objects += len(rows)
+        self._pace.took(len(items), time.monotonic() - started)
 
     def _tell(self, some: int = 1) -> None:
         if self._progress and some:

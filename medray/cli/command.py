@@ -23,7 +23,7 @@ def application() -> Typer:
     """Every command; loaded here, so that a command is watched before it loads anything."""
     import typer
 
-    from medray.cli import catalog, features, importing, jobs, ops, preview, quarantine, registry, serve, split
+    from medray.cli import catalog, features, importing, jobs, ops, preview, quarantine, registry, serve, split, vacuum
 
     about = (
         "Batch processing of medical images on Ray: catalog, train, screen and serve. Results go to stdout, the rest to stderr."
@@ -39,6 +39,7 @@ def application() -> Typer:
     app.add_typer(registry.app, name="registry")
     app.add_typer(ops.app, name="ops")
     app.add_typer(features.app, name="features")
+    app.add_typer(vacuum.app)
     return app
 
 

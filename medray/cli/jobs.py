@@ -215,7 +215,7 @@ def screen(
         result = run(settings, reporter.progress, pseudonym_key_file)
         report = write_screen_report(result)
     answer = {"night": result.night_uri, **asdict(result.chosen), "studies": len(result.worklist), "report": report}
-    show({**answer, **asdict(result.summary)}, as_json, "Screening")
+    show({**answer, **asdict(result.summary), "gone": result.gone}, as_json, "Screening")
     finish(result.summary.attention, result.summary.reasons)
 
 

@@ -10,13 +10,10 @@ breaks off; a server that sends nothing for ``MEDRAY_STORE_TIMEOUT_S`` seconds (
 from __future__ import annotations
 
 import os
-import re
-import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
@@ -24,10 +21,12 @@ from typing import Any
 
 import fsspec
 
+from medray.data import temporary
 from medray.data.backends import local, s3
 from medray.data.backends.listing import PAGE, in_order
 from medray.data.backends.listing import ObjectInfo as ObjectInfo
-from medray.data.backends.settings import endpoint, region
+from medray.data.backends.settings import delta_options as delta_options
+from medray.data.backends.settings import s3_options
 from medray.data.backends.troubles import changed
 from medray.data.backends.troubles import store_error as store_error
 from medray.data.backends.troubles import translated as translated
@@ -66,37 +65,12 @@ def filesystem(uri: str) -> tuple[Any, str]:
 
         fsspec.register_implementation(protocol, DicomWeb, clobber=True)
     try:
-        fs, path = fsspec.core.url_to_fs(uri, **(_s3_options() if protocol in ("s3", "s3a") else {}))
+        fs, path = fsspec.core.url_to_fs(uri, **(s3_options() if protocol in ("s3", "s3a") else {}))
         return fs, str(path)
     except (ImportError, ValueError) as error:
         raise StoreError(
             "STORE_PROTOCOL", f"cannot open {uri}: {error}", "install the fsspec package of this protocol"
         ) from error
-
-
-def _s3_options() -> dict[str, Any]:
-    client: dict[str, Any] = {"region_name": region()}
-    if bundle := os.environ.get("AWS_CA_BUNDLE"):
-        client["verify"] = bundle
-    config = {"retries": {"max_attempts": 5, "mode": "standard"}, "connect_timeout": 10, "max_pool_connections": 64}
-    return {"endpoint_url": endpoint(), "client_kwargs": client, "config_kwargs": config, "use_listings_cache": False}
-
-
-def delta_options(uri: str) -> dict[str, str]:
-    """Storage options that delta-rs needs for a table at ``uri``: atomic commits by conditional puts on S3.
-
-    Raises:
-        StoreError: STORE_NAME where delta-rs would look for the table under another name.
-    """
-    if "://" not in uri and re.search("%[0-9A-Fa-f]{2}", uri):
-        raise StoreError("STORE_NAME", f"{uri}: a table cannot lie under a name with % and two digits", "choose another place")
-    if not uri.startswith(("s3://", "s3a://")):
-        return {}
-    options = {"aws_conditional_put": "etag", "AWS_REGION": region()}
-    if url := endpoint():
-        options["AWS_ENDPOINT_URL"] = url
-        options["AWS_ALLOW_HTTP"] = str(url.startswith("http://")).lower()
-    return options
 
 
 def list_objects(uri: str) -> list[ObjectInfo]:
@@ -230,8 +204,11 @@ def exists(uri: str) -> bool:
         return bool(fs.exists(path))
 
 
-def write(uri: str, data: bytes) -> None:
+def write(uri: str, data: bytes, sync: bool = True) -> None:
     """Write an object so that readers see the old one or the whole new one, never a part.
+
+    Args:
+        sync: on a local disk, wait until the bytes are on it: a power loss leaves no name without its content.
 
     Raises:
         StoreError
@@ -239,14 +216,41 @@ def write(uri: str, data: bytes) -> None:
     uri = normalise(uri)
     with translated(uri):
         fs, path = filesystem(uri)
-        if "file" not in _protocols(fs):
+        if "file" in _protocols(fs):
+            local.put(path, data, sync=sync)
+        else:
             fs.pipe_file(path, data)
-            return
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
-        partial.write_bytes(data)
-        partial.replace(target)
+
+
+def create(uri: str, data: bytes) -> bool:
+    """Write an object where there is none yet; of several writers at once, one is told that it wrote.
+
+    Raises:
+        StoreError
+    """
+    uri = normalise(uri)
+    with translated(uri):
+        if s3.handles(uri):
+            return s3.put_new(uri, data)
+        fs, path = filesystem(uri)
+        if "file" in _protocols(fs):
+            return local.put(path, data, new=True)
+        with suppress(FileExistsError):
+            fs.pipe_file(path, data, mode="create")
+            return True
+        return False
+
+
+def sync_names(uri: str) -> None:
+    """On a local disk, wait until the names right under a folder are on it; a store keeps what it has acknowledged.
+
+    Raises:
+        StoreError
+    """
+    uri = normalise(uri)
+    if "://" not in uri:
+        with translated(uri):
+            local.sync_folder(uri)
 
 
 def delete(uri: str) -> None:
@@ -286,8 +290,7 @@ def local_folder(uri: str) -> Iterator[Path]:
     if "://" not in uri:
         yield Path(uri)
         return
-    with tempfile.TemporaryDirectory(prefix="medray-") as name:
-        folder = Path(name)
+    with temporary.folder("copy") as folder:
         found = list_objects(uri)
         for info, data in zip(found, read_many([info.uri for info in found]), strict=True):
             if isinstance(data, StoreError):

@@ -1,4 +1,4 @@
-"""Delta Lake tables on any store: open, append, replace, register and swap shards; each an atomic commit."""
+"""Delta Lake tables on any store: open, append, replace and swap files; each an atomic commit."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -132,6 +133,13 @@ def replace(uri: str, rows: pa.Table) -> None:
         write_deltalake(uri, rows, mode="overwrite", schema_mode="overwrite", storage_options=store.delta_options(uri))
 
 
+def update(uri: str, where: str, values: Mapping[str, str]) -> None:
+    """Set columns of the rows where an SQL condition holds to these texts."""
+    uri = store.normalise(uri)
+    with store.translated(uri):
+        open_table(uri).update(new_values=dict(values), predicate=where)
+
+
 def remove(uri: str, keys: pa.Table) -> None:
     """Take out the rows that agree with a row of ``keys`` in all its columns."""
     uri = store.normalise(uri)
@@ -148,23 +156,33 @@ def parquet_bytes(rows: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def register(uri: str, schema: pa.Schema, shards: Sequence[tuple[str, int, int]]) -> None:
-    """Add Parquet files that already lie under ``uri`` to the table, in one commit.
+def named_files(uri: str) -> set[str]:
+    """Names of the files that any version of the table names, or has named as far as its log goes back.
 
-    Args:
-        uri: the table.
-        schema: Arrow schema of every shard.
-        shards: (file name, size in bytes, number of rows) of each file.
+    Raises:
+        StoreError: TABLE_BROKEN.
     """
-    uri = store.normalise(uri)
-    actions: list[AddAction | RemoveAction] = [
-        AddAction(name, size, {}, modification_time=0, data_change=True, stats=json.dumps({"numRecords": rows}))
-        for name, size, rows in shards
-    ]
-    with store.translated(uri):
-        options = store.delta_options(uri)
-        table = DeltaTable.create(uri, schema, mode="ignore", storage_options=options)
-        table.create_write_transaction(actions, mode="append", schema=table.schema())
+    log = store.join(uri, "_delta_log")
+    names = [name for name in store.names(log) if name.endswith((".json", ".parquet"))]
+    found: set[str] = set()
+    for name, data in zip(names, store.read_many([store.join(log, name) for name in names]), strict=True):
+        if not isinstance(data, bytes):
+            raise data
+        try:
+            found |= _checkpointed(data) if name.endswith(".parquet") else _committed(data)
+        except ValueError as error:  # of Arrow and of JSON
+            raise StoreError("TABLE_BROKEN", f"{name} of the table {uri} is broken", "restore it, or make a new one") from error
+    return found | {unquote(name) for name in found}
+
+
+def _committed(log: bytes) -> set[str]:
+    actions = [json.loads(line) for line in log.splitlines() if line]
+    return {action[kind]["path"] for action in actions for kind in ("add", "remove") if kind in action}
+
+
+def _checkpointed(data: bytes) -> set[str]:
+    rows = pq.ParquetFile(pa.BufferReader(data)).read(columns=["add.path", "remove.path"]).to_pylist()
+    return {found["path"] for row in rows for found in (row.get("add"), row.get("remove")) if found and found["path"]}
 
 
 def files(table: DeltaTable) -> list[dict[str, Any]]:
@@ -177,7 +195,7 @@ def swap(table: DeltaTable, added: Sequence[tuple[str, int, str]], removed: Sequ
 
     Args:
         table: moves on to the new version.
-        added: (file name, size in bytes, :func:`statistics`) of each new file.
+        added: (file name, size in bytes, statistics: :func:`statistics`, or :func:`count_only`) of each new file.
         removed: (file name, size in bytes) of each file that goes.
 
     Raises:
@@ -188,6 +206,7 @@ def swap(table: DeltaTable, added: Sequence[tuple[str, int, str]], removed: Sequ
     actions: list[AddAction | RemoveAction] = [AddAction(name, size, {}, stale, True, stats) for name, size, stats in added]
     actions += [RemoveAction(name, True, stale, size, {}) for name, size in removed]
     with store.translated(uri):
+        store.sync_names(uri)
         with _unless_busy(uri):
             table.create_write_transaction(
                 actions, mode="append", schema=table.schema(), commit_properties=CommitProperties(max_commit_retries=0)
@@ -212,6 +231,11 @@ def statistics(rows: pa.Table) -> str:
         if bounds["min"] is not None:
             low[name], high[name] = bounds["min"], bounds["max"]
     return json.dumps({"numRecords": len(rows), "minValues": low, "maxValues": high, "nullCount": nulls})
+
+
+def count_only(rows: int) -> str:
+    """The statistics of a file of which no more than the number of rows is told."""
+    return json.dumps({"numRecords": rows})
 
 
 def table_digest(table: pa.Table) -> str:

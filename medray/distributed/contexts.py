@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from medray.data import temporary
 
 Watcher = Any
 """Handle of a :class:`medray.distributed.progress.Watch` actor, or None."""
@@ -91,9 +92,9 @@ def _checkpoint(kind: Any, save: Callable[[Path], None] | None) -> Iterator[Any]
     if save is None:
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="medray-checkpoint-") as name:
-        save(Path(name))
-        yield kind.from_directory(name)
+    with temporary.folder("checkpoint") as folder:
+        save(folder)
+        yield kind.from_directory(str(folder))
 
 
 def notify(watcher: Watcher, label: str, step: int, metrics: Mapping[str, float]) -> None:

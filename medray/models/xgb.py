@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from pydantic import Field
 
+from medray.data import temporary
 from medray.errors import BundleError, ModelError
 from medray.models.checks import class_counts, require_all_classes, require_features, table_bytes, valid_scores
 from medray.models.family import FitContext, FitData, InputKind, Parallelism, Samples, SearchSpace, size_bytes
@@ -123,8 +123,8 @@ class Xgb:
         """
         if len(data.valid) == 0 and params.early_stopping_rounds:
             raise ModelError("MODEL_NO_VALIDATION", "early stopping needs validation samples", "early_stopping_rounds=0")
-        with TemporaryDirectory(prefix="medray-xgb-") as folder:
-            return self._boosted(data, task, params, context, Path(folder))
+        with temporary.folder("xgb") as folder:
+            return self._boosted(data, task, params, context, folder)
 
     def _boosted(self, data: FitData, task: Task, params: XgbParams, context: FitContext, folder: Path) -> XgbModel:
         head, loss = task.head, f"valid_{task.monitor.loss}"

@@ -9,6 +9,7 @@ from functools import partial
 
 import pyarrow as pa
 
+from medray.data import temporary
 from medray.distributed import session
 from medray.distributed.dataset import on_ray
 from medray.distributed.session import ClusterSpec
@@ -85,6 +86,8 @@ class Executor:
 
 @contextmanager
 def executing(cluster: ClusterSpec) -> Iterator[Executor]:
-    """The executor of a run; a Ray session that it starts ends with the block."""
+    """The executor of a run; a Ray session that it starts ends with the block. Temporary folders of killed runs go first."""
+    if left := temporary.sweep():
+        _logger.info(f"removed {len(left)} temporary folders that killed runs left")
     with ExitStack() as stack:
         yield Executor(cluster, stack)

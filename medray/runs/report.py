@@ -82,6 +82,7 @@ def write_screen_report(night: ScreenResult) -> str:
             "bundle": night.bundle_uri,
             "chosen": night.chosen.why,
             "studies": str(len(night.worklist)),
+            **_gone(night),
         },
         worklist=_worklist(night),
         worklist_total=len(night.worklist),
@@ -90,6 +91,12 @@ def write_screen_report(night: ScreenResult) -> str:
     target = store.join(night.night_uri, "worklist.html")
     store.write(target, render_report(page).encode())
     return target
+
+
+def _gone(night: ScreenResult) -> dict[str, str]:
+    """What the page says of objects that are gone, where there are any."""
+    counts = f"{night.gone} of {night.summary.inputs} objects (OBJECT_GONE), deleted or replaced after the night was listed"
+    return {"not in this worklist": counts} if night.gone else {}
 
 
 def _now() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from medray.data import store, tables
+from medray.data import store, tables, temporary
 from medray.data.catalog import as_text
 from medray.data.key_file import name_of, the_key
 from medray.data.key_record import made_with, marked
@@ -108,5 +107,5 @@ def working_folder(work: str | None, cluster: ClusterSpec) -> Iterator[str]:
         return
     if not session.is_local(cluster):
         raise ConfigError("WORK_NEEDED", "the nodes of a cluster do not share this machine's disk", "give --work URI")
-    with tempfile.TemporaryDirectory(prefix="medray-work-") as name:
-        yield store.join(name, "scores")
+    with temporary.folder("work") as folder:
+        yield store.join(str(folder), "scores")

@@ -19,11 +19,13 @@ from medray.bundles import registry
 from medray.bundles.bundle import open_bundle
 from medray.bundles.manifest import read_manifest
 from medray.data import archive, store, tables
+from medray.data.catalog import GONE
 from medray.data.key_record import marked
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError, RunError
 from medray.progress import Progress
 from medray.runs.executor import executing
+from medray.runs.gone import GoneSpec, without_gone
 from medray.runs.resources import Resources
 from medray.runs.score import key_for, object_rows, score, table_bytes
 from medray.runs.summary import Summary
@@ -52,6 +54,7 @@ class ScreenConfig(Spec):
     night: Annotated[str, BeforeValidator(_date_as_text)] = Field(
         "night", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="name of this run; the same name resumes"
     )
+    gone: GoneSpec = GoneSpec()
     cluster: ClusterSpec = ClusterSpec()
     resources: Resources = Resources()
 
@@ -86,7 +89,7 @@ class ScreenResult:
         task: of the bundle.
         worklist: one row a study, most urgent first: rank, study_uid, patient_key, the columns of answer and decision, images,
             sop_uid, uri.
-        summary: the sums.
+        summary: the sums; failed are objects that are gone.
     """
 
     night_uri: str
@@ -100,12 +103,20 @@ class ScreenResult:
         """The bundle that scored."""
         return self.chosen.bundle
 
+    @property
+    def gone(self) -> int:
+        """Objects of the night's list that were deleted or replaced before they could be read (``OBJECT_GONE``)."""
+        return self.summary.reasons.get(GONE, 0)
+
 
 def screen(config: ScreenConfig, progress: Progress | None = None, key_file: str | None = None) -> ScreenResult:
-    """Score one night. The list of objects and the bundle are fixed by the first start; a later start resumes.
+    """Score one night. The list of objects and the bundle are fixed by the first start; other starts take both, and resume.
+
+    Objects that are gone since they were listed are looked for again (``gone.tries``); then they are FAILED with ``OBJECT_GONE``.
 
     Writes under ``OUTPUT/screen/NIGHT``: ``night.json``, ``inputs.parquet``, ``results/`` (Delta), ``worklist.csv``,
-    ``worklist.parquet`` and ``summary.json``; the worklist appears only when the sums agree and nothing failed.
+    ``worklist.parquet`` and ``summary.json``; the worklist appears only when the sums agree and nothing failed but what is
+    gone.
 
     Args:
         key_file: local file with the key of pseudonyms: see :func:`medray.data.key_file.the_key`.
@@ -120,13 +131,23 @@ def screen(config: ScreenConfig, progress: Progress | None = None, key_file: str
     results_uri = store.join(night_uri, "results")
     key = key_for(results_uri, key_file)
     with executing(config.cluster) as executor:
-        table, summary = score(
-            executor, chosen.bundle, rows, results_uri, config.resources.actors, progress, "screen", masks=False, key=key
-        )
-    store.write(store.join(night_uri, "summary.json"), _json({**asdict(chosen), **summary.counts(), "reasons": summary.reasons}))
-    if summary.failed:
+
+        def scored() -> tuple[pa.Table, Summary]:
+            return score(
+                executor, chosen.bundle, rows, results_uri, config.resources.actors, progress, "screen", masks=False, key=key
+            )
+
+        table, summary = without_gone(scored, config.gone, results_uri)
+    gone = summary.reasons.get(GONE, 0)
+    store.write(
+        store.join(night_uri, "summary.json"),
+        _json({**asdict(chosen), **summary.counts(), "gone": gone, "reasons": summary.reasons}),
+    )
+    if summary.failed > gone:
         message = f"{summary.failed} of {summary.inputs} objects could not be fetched ({summary.reasons})"
-        raise RunError("RUN_INPUTS_FAILED", message, "run the same night again; done work is kept")
+        raise RunError("RUN_INPUTS_FAILED", message, "run the same night again; done work is kept (many gone? see gone.most)")
+    if gone:
+        _logger.warning(f"{gone} of {summary.inputs} objects of the night are gone ({GONE}): the worklist is without them")
     manifest = read_manifest(chosen.bundle)
     ranked = marked(worklist(table, manifest.task, manifest.decision), key.id)
     for name in ("worklist.parquet", "worklist.csv"):
@@ -173,7 +194,9 @@ def _fix_night(config: ScreenConfig, night_uri: str) -> Chosen:
         return _started(config, json.loads(store.read(record_uri)))
     chosen = _choose(config)
     next(store.pages(config.source))
-    store.write(record_uri, _json({"source": store.normalise(config.source), **asdict(chosen)}))
+    record = {"source": store.normalise(config.source), **asdict(chosen)}
+    if not store.create(record_uri, _json(record)):
+        return _fix_night(config, night_uri)  # another start was faster: its night counts
     return chosen
 
 
@@ -202,10 +225,10 @@ def _started(config: ScreenConfig, record: dict[str, Any]) -> Chosen:
 
 
 def _fixed_inputs(source: str, night_uri: str) -> pa.Table:
-    """The objects of the night, listed once."""
+    """The objects of the night, listed once: of several starts, all take the list that was there first."""
     uri = store.join(night_uri, "inputs.parquet")
     if not store.exists(uri):
-        store.write(uri, tables.parquet_bytes(object_rows(archive.list_objects(source))))
+        store.create(uri, tables.parquet_bytes(object_rows(archive.list_objects(source))))
     return pq.read_table(pa.BufferReader(store.read(uri)))
 
 

@@ -20,7 +20,7 @@ _USUAL_BYTES = 256 << 10  # of an object of unknown size
 
 
 def shards(rows: pa.Table, generation: int, least: int = 1, most: int = MAX_BLOCK_ROWS) -> dict[str, pa.Table]:
-    """Shard name → block of rows, the largest first, so that no large object is left to the end while other actors idle.
+    """Stem of a shard → block of rows, the largest first, so that no large object is left to the end while other actors idle.
 
     There are at least 64 blocks where there are rows, or batches, enough: cores share small inputs, and a restart loses little.
     A block ends before it exceeds 256 rows, 128 MiB or a 64th of everything, so that a large object has one of its own. The last
@@ -42,7 +42,7 @@ def shards(rows: pa.Table, generation: int, least: int = 1, most: int = MAX_BLOC
     rest = _spans(sizes, last_rows, limit_bytes * last_rows // limit_rows, start)
     spans = sorted([*first, *rest], key=lambda span: (-sum(sizes[span.start : span.stop]), span.start))
     blocks = [rows.slice(span.start, span.stop - span.start).combine_chunks() for span in spans]
-    return {f"part-{generation:05d}-{_name(block)}.parquet": block for block in blocks}
+    return {f"part-{generation:05d}-{_name(block)}": block for block in blocks}
 
 
 def chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medray.data import store
+from medray.data import store, temporary
 
 COMPLETE = "complete"
 KEPT_CHECKPOINTS = 2
@@ -39,10 +38,10 @@ class StoreContext:
             self.on_step(self.label, step, dict(metrics))
 
     def _keep(self, step: int, save: Callable[[Path], None]) -> None:
-        with tempfile.TemporaryDirectory(prefix="medray-checkpoint-") as name:
-            save(Path(name))
-            (Path(name) / COMPLETE).write_text("")
-            store.upload_folder(Path(name), store.join(self.checkpoints_uri, f"{step:06d}"), last=COMPLETE)
+        with temporary.folder("checkpoint") as folder:
+            save(folder)
+            (folder / COMPLETE).write_text("")
+            store.upload_folder(folder, store.join(self.checkpoints_uri, f"{step:06d}"), last=COMPLETE)
         for old in store.names(self.checkpoints_uri)[:-KEPT_CHECKPOINTS]:
             store.delete(store.join(self.checkpoints_uri, old))
 

@@ -6,11 +6,9 @@ rows, ``rank::world_size`` of the sorted split, so that shards do not depend on 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from medray.data import store
+from medray.data import store, temporary
 from medray.data.folds import FOLD
 from medray.models.family import FitContext, FitData, Model
 from medray.models.table import family_of
@@ -129,9 +127,9 @@ def run_fit(job: FitJob, context: FitContext) -> None:
     """Fit and, on rank 0, store the model: the one call that every way of training ends in."""
     model = fitted(job, context)
     if context.rank == 0:
-        with tempfile.TemporaryDirectory(prefix="medray-model-") as name:
-            model.save(Path(name))
-            store.upload_folder(Path(name), job.model_uri)
+        with temporary.folder("model") as folder:
+            model.save(folder)
+            store.upload_folder(folder, job.model_uri)
         store.write(store.join(job.fit_uri, MODEL_DONE), b"")
 
 

@@ -1,6 +1,7 @@
 """Bring a table of outcomes up to date: what it lacks is shared out in blocks, computed wherever, and registered in one commit.
 
-A shard is named after its inputs, so a run that was killed finds what it finished; every input has one row with its state.
+A shard is named after its inputs, its size and its content, so a run that was killed finds what it finished, and computes again
+what a power loss cut; every input has one row with its state, whatever other runs register meanwhile.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pyarrow as pa
 
-from medray.data import store, tables
+from medray.data import tables
 from medray.data.key_record import made_with, marked_schema, require_one_key
+from medray.data.leftovers import at_work
 from medray.progress import Count
 from medray.work import blocks
 from medray.work.chunk_file import most_rows, placed
 from medray.work.job import ImageJob
-from medray.work.table import input_columns, missing, register, schema_of
+from medray.work.register import Finished, register
+from medray.work.table import input_columns, missing, schema_of
 
 RunBlocks = Callable[[Mapping[str, pa.Table], ImageJob, str], Iterator[int]]
-"""Called with (shard name → block of rows, job, table URI): writes every shard and yields the number of inputs of each part."""
+"""Called with (stem of a shard → block of rows, job, table URI): writes all shards, yields the number of inputs of each part."""
 
 
 def process(rows: pa.Table, job: ImageJob, table_uri: str, run: RunBlocks, progress: Count | None = None) -> None:
@@ -33,22 +36,25 @@ def process(rows: pa.Table, job: ImageJob, table_uri: str, run: RunBlocks, progr
             if there is anything to compute.
 
     Raises:
-        StoreError; ConfigError: PSEUDONYM_KEYS, the table holds pseudonyms of another key; and what ``run`` raises.
+        StoreError: SHARDS_MISSING, TABLE_BUSY, …; what ``run`` raises.
+        ConfigError: PSEUDONYM_KEYS, the table holds pseudonyms of another key.
     """
     made = schema_of(job, rows.schema)
-    schema = placed(made)
-    marked = marked_schema(schema, job.pseudonyms.id if job.pseudonyms else made_with(rows.schema))
+    marked = marked_schema(placed(made), job.pseudonyms.id if job.pseudonyms else made_with(rows.schema))
     tables.create(table_uri, marked)
-    require_one_key(tables.schema(tables.open_table(table_uri)), marked, f"{table_uri} and of what would be added")
-    todo = missing(rows.select(input_columns(rows)).sort_by("uri"), table_uri)
-    shards = blocks.shards(todo, int(tables.open_table(table_uri).version()), job.block_rows, most_rows(made))
-    finished = set(store.names(table_uri))
-    waiting = {name: block for name, block in shards.items() if name not in finished}
-    done = len(rows) - sum(len(block) for block in waiting.values())
-    if progress:
-        progress(done, len(rows))
-    for count in run(waiting, job, table_uri) if waiting else ():
-        done += count
+    table = tables.open_table(table_uri)
+    require_one_key(tables.schema(table), marked, f"{table_uri} and of what would be added")
+    version = int(table.version())
+    todo = missing(rows.select(input_columns(rows)).sort_by("uri"), table_uri, version)
+    shards = blocks.shards(todo, version, job.block_rows, most_rows(made))
+    with at_work(table_uri):
+        finished = Finished(table_uri, shards)
+        waiting = {stem: block for stem, block in shards.items() if stem not in finished.sound}
+        done = len(rows) - sum(len(block) for block in waiting.values())
         if progress:
             progress(done, len(rows))
-    register(shards, schema, table_uri)
+        for count in run(waiting, job, table_uri) if waiting else ():
+            done += count
+            if progress:
+                progress(done, len(rows))
+        register(shards, finished, table_uri)

@@ -14,6 +14,7 @@ from medray.work.blocks import chunks
 from medray.work.chunk_file import set_apart
 from medray.work.job import ImageJob
 from medray.work.outcome import Row, fetch, table_of
+from medray.work.shard_file import SHARD, file_name
 from medray.work.table import schema_of
 
 CALLS = 3
@@ -21,7 +22,7 @@ CALLS = 3
 
 
 def named(shards: Mapping[str, pa.Table]) -> list[pa.Table]:
-    """The blocks of shards, each with the name of its shard in a column ``shard``."""
+    """The blocks of shards, each with the stem of its shard in a column ``shard``."""
     return [block.append_column("shard", pa.array([name] * len(block), pa.string())) for name, block in shards.items()]
 
 
@@ -47,8 +48,9 @@ class ShardWriter:
         schema = schema_of(self._job, block.schema)
         rows: list[Row] = block.to_pylist()
         shard = pa.concat_tables([self._chunk(chunk, schema) for chunk in chunks(rows)]).combine_chunks()
-        uri = store.join(self._table_uri, rows[0]["shard"])
-        store.write(uri, tables.parquet_bytes(set_apart(shard, uri)))
+        stem = rows[0]["shard"]
+        data = tables.parquet_bytes(set_apart(shard, self._table_uri, stem))
+        store.write(store.join(self._table_uri, file_name(stem, data, SHARD)), data)
         return len(rows)
 
     def __call__(self, block: pa.Table) -> pa.Table:

@@ -1,15 +1,15 @@
-"""The Delta table of outcomes: what is missing from it, how shards are registered, and what it says of inputs."""
+"""The Delta table of outcomes: what is missing from it, and what it says of inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from medray.data import store, tables
+from medray.data.catalog import GONE
 from medray.data.duplicates import images_of, settled
-from medray.errors import StoreError
 from medray.types import State
 from medray.work.job import ImageJob
 from medray.work.outcome import IDENTIFIERS, KEYS, MASK, OUTCOME, OUTCOME_COLUMNS, PATIENT, STACK
@@ -26,38 +26,22 @@ def input_columns(rows: pa.Table) -> list[str]:
         *("size_bytes", PATIENT),
         *(["members", *IDENTIFIERS, *(field.name for field in STACK)] if "members" in rows.column_names else []),
     ]
-    return [*_keys(rows), *(name for name in dict.fromkeys(wanted) if name in rows.column_names)]
+    return [*keys_of(rows), *(name for name in dict.fromkeys(wanted) if name in rows.column_names)]
 
 
-def missing(rows: pa.Table, table_uri: str) -> pa.Table:
-    """Rows without an outcome; failed ones are tried again."""
-    table = tables.open_table(table_uri)
-    with store.translated(table_uri):
-        if table.count():
-            table.delete(f"state = '{State.FAILED.value}'")
-    keys = _keys(rows)
-    known = tables.read_table(table_uri, columns=keys)
+def missing(rows: pa.Table, table_uri: str, version: int) -> pa.Table:
+    """Rows without a final outcome in that version of the table; failed ones are tried again, unless their object is gone."""
+    keys = keys_of(rows)
+    known = tables.read_table(table_uri, version, [*keys, "state", "code"])
+    known = known.filter(is_final(known)).select(keys)
     numbered = rows.select(keys).append_column("row", pa.array(range(len(rows)), pa.int64()))  # a join carries no lists
     todo = numbered.join(known, keys=keys, join_type="left anti")
     return rows.take(todo["row"]).sort_by("uri")
 
 
-def register(shards: Mapping[str, pa.Table], schema: pa.Schema, table_uri: str) -> None:
-    """Add shards that are written to the table, in one commit.
-
-    Args:
-        shards: name → the inputs of each.
-
-    Raises:
-        StoreError: SHARDS_MISSING.
-    """
-    if not shards:
-        return
-    sizes = {info.uri.rsplit("/", 1)[-1]: info.size for info in store.list_objects(table_uri)}
-    if lost := shards.keys() - sizes.keys():
-        message = f"{len(lost)} of {len(shards)} shards that workers wrote are not at {table_uri}"
-        raise StoreError("SHARDS_MISSING", message, "on a cluster, output must be a place that every node reaches")
-    tables.register(table_uri, schema, [(name, sizes[name], len(block)) for name, block in shards.items()])
+def is_final(outcomes: pa.Table) -> pa.ChunkedArray:
+    """Which outcomes stay: all but FAILED ones, of which those stay whose object is gone."""
+    return pc.or_(pc.not_equal(outcomes["state"], State.FAILED.value), pc.equal(outcomes["code"], GONE))
 
 
 def outcomes(rows: pa.Table, table_uri: str, columns: list[str] | None = None) -> pa.Table:
@@ -68,7 +52,7 @@ def outcomes(rows: pa.Table, table_uri: str, columns: list[str] | None = None) -
     Args:
         columns: which columns of the table; default: those of the outcome, without the job's. The job's are null unless SCORED.
     """
-    keys = _keys(rows)
+    keys = keys_of(rows)
     wanted = rows.select(keys)
     names = list(dict.fromkeys([*(columns or OUTCOME_COLUMNS), *keys]))
     table = tables.read_table(table_uri, columns=names).join(wanted, keys=keys, join_type="inner")
@@ -95,19 +79,20 @@ def _unique(table: pa.Table) -> pa.Table:
 
 def read_values(table_uri: str, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
     """Column ``uri`` and columns of a job of the scored ones among ``rows`` (uri, etag; mask, mask_etag), sorted by URI."""
-    keys = _keys(rows)
+    keys = keys_of(rows)
     table = tables.dataset(table_uri)
     chosen = pc.field("uri").isin(rows["uri"].combine_chunks()) & (pc.field("state") == State.SCORED.value)
     with store.translated(table_uri):
         found = table.to_table(columns=[*keys, *columns], filter=chosen)
-    current = pc.is_in(_joined(found, keys), value_set=_joined(rows, keys).combine_chunks())
+    current = pc.is_in(joined(found, keys), value_set=joined(rows, keys).combine_chunks())
     return found.filter(current).select(["uri", *columns]).sort_by("uri")
 
 
-def _keys(rows: pa.Table) -> list[str]:
+def keys_of(rows: pa.Table) -> list[str]:
+    """The columns that name an input."""
     return [name for name in KEYS if name in rows.column_names]
 
 
-def _joined(rows: pa.Table, keys: Sequence[str]) -> pa.ChunkedArray:
-    """One text for each input."""
+def joined(rows: pa.Table, keys: Sequence[str]) -> pa.ChunkedArray:
+    """What names each input, as one text."""
     return pc.binary_join_element_wise(*(rows[name] for name in keys), "\n")

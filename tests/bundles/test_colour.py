@@ -83,8 +83,9 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def table(job: Any, archive: Path, folder: Path) -> list[dict[str, Any]]:
     """The rows that a job makes of the archive."""
     rows = object_rows(store.list_objects(str(archive)))
-    ShardWriter(job, str(folder))(rows.append_column("shard", pa.array(["part.parquet"] * len(rows), pa.string())))
-    return sorted(pq.read_table(folder / "part.parquet").to_pylist(), key=lambda row: row["uri"])
+    ShardWriter(job, str(folder))(rows.append_column("shard", pa.array(["part"] * len(rows), pa.string())))
+    (shard,) = folder.glob("part-*.parquet")
+    return sorted(pq.read_table(shard).to_pylist(), key=lambda row: row["uri"])
 
 
 def test_an_input_in_colour_refuses_what_is_of_grey_levels() -> None:
@@ -151,7 +152,7 @@ def test_a_job_answers_as_its_bundles_do(bundles: dict[str, str], archive: Path,
 def test_what_is_learnt_from_is_what_is_scored(archive: Path, tmp_path: Path) -> None:
     rows = table(PrepareJob(COLOUR), archive, tmp_path)
     assert [row["state"] for row in rows] == ["SCORED", "SCORED", "EXCLUDED"]
-    records = np.fromfile(tmp_path / "part.samples", np.uint8).reshape(2, -1)
+    records = np.fromfile(tmp_path / rows[0]["chunk"], np.uint8).reshape(2, -1)
     for row in rows[:2]:
         expected = COLOUR.apply(decode(row["uri"], colour=True))
         np.testing.assert_array_equal(PrepareJob(COLOUR).record.numbers(records[row["row"]][None])[0], expected)

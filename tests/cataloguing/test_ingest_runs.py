@@ -16,6 +16,7 @@ import pytest
 
 from medray.cataloguing.ingest import ingest
 from medray.cataloguing.inspection import FIRST_BYTES, Item, inspected
+from medray.cataloguing.pace import Pace
 from medray.configuration import load_config
 from medray.data import archive as archives
 from medray.data import store
@@ -157,6 +158,40 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_catalog(root: str, archi
     assert sums.unchanged == done >= 20
     assert catalog.version() >= before
     assert catalog.to_arrow().equals(Catalog(f"{root}/whole").to_arrow())
+
+
+def test_a_kill_soon_after_the_start_loses_little(tmp_path: Path) -> None:
+    """Long before ten thousand rows, with the commits that users have."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "one").write_bytes(MR)
+    for number in range(6000):
+        os.link(tmp_path / "one", tmp_path / "images" / f"{number:05d}.dcm")
+    catalog = Catalog(str(tmp_path / "catalog"))
+    command = [str(Path(sys.executable).parent / "medray"), "ingest", str(tmp_path / "images"), "--catalog", catalog.uri]
+    run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while not catalog.exists() or catalog.version() < 1:
+        assert run.poll() is None
+        time.sleep(0.002)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    done = len(catalog.to_arrow())
+    assert 250 <= done < 6000
+    sums = ingest(str(tmp_path / "images"), catalog.uri)
+    assert (sums.objects, sums.unchanged) == (6000, done)
+
+
+def test_commits_grow_and_keep_their_time() -> None:
+    quick, slow = Pace(), Pace()
+    sizes = []
+    for _ in range(5):
+        sizes.append(quick.rows)
+        quick.took(quick.rows, quick.rows / 5000)
+    assert sizes == [250, 1000, 4000, 10_000, 10_000]
+    for _ in range(3):
+        slow.took(slow.rows, slow.rows / 10)  # an archive of ten objects a second
+    assert slow.rows == 200
+    slow.took(1, 1000)
+    assert slow.rows == 1
 
 
 def test_an_object_replaced_since_it_was_listed_is_no_mixture_of_both(root: str) -> None:

@@ -68,9 +68,10 @@ def counted(rows: list[dict[str, object]]) -> dict[str, int]:
 def outcomes(source: str, table_uri: str) -> list[dict[str, object]]:
     """What an actor of a job makes of every object of a source."""
     rows = object_rows(archives.list_objects(source))
-    block = rows.append_column("shard", pa.array(["part-0.parquet"] * len(rows)))
+    block = rows.append_column("shard", pa.array(["part-0"] * len(rows)))
     ShardWriter(PrepareJob(SPEC), table_uri)(block)
-    found: list[dict[str, object]] = pa.parquet.read_table(f"{table_uri}/part-0.parquet").to_pylist()
+    (shard,) = (name for name in store.names(table_uri) if name.endswith(".parquet"))
+    found: list[dict[str, object]] = pa.parquet.read_table(f"{table_uri}/{shard}").to_pylist()
     assert len(found) == len(rows)
     return found
 

@@ -63,8 +63,9 @@ def test_shards_are_registered_in_one_commit(uri: str) -> None:
     for number in range(3):
         data = tables.parquet_bytes(rows(**{f"k{number}": number}))
         store.write(f"{uri}/part-{number}.parquet", data)
-        shards.append((f"part-{number}.parquet", len(data), 1))
-    tables.register(uri, rows(x=1).schema, shards)
+        shards.append((f"part-{number}.parquet", len(data), tables.count_only(1)))
+    tables.create(uri, rows(x=1).schema)
+    tables.swap(tables.open_table(uri), shards, [])
     assert content(uri) == {"k0": 0, "k1": 1, "k2": 2}
     before = tables.open_table(uri).version()
     tables.append(uri, rows(more=7))

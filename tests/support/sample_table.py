@@ -44,10 +44,10 @@ def written(uri: str, x: Float32, per_file: int, dtype: str = "float32") -> Samp
     for start in range(0, len(x), per_file):
         shard = _shard(range(start, min(start + per_file, len(x))), x, record, schema)
         name = f"part-{start:07d}.parquet"
-        data = tables.parquet_bytes(set_apart(shard, store.join(uri, name)))
+        data = tables.parquet_bytes(set_apart(shard, uri, f"part-{start:07d}"))
         store.write(store.join(uri, name), data)
-        shards.append((name, len(data), len(shard)))
-    tables.register(uri, placed(schema), shards)
+        shards.append((name, len(data), tables.count_only(len(shard))))
+    tables.swap(tables.open_table(uri), shards, [])
     names = [f"image-{index:07d}" for index in range(len(x))]
     return SampleTable(uri, pa.table({"uri": names, "etag": ["1"] * len(names)}), record, x)
 

@@ -44,7 +44,7 @@ def test_a_worker_that_is_killed_while_it_writes_leaves_nothing_behind(archive: 
     process(rows, JOB, str(tmp_path / "whole"), on_this_machine())
     (tmp_path / "run.py").write_text(SCRIPT)
     killed = tmp_path / "killed"
-    path = os.pathsep.join(["tests/support", "tests/work"])
+    path = os.pathsep.join(["tests/support", "tests/work", os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, str(tmp_path / "run.py"), images, str(killed)]
     run = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, start_new_session=True)
     while len(list(killed.glob("*.samples"))) < after:

@@ -347,7 +347,8 @@ def test_a_sample_that_two_runs_prepared_is_one(tmp_path: Path, cache: CacheSpec
         rows = pq.read_table(path)
         named = pc.replace_substring(rows["chunk"], "part-", "part-b")
         pq.write_table(rows.set_column(rows.column_names.index("chunk"), schema.field("chunk"), named), path)
-    tables.register(table.uri, schema, [(path.name, path.stat().st_size, pq.read_metadata(path).num_rows) for path in shards])
+    found = [(path.name, path.stat().st_size, tables.count_only(pq.read_metadata(path).num_rows)) for path in shards]
+    tables.swap(tables.open_table(table.uri), found, [])
     assert tables.read_table(table.uri).num_rows > len(table.x) + len(other.x)
     with samples_of(table, cache) as samples:
         np.testing.assert_array_equal(samples.batch(np.arange(40)).x, X[:40])

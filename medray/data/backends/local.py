@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,3 +69,47 @@ def get(path: str, bounds: tuple[int, int] | None = None, etag: str | None = Non
         if etag and str(os.fstat(file.fileno()).st_mtime) != etag:
             raise changed(path)
         return data
+
+
+def put(path: str, data: bytes, new: bool = False, sync: bool = True) -> bool:
+    """Write a file so that readers see the old one or the whole new one, also after a power loss; returns whether it was written.
+
+    Args:
+        new: only where there is none; of several writers, one is told that it wrote.
+        sync: wait until the bytes are on the disk, so that no name is there before its content.
+
+    Raises:
+        OSError
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        with partial.open("xb") as file:
+            file.write(data)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        if not new:
+            partial.replace(target)
+            return True
+        try:
+            target.hardlink_to(partial)
+        except FileExistsError:
+            return False
+        return True
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def sync_folder(path: str) -> None:
+    """Wait until the names in a folder are on the disk.
+
+    Raises:
+        OSError
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

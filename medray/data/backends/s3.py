@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -118,6 +118,44 @@ def get(uri: str, bounds: tuple[int, int] | None = None, etag: str | None = None
             return b""
         raise
     return b"" if options.get("head") else bytes(answer.bytes())
+
+
+def put_new(uri: str, data: bytes) -> bool:
+    """Write an object where there is none (``If-None-Match: *``); returns whether it was written.
+
+    Raises:
+        obstore.exceptions.BaseError
+    """
+    import obstore
+    from obstore.exceptions import AlreadyExistsError
+
+    store, key = _place(uri)
+    try:
+        obstore.put(store, key, data, mode="create", use_multipart=False)
+    except AlreadyExistsError:
+        return False
+    return True
+
+
+def uploads(call: Callable[..., Any], uri: str, path: str) -> list[tuple[str, str, float]]:
+    """Uploads in parts that have not ended under a prefix: URI, id, and when each began, in seconds since 1970.
+
+    Args:
+        call: calls an operation of S3, as s3fs does it: obstore lists no uploads.
+        path: bucket/prefix of ``uri``.
+
+    Raises:
+        botocore.exceptions.ClientError
+    """
+    bucket, _, key = path.partition("/")
+    root, found, after = f"{uri.split(':', 1)[0]}://{bucket}", [], dict[str, str]()
+    while True:
+        answer = call("list_multipart_uploads", Bucket=bucket, Prefix=key and f"{key}/", **after)
+        for one in answer.get("Uploads", []):
+            found.append((f"{root}/{one['Key']}", one["UploadId"], one["Initiated"].timestamp()))
+        if not answer.get("IsTruncated"):
+            return found
+        after = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
 
 
 def _place(uri: str) -> tuple[Any, str]:

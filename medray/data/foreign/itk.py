@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from medray.data import temporary
 from medray.data.foreign.frame_order import in_frame_order
 from medray.data.foreign.picture import UNPLACED, Picture, check_plane, check_volume
 from medray.data.foreign.values import as_stored
@@ -73,11 +73,11 @@ def read(data: bytes, name: str, fetch: Fetch, *, rounded: bool = False) -> Pict
         StoreError: the data file cannot be read.
     """
     sitk = needed("SimpleITK", "import", "an NRRD or MetaImage volume")
-    with tempfile.TemporaryDirectory(prefix="medray-") as folder:
-        path = Path(folder) / f"volume{PurePosixPath(name.lower()).suffix}"
+    with temporary.folder("itk") as folder:
+        path = folder / f"volume{PurePosixPath(name.lower()).suffix}"
         path.write_bytes(data)
         if (beside := data_file(data)) is not None:
-            target = Path(folder) / beside
+            target = folder / beside
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(fetch(beside))
         try:
