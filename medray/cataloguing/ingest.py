@@ -6,7 +6,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -14,8 +13,9 @@ import pyarrow.compute as pc
 
 from medray.cataloguing.duplicates import settle_duplicates
 from medray.cataloguing.inspection import Item, inspected
+from medray.cataloguing.listings import pages_of
 from medray.cataloguing.pace import Pace
-from medray.data import archive, store
+from medray.data import archive
 from medray.data.catalog import GONE, IMAGE, Catalog, as_text, rows_of
 from medray.data.label_columns import kept_labels
 from medray.data.labels import join_keys, read_labels
@@ -75,10 +75,7 @@ def ingest(
         RunError: RUN_DOES_NOT_RECONCILE.
     """
     catalog = Catalog(catalog_uri)
-    listings = {
-        source: _ahead(_without(catalog, store.pages(source)))
-        for source in _disjoint([sources] if isinstance(sources, str) else sources)
-    }
+    listings = pages_of([sources] if isinstance(sources, str) else sources, catalog)
     key = catalog.key(key_file)
     table = catalog.table(key)
     update = Update(table, progress)
@@ -97,35 +94,6 @@ def ingest(
         catalog.set_labels(labels.table)
         _logger.info(labels.said)
     return _summary(table, update, labelled)
-
-
-def _without(catalog: Catalog, pages: Iterable[list[ObjectInfo]]) -> Iterator[list[ObjectInfo]]:
-    """The pages without the files of a catalog that lies in its own archive."""
-    own = (catalog.instances_uri + "/", catalog.labels_uri + "/")
-    for page in pages:
-        if found := [info for info in page if not info.uri.startswith(own)]:
-            yield found
-
-
-def _ahead(pages: Iterator[list[ObjectInfo]]) -> Iterator[list[ObjectInfo]]:
-    """The pages of a listing; the next one is fetched while the current one is processed."""
-    pool = ThreadPoolExecutor(1)
-    first = pool.submit(next, pages, None)
-
-    def fetched() -> Iterator[list[ObjectInfo]]:
-        following = first
-        with pool:
-            while (page := following.result()) is not None:
-                following = pool.submit(next, pages, None)
-                yield page
-
-    return fetched()
-
-
-def _disjoint(sources: Iterable[str]) -> list[str]:
-    """The sources without those that lie in another."""
-    ordered = sorted({store.normalise(source) for source in sources})
-    return [one for one in ordered if not any(one.startswith(other + "/") for other in ordered)]
 
 
 class Update:

@@ -55,9 +55,7 @@ class Segmentation(Task):
         "left_out", description="an image without a mask is left out, or has nothing to outline"
     )
     segment: int | None = Field(None, ge=0, description="number of the one segment to learn; default: all of them")
-    level: float | None = Field(
-        None, gt=0, le=1, description="from which share of the maximum a pixel of a fractional mask is marked"
-    )
+    level: float | None = Field(None, gt=0, le=1, description="share of the maximum from which a fractional mask marks a pixel")
     cut: float = Field(0.5, gt=0, lt=1, description="probability from which a pixel is marked")
     least_px: int = Field(1, ge=1, description="marked pixels from which something is found in an image")
     masked: ClassVar[bool] = True
@@ -171,8 +169,7 @@ class Segmentation(Task):
 
     def scores_of(self, parts: Iterable[tuple[NDArray[Any], Output]]) -> dict[str, float]:
         """The same of a split in parts, of which only three numbers an image are kept."""
-        counts: list[Overlap] = []
-        losses: list[float] = []
+        counts, losses = list[Overlap](), list[float]()
         for truth, output in parts:
             probability = output["probability"]
             counts += [overlap(one, answer) for one, answer in zip(truth, probability >= self.cut, strict=True)]
@@ -184,8 +181,7 @@ class Segmentation(Task):
 
     def evaluate(self, rows: pa.Table, decision: Decision, seed: int = 0) -> SegmentationFigures:
         """Overlap and areas on the pixels of the decoded images."""
-        groups = texts(rows["group"])
-        found = overlap_metrics(_counts(rows), groups, seed, self.least_px)
+        found = overlap_metrics(_counts(rows), texts(rows["group"]), seed, self.least_px)
         mean = found.dice
         return SegmentationFigures(
             **dict(found),
@@ -289,10 +285,9 @@ def _area_text(found: SegmentationFigures) -> str:
 def _dice_histogram(model: Judged) -> Plot:
     """Dice of each image, of images with a lesion and without."""
     values, lesion = floats(model.rows["dice"]), integers(model.rows["truth_px"]) > 0
-    samples = [Sample("lesion", values[lesion]), Sample("no lesion", values[~lesion], alarm=True)]
+    samples = Sample("lesion", values[lesion]), Sample("no lesion", values[~lesion], alarm=True)
     shown = tuple(sample for sample in samples if len(sample.values))
-    mean = float(values.mean())
-    alt = f"Histogram of the Dice coefficients of {len(values)} images"
+    mean, alt = float(values.mean()), f"Histogram of the Dice coefficients of {len(values)} images"
     return Histogram(f"Overlap of {model.name}", alt, "Dice coefficient", shown, {f"mean {mean:.3f}": mean})
 
 

@@ -261,10 +261,7 @@ class Task(Spec, ABC):
 
     @abstractmethod
     def gain(self, new: pa.Table, old: pa.Table, seed: int = 0) -> Interval:
-        """By how much the monitored figure of one model is better than that of another, with the interval of paired draws.
-
-        Both tables are as for :meth:`evaluate`, of the same images in the same order.
-        """
+        """By how much the monitored figure is better, by paired draws; of the same images in order."""
         ...
 
     def skill(self, figures: Any) -> dict[str, float | None]:
