@@ -242,7 +242,7 @@ def create(uri: str, data: bytes) -> bool:
 
 
 def sync_names(uri: str) -> None:
-    """On a local disk, wait until the names right under a folder are on it; stores keep what they acknowledge. Raises StoreError."""
+    """On a local disk, wait until the names right under a folder are on it; stores keep what they have. Raises StoreError."""
     uri = normalise(uri)
     if "://" not in uri:
         with translated(uri):
