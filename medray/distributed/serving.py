@@ -61,7 +61,8 @@ def running() -> Endpoint | None:
     found = status.applications.get(APPLICATION)
     if found is None:
         return None
-    replicas = sum(deployment.replica_states.get("RUNNING", 0) for deployment in found.deployments.values())
+    states = [item for deployment in found.deployments.values() for item in deployment.replica_states.items()]
+    replicas = sum(count for state, count in states if state == "RUNNING")
     facts = _facts() if replicas else None
     return Endpoint(state=found.status.value, replicas=replicas, nodes=_nodes(status, "HEALTHY"), facts=facts)
 
@@ -88,13 +89,14 @@ def _facts() -> Facts | None:
 
 def _nodes(status: ServeStatus, *proxies: str) -> tuple[str, ...]:
     """Addresses of the nodes whose proxy is in one of these states."""
-    addresses = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes()}
+    addresses = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes()}  # type: ignore[no-untyped-call]
     return tuple(sorted(addresses.get(name, name) for name, proxy in status.proxies.items() if proxy.value in proxies))
 
 
 def alone() -> bool:
     """Whether every node of the cluster is this machine."""
-    return {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]} <= {ray.util.get_node_ip_address()}
+    addresses = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
+    return addresses <= {ray.util.get_node_ip_address()}  # type: ignore[no-untyped-call]
 
 
 def make_way(spec: ServeSpec, everywhere: bool, replace: bool) -> None:
@@ -118,7 +120,7 @@ def make_way(spec: ServeSpec, everywhere: bool, replace: bool) -> None:
         raise ClusterError("SERVE_RUNNING", f"this cluster already serves {_described(found)}", hint)
     place = {"host": spec.host, "port": spec.port, "everywhere": everywhere, "request_timeout_s": spec.request_timeout_s}
     if not (found and found.facts and found.facts.model_dump(include=set(place)) == place):
-        serve.shutdown()
+        serve.shutdown()  # type: ignore[no-untyped-call]
         if alone():
             _check_port(spec)
 
@@ -212,7 +214,7 @@ def take_down(deployment: str = "") -> bool:
         return False
     applications = set(_status().applications)
     if applications <= {APPLICATION}:
-        serve.shutdown()
+        serve.shutdown()  # type: ignore[no-untyped-call]
     else:
         serve.delete(APPLICATION)
     return APPLICATION in applications

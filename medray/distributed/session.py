@@ -160,7 +160,7 @@ def _check_loopback() -> None:
     """
     import ray
 
-    if not ip_address(ray.util.get_node_ip_address()).is_loopback:
+    if not ip_address(ray.util.get_node_ip_address()).is_loopback:  # type: ignore[no-untyped-call]
         message = "ray was imported before it was told to listen on this machine alone, and would listen on the network"
         hint = "import ray later, or set RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 first, or cluster.allow_open=true to accept it"
         raise ClusterError("CLUSTER_RAY_IMPORTED", message, hint)
