@@ -61,8 +61,8 @@ def running() -> Endpoint | None:
     found = status.applications.get(APPLICATION)
     if found is None:
         return None
-    states = [state for deployment in found.deployments.values() for state in deployment.replica_states.items()]
-    replicas = sum(count for state, count in states if state.value == "RUNNING")
+    states = [item for deployment in found.deployments.values() for item in deployment.replica_states.items()]
+    replicas = sum(count for state, count in states if state == "RUNNING")
     facts = _facts() if replicas else None
     return Endpoint(state=found.status.value, replicas=replicas, nodes=_nodes(status, "HEALTHY"), facts=facts)
 
@@ -95,7 +95,8 @@ def _nodes(status: ServeStatus, *proxies: str) -> tuple[str, ...]:
 
 def alone() -> bool:
     """Whether every node of the cluster is this machine."""
-    return {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]} <= {ray.util.get_node_ip_address()}  # type: ignore[no-untyped-call]
+    addresses = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
+    return addresses <= {ray.util.get_node_ip_address()}  # type: ignore[no-untyped-call]
 
 
 def make_way(spec: ServeSpec, everywhere: bool, replace: bool) -> None:

@@ -27,10 +27,10 @@ from medray.work.environment import WORKER_ENV, environment
 WORKERS = {**WORKER_ENV, "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"}
 """Environment of Ray's workers."""
 
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"} | ({"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {})
 """What makes a session of this machine listen on its loopback address alone: where Ray thinks that it can join no other machine,
 that is the node's address, and its servers bind to it. Ray has no parameter for it: an address of 127.0.0.1 that is given to it
-becomes that of the network."""
+becomes that of the network. Gloo takes the address of the machine's name, which may be that of the network."""
 
 GCS_LOST_S = "5"
 """After which a local session ends whose GCS is gone: it never comes back. On a cluster Ray waits for a minute."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from deltalake import DeltaTable
 
 from medray.data import store, tables
 from medray.data.store import ObjectInfo
@@ -92,7 +91,7 @@ class _Recorded:
 class _Change:
     """What one commit upon a version of the table takes in and out."""
 
-    def __init__(self, table: DeltaTable, uri: str) -> None:
+    def __init__(self, table: tables.DeltaTable, uri: str) -> None:
         self._table, self._uri = table, store.normalise(uri)
         self._there = {str(file["path"]): int(file["size_bytes"]) for file in tables.files(table)}
         self._added: list[tuple[str, int, str]] = []

@@ -20,7 +20,8 @@ import pytest
 
 from medray.cli import run
 from medray.data import store
-from medray.data.pseudonym import patient_key
+from medray.data.key_file import the_key
+from medray.data.pseudonym import patient_key, using
 
 Run = Callable[..., CompletedProcess[str]]
 NAMES, DATES, RECORDS, SCANNERS = "QZNAME", "QZ1970", "QZMRN", "QZSCANNER"
@@ -98,7 +99,8 @@ def test_identities_of_a_label_table_are_nowhere(archive: Path, tiny_config: Pat
     said.append(medray("ingest", images, "--catalog", str(catalog), "--labels", labels, "--keep", "MRN", "--keep", "malignant"))
     assert "MRN (as pseudonyms)" in said[4].stderr
     (tmp_path / "made" / "said.txt").write_text("".join(done.stdout + done.stderr for done in said))
-    words = (NAMES, DATES, RECORDS, SCANNERS, patient_key(f"{RECORDS}7"))
+    with using(the_key()):
+        words = (NAMES, DATES, RECORDS, SCANNERS, patient_key(f"{RECORDS}7"))
     assert holding(tmp_path / "made", *words) == {SCANNERS, words[-1]}, "what was asked for is found, in the same way"
     assert holding(out, *words) == {SCANNERS}
     samples = pq.read_table(f"{trained['run']}/samples.parquet")
@@ -120,7 +122,8 @@ def test_identities_of_a_table_are_not_imported_but_for_the_patient_in_the_image
     assert json.loads(done.stdout)["labelled"] == 3, done.stderr
     assert "labels: kept MRN (as pseudonyms), y, fold; left out file, PatientName, birth date: --keep" in done.stderr
     assert holding(tmp_path / "out", NAMES, DATES, RECORDS) == set()
-    words = (patient_key(f"{RECORDS}0"), patient_key(f"{RECORDS}9"), "lost.png", "QZPATIENT")
+    with using(the_key()):
+        words = (patient_key(f"{RECORDS}0"), patient_key(f"{RECORDS}9"), "lost.png", "QZPATIENT")
     assert holding(tmp_path / "out", *words) == set(words)
     assert holding(tmp_path / "out" / "import", "QZPATIENT") == set()
     assert [sorted(row) for row in read(tmp_path / "out" / "labels.csv")] == [["MRN", "SOPInstanceUID", "fold", "y"]] * 3

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 NETWORKED = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
 """In the environment of the nodes and of those who join them: the nodes are on the network, as those of a real cluster."""
@@ -34,12 +35,12 @@ def main() -> None:
     """Start the nodes, and stop them at the end of standard input."""
     from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": 1, "memory": 4 << 30, "object_store_memory": 80 << 20}
+    node: dict[str, Any] = {"num_cpus": 1, "memory": 4 << 30, "object_store_memory": 80 << 20}
     cluster = Cluster(initialize_head=True, head_node_args=node)
     cluster.add_node(**node)
     print(cluster.address, flush=True)
     sys.stdin.read()
-    cluster.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":
