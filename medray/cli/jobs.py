@@ -261,3 +261,5 @@ def demo(
         show_models(cells_of(result.outline), answer["outline"])
         show(answer["night"], False, "Night")
         print(f"report: {result.report}")
+    for part in ("train", "outline"):
+        show_warnings(answer[part]["warnings"])

@@ -71,3 +71,12 @@ def test_an_interval_does_not_depend_on_the_number_of_threads() -> None:
         with threadpool_limits(threads):
             found.append(cluster_interval(values, patients, lambda means: means[:, 0] / means[:, 2]))
     assert found[0] == found[1]
+
+
+def test_what_patients_are_called_decides_nothing() -> None:
+    y, p = noisy(300)
+    patients = np.arange(300) // 3
+    first = auroc_interval(y, p, patients), cluster_interval(p, patients)
+    for seed in range(3):
+        names = np.random.default_rng(seed).permutation(100)[patients].astype(str)
+        assert (auroc_interval(y, p, names), cluster_interval(p, names)) == first
