@@ -127,12 +127,12 @@ def import_images(
     """
     out = store.normalise(out)
     plan = _plan(store.normalise(source), out, labels_uri, key, masks)
-    key = key_of(out, key_file) if plan.labels.patient else None
+    secret = key_of(out, key_file) if plan.labels.patient else None
     _check_settings(out, spec)
     images, segmentations = Folder(store.join(out, "images")), Folder(store.join(out, "masks"))
     context = Context(spec.modality, spec.spacing_mm, spec.units, spec.rounded, plan.labels, plan.masks, images, segmentations)
     outcomes: list[Outcome] = []
-    with using(key), ThreadPoolExecutor(THREADS) as pool:
+    with using(secret), ThreadPoolExecutor(THREADS) as pool:
         writer = Writer(images, segmentations, pool)
         for batch in inputs(plan.files):
             outcomes += writer.write(pool.map(lambda one: make(one, context), batch))
