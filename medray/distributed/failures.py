@@ -13,9 +13,11 @@ _QUOTED = re.compile(r"\bmedray\.errors\.\w+: ([A-Z_]+): (.+)$", re.MULTILINE)
 
 def cause(error: BaseException) -> MedrayError:
     """The medray error that made a Ray call fail, or the reason as Ray names it, or WORKER_FAILED with the last line of it."""
+    from ray.exceptions import RayError
+
     inside = list(_chain(error))
     for inner in inside:
-        if isinstance(inner, MedrayError):
+        if isinstance(inner, MedrayError) and not isinstance(inner, RayError):  # Ray makes a class that is both
             return inner
     for read in (_quoted, _reason, _killed):
         for inner in inside:
