@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from medray.errors import ClusterError, MedrayError
 from medray.exhaustion import exhausted, out_of_memory
 
-_QUOTED = re.compile(r"^medray\.errors\.\w+: ([A-Z_]+): (.+)$", re.MULTILINE)
+_QUOTED = re.compile(r"\bmedray\.errors\.\w+: ([A-Z_]+): (.+)$", re.MULTILINE)
 
 
 def cause(error: BaseException) -> MedrayError:
     """The medray error that made a Ray call fail, or the reason as Ray names it, or WORKER_FAILED with the last line of it."""
+    from ray.exceptions import RayError
+
     inside = list(_chain(error))
     for inner in inside:
-        if isinstance(inner, MedrayError):
+        if isinstance(inner, MedrayError) and not isinstance(inner, RayError):  # Ray makes a class that is both
             return inner
     for read in (_quoted, _reason, _killed):
         for inner in inside:
@@ -35,8 +37,8 @@ def lost(address: str = "local") -> ClusterError:
 
 
 def _quoted(error: BaseException) -> MedrayError | None:
-    """What an actor raised while it started, of which Ray keeps the text alone."""
-    found = _QUOTED.findall(str(error)) if _started_badly(error) else []
+    """What a worker raised and Ray keeps the text alone of: an actor while it started, a worker of Ray Data."""
+    found = _QUOTED.findall(str(error))
     return MedrayError(*found[-1]) if found else None
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from medray import lifeline
 
-EVERY_S, START_S = 0.5, 30.0
+EVERY_S, START_S = 0.5, 25.0  # Ray gives up by itself after 30 s, with many lines
 VITAL = ("raylet", "gcs_server")
 """Processes that Ray does not start again."""
 
