@@ -240,8 +240,8 @@ def create(uri: str, data: bytes) -> bool:
         return False
 
 
-def sync_names(uri: str) -> None:
-    """On a local disk, wait until the names right under a folder are on it; a store keeps what it has acknowledged.
+def sync(uri: str) -> None:
+    """On a local disk, wait until a file, or the names right under a folder, are on it; a store keeps what it acknowledged.
 
     Raises:
         StoreError
@@ -249,7 +249,7 @@ def sync_names(uri: str) -> None:
     uri = normalise(uri)
     if "://" not in uri:
         with translated(uri):
-            local.sync_folder(uri)
+            local.sync(uri)
 
 
 def delete(uri: str) -> None:

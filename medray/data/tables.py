@@ -177,7 +177,8 @@ def swap(table: DeltaTable, added: Sequence[tuple[str, int, str]], removed: Sequ
     actions: list[AddAction | RemoveAction] = [AddAction(name, size, {}, stale, True, stats) for name, size, stats in added]
     actions += [RemoveAction(name, True, stale, size, {}) for name, size in removed]
     with store.translated(uri):
-        store.sync_names(uri)
+        store.sync(uri)
+        log, commit = store.join(uri, "_delta_log"), f"{table.version() + 1:020}.json"
         try:
             table.create_write_transaction(
                 actions, mode="append", schema=table.schema(), commit_properties=CommitProperties(max_commit_retries=0)
@@ -186,6 +187,8 @@ def swap(table: DeltaTable, added: Sequence[tuple[str, int, str]], removed: Sequ
             raise StoreError(
                 "TABLE_BUSY", f"another run writes to {uri}", "wait until it has ended, then run again", retryable=True
             ) from error
+        store.sync(store.join(log, commit))
+        store.sync(log)
         table.update_incremental()
 
 
