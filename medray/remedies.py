@@ -91,7 +91,7 @@ REMEDIES = {
     "IMPORT_VALUES": "save one whole number or fraction a pixel",
     # failed: could not be read
     "OBJECT_CHANGED": "run `medray ingest` again: it was replaced while it was read",
-    "OBJECT_GONE": "nothing, if it was meant to go; else bring it back and run `medray ingest` again",
+    "OBJECT_GONE": "nothing, if it was meant to go; else bring it back and run `medray ingest` again, or screen another night",
     # quarantined: a person has to look
     "ARCHIVE_BOMB": "remove it: it unpacks to far more than it holds",
     "ARCHIVE_BROKEN": _AGAIN,

@@ -1,4 +1,4 @@
-"""How many rows one commit of an ingest has: few at first, so that a kill loses little, then so many that none shows."""
+"""How many rows one commit of an ingest has: few at first, so that a kill loses seconds of work, then so many that none shows."""
 
 from __future__ import annotations
 

@@ -241,12 +241,12 @@ def create(uri: str, data: bytes) -> bool:
         return False
 
 
-def sync_names(uri: str) -> None:
-    """On a local disk, wait until the names right under a folder are on it; stores keep what they have. Raises StoreError."""
+def sync(uri: str) -> None:
+    """On a local disk, wait until a file, or the names right under a folder, are on it. Raises StoreError."""
     uri = normalise(uri)
     if "://" not in uri:
         with translated(uri):
-            local.sync_folder(uri)
+            local.sync(uri)
 
 
 def delete(uri: str) -> None:

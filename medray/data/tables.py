@@ -206,12 +206,16 @@ def swap(table: DeltaTable, added: Sequence[tuple[str, int, str]], removed: Sequ
     stale = int(time.time() * 1000)
     actions: list[AddAction | RemoveAction] = [AddAction(name, size, {}, stale, True, stats) for name, size, stats in added]
     actions += [RemoveAction(name, True, stale, size, {}) for name, size in removed]
+    folder = unquote(uri) if uri.startswith("file://") else uri
+    log, commit = store.join(folder, "_delta_log"), f"{table.version() + 1:020}.json"
     with store.translated(uri):
-        store.sync_names(uri)
+        store.sync(folder)
         with _unless_busy(uri):
             table.create_write_transaction(
                 actions, mode="append", schema=table.schema(), commit_properties=CommitProperties(max_commit_retries=0)
             )
+        store.sync(store.join(log, commit))
+        store.sync(log)
         table.update_incremental()
 
 

@@ -64,7 +64,7 @@ def register(shards: Mapping[str, pa.Table], finished: Finished, table_uri: str)
         return
     files = finished.with_new(table_uri, shards.keys())
     for tries in range(1, _TRIES + 1):
-        change = _Change(tables.open_table(table_uri), table_uri)
+        change = _Change(table_uri)
         change.add(shards, files)
         try:
             change.commit()
@@ -89,11 +89,11 @@ class _Recorded:
 
 
 class _Change:
-    """What one commit upon a version of the table takes in and out."""
+    """What one commit upon the newest version of the table takes in and out."""
 
-    def __init__(self, table: tables.DeltaTable, uri: str) -> None:
-        self._table, self._uri = table, store.normalise(uri)
-        self._there = {str(file["path"]): int(file["size_bytes"]) for file in tables.files(table)}
+    def __init__(self, uri: str) -> None:
+        self._table, self._uri = tables.open_table(uri), store.normalise(uri)
+        self._there = {str(file["path"]): int(file["size_bytes"]) for file in tables.files(self._table)}
         self._added: list[tuple[str, int, str]] = []
         self._removed: list[tuple[str, int]] = []
 

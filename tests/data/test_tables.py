@@ -83,6 +83,10 @@ def test_names_of_folders(tmp_path: Path, name: str) -> None:
     tables.replace(uri, rows(a=1))
     tables.append(uri, rows(b=2))
     assert content(uri) == {"a": 1, "b": 2}
+    data = tables.parquet_bytes(rows(c=3))
+    store.write(f"{uri}/part-1.parquet", data)
+    tables.swap(tables.open_table(uri), [("part-1.parquet", len(data), tables.count_only(1))], [])
+    assert content(uri) == {"a": 1, "b": 2, "c": 3}
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 

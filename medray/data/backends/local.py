@@ -102,8 +102,8 @@ def put(path: str, data: bytes, new: bool = False, sync: bool = True) -> bool:
         partial.unlink(missing_ok=True)
 
 
-def sync_folder(path: str) -> None:
-    """Wait until the names in a folder are on the disk.
+def sync(path: str) -> None:
+    """Wait until a file, or the names in a folder, are on the disk.
 
     Raises:
         OSError
