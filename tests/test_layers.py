@@ -15,6 +15,7 @@ RANK = {
     "types": -2,
     "compiled": -2,
     "progress": -2,
+    "json_file": -2,
     "source": -2,
     "errors": -1,
     "spec": -1,

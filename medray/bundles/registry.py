@@ -78,3 +78,9 @@ def champion(output: str) -> str:
     if not store.exists(store.join(uri, MANIFEST)):
         raise BundleError("BUNDLE_NOT_FOUND", f"the champion {uri} is gone", "train again, or name a bundle")
     return uri
+
+
+def recorded(output: str, uri: str) -> str | None:
+    """The fingerprint under which a bundle was published last, to be compared as it is opened; None where it never was."""
+    found = [str(row["fingerprint"]) for row in history(output) if row["bundle"] == uri]
+    return found[-1] if found else None

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from medray.cli import catalog, features, importing, jobs, ops, preview, quarantine
+from medray.cli import bundle, catalog, features, importing, jobs, ops, preview, quarantine
 from medray.cli.console import printable
 from medray.errors import MedrayError
 
@@ -29,6 +29,7 @@ def application() -> typer.Typer:
     app.add_typer(importing.app)
     app.add_typer(jobs.app)
     app.add_typer(preview.app)
+    app.add_typer(bundle.app, name="bundle")
     app.add_typer(catalog.app, name="catalog")
     app.add_typer(quarantine.app, name="quarantine")
     app.add_typer(ops.app, name="ops")

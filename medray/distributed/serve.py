@@ -59,18 +59,18 @@ def start(bundle_uri: str, spec: ServeSpec) -> None:
         raise ClusterError(
             "SERVE_OPEN", f"{spec.host} can be reached by others", "set MEDRAY_SERVE_TOKEN, or listen on 127.0.0.1"
         )
-    open_bundle(bundle_uri)
+    fingerprint = open_bundle(bundle_uri).fingerprint
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     options = {"host": spec.host, "port": spec.port, "request_timeout_s": spec.request_timeout_s}
     try:
         serve.start(http_options=options, logging_config={"log_level": "ERROR", "enable_access_log": False})
-        serve.run(application(bundle_uri, spec), name="medray", route_prefix="/")
+        serve.run(application(bundle_uri, fingerprint, spec), name="medray", route_prefix="/")
     except RuntimeError as error:
         raise ClusterError("SERVE_FAILED", f"the endpoint did not start: {error}", "run again with --debug") from error
 
 
-def application(bundle_uri: str, spec: ServeSpec) -> Any:
-    """The Serve application of a bundle."""
+def application(bundle_uri: str, fingerprint: str, spec: ServeSpec) -> Any:
+    """The Serve application of a bundle; a replica that finds one of another fingerprint there does not start."""
     api = FastAPI(title="medray", docs_url=None, redoc_url=None)
 
     @serve.deployment(
@@ -83,7 +83,7 @@ def application(bundle_uri: str, spec: ServeSpec) -> Any:
     @serve.ingress(api)
     class Endpoint:
         def __init__(self) -> None:
-            self._bundle = open_bundle(bundle_uri)
+            self._bundle = open_bundle(bundle_uri, fingerprint=fingerprint)
             self._token = token()
             self._bodies = Budget(max(spec.max_held_bytes, spec.max_body_bytes))
 

@@ -56,8 +56,9 @@ def evaluate_source(
         masks = _masked(source, store.join(place, "catalog"), labels, task) if task.masked else None
         if masks is not None:
             rows = _looked_up(rows, masks, "mask", "mask_etag")
-        table_uri = store.join(place, manifest.fingerprint() + ("-judged" if task.masked else ""))
-        table, summary = score(executor, bundle_uri, rows, table_uri, None, progress, "evaluate", task.masked)
+        known = manifest.fingerprint()
+        table_uri = store.join(place, known + ("-judged" if task.masked else ""))
+        table, summary = score(executor, bundle_uri, rows, table_uri, None, progress, "evaluate", task.masked, fingerprint=known)
     scored = table.filter(pc.equal(table["state"], State.SCORED.value))
     if not len(scored):
         message = f"none of {summary.inputs} objects of {source} could be scored"

@@ -25,6 +25,7 @@ def predict_source(
     manifest = read_manifest(bundle_uri)
     rows = object_rows(archive.list_objects(source))
     with working_folder(work, cluster) as place, executing(cluster) as executor:
-        table, summary = score(executor, bundle_uri, rows, store.join(place, manifest.fingerprint()), None, progress, "predict")
+        known = manifest.fingerprint()
+        table, summary = score(executor, bundle_uri, rows, store.join(place, known), None, progress, "predict", fingerprint=known)
     store.write(out, table_bytes(manifest.task.decided(table, manifest.decision), out))
     return summary

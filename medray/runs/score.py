@@ -44,17 +44,19 @@ def score(
     what: str,
     judged: bool = False,
     masks: bool = True,
+    fingerprint: str | None = None,
 ) -> tuple[pa.Table, Summary]:
     """Score objects into a table that holds answers of this bundle only.
 
     Args:
         judged: whether rows come with the true masks (``mask``, ``mask_etag``), to compare answers with.
         masks: whether to return columns of masks, which are large.
+        fingerprint: of the bundle, as it was recorded or first read; another one is refused (BUNDLE_CHANGED).
 
     Returns:
         The outcome of every object with the answer's columns, sorted by URI, and the sums.
     """
-    job = score_job({"": bundle_uri}, judged)
+    job = score_job({"": bundle_uri}, judged, {bundle_uri: fingerprint} if fingerprint else None)
     executor.process(rows, job, table_uri, actors, counting(progress, what))
     answers = [field.name for field in job.fields() if masks or not pa.types.is_binary(field.type)]
     table = outcomes(rows, table_uri, [*OUTCOME_COLUMNS, *answers])

@@ -20,6 +20,7 @@ from medray.bundles.manifest import read_manifest
 from medray.data import archive, store, tables
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError, RunError
+from medray.json_file import json_object
 from medray.progress import Progress
 from medray.runs.executor import executing
 from medray.runs.resources import Resources
@@ -78,16 +79,19 @@ def screen(config: ScreenConfig, progress: Progress | None = None) -> ScreenResu
         ConfigError: NIGHT_DIFFERS; RunError: RUN_INPUTS_FAILED; StoreError; BundleError.
     """
     night_uri = store.join(config.output, "screen", config.night)
-    bundle_uri = _fix_night(config, night_uri)
+    bundle_uri, fingerprint = _fix_night(config, night_uri)
     rows = _fixed_inputs(config.source, night_uri)
     results_uri = store.join(night_uri, "results")
     with executing(config.cluster) as executor:
-        table, summary = score(executor, bundle_uri, rows, results_uri, config.resources.actors, progress, "screen", masks=False)
+        actors = config.resources.actors
+        table, summary = score(
+            executor, bundle_uri, rows, results_uri, actors, progress, "screen", masks=False, fingerprint=fingerprint
+        )
     store.write(store.join(night_uri, "summary.json"), _json({**summary.counts(), "reasons": summary.reasons}))
     if summary.failed:
         message = f"{summary.failed} of {summary.inputs} objects could not be fetched ({summary.reasons})"
         raise RunError("RUN_INPUTS_FAILED", message, "run the same night again; done work is kept")
-    manifest = read_manifest(bundle_uri)
+    manifest = read_manifest(bundle_uri, fingerprint)
     ranked = worklist(table, manifest.task, manifest.decision)
     for name in ("worklist.parquet", "worklist.csv"):
         store.write(store.join(night_uri, name), table_bytes(ranked, name))
@@ -126,12 +130,15 @@ def _first_of_each(values: Sequence[str]) -> tuple[list[int], list[int]]:
     return list(first.values()), [counts[value] for value in first]
 
 
-def _fix_night(config: ScreenConfig, night_uri: str) -> str:
-    """The bundle of the night, recorded by the first start."""
+def _fix_night(config: ScreenConfig, night_uri: str) -> tuple[str, str]:
+    """The bundle of the night and its fingerprint, recorded by the first start.
+
+    A bundle that the registry under output knows must be the one that was published.
+    """
     bundle_uri = store.normalise(config.bundle) if config.bundle else None
     record_uri = store.join(night_uri, "night.json")
     if store.exists(record_uri):
-        record = json.loads(store.read(record_uri))
+        record = _record(record_uri)
         asked = (store.normalise(config.source), bundle_uri or record["bundle"])
         if asked != (record["source"], record["bundle"]):
             raise ConfigError(
@@ -141,12 +148,21 @@ def _fix_night(config: ScreenConfig, night_uri: str) -> str:
             raise ConfigError(
                 "NIGHT_DIFFERS", f"the bundle {record['bundle']} has changed since {config.night} was started", "use another name"
             )
-        return str(record["bundle"])
+        return record["bundle"], record["fingerprint"]
     chosen = bundle_uri or registry.champion(config.output)
-    fingerprint = open_bundle(chosen).fingerprint
+    fingerprint = open_bundle(chosen, fingerprint=registry.recorded(config.output, chosen)).fingerprint
     next(store.pages(config.source))
     store.write(record_uri, _json({"source": store.normalise(config.source), "bundle": chosen, "fingerprint": fingerprint}))
-    return chosen
+    return chosen, fingerprint
+
+
+def _record(uri: str) -> dict[str, str]:
+    """What ``night.json`` says; raises RunError NIGHT_UNREADABLE."""
+    try:
+        found = json_object(store.read(uri))
+        return {name: str(found[name]) for name in ("source", "bundle", "fingerprint")}
+    except (ValueError, KeyError) as error:
+        raise RunError("NIGHT_UNREADABLE", f"{uri} is broken", "use another name for the night") from error
 
 
 def _fixed_inputs(source: str, night_uri: str) -> pa.Table:
