@@ -164,9 +164,12 @@ def test_manifests_that_nobody_writes(data: bytes) -> None:
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(at=st.integers(0, len(SOUND) - 1), cut=st.integers(0, 20), put=st.binary(max_size=20))
 def test_no_bytes_are_read_otherwise_or_raise_anything_else(at: int, cut: int, put: bytes) -> None:
+    assert outcome(SOUND[:at] + put + SOUND[at + cut :]) in ("BUNDLE_FORMAT", "BUNDLE_CHANGED", parse_manifest(SOUND, "b"))
+
+
+def outcome(data: bytes) -> str | Manifest:
+    """The manifest in these bytes, or the code of the error."""
     try:
-        found = parse_manifest(SOUND[:at] + put + SOUND[at + cut :], "b")
+        return parse_manifest(data, "b")
     except BundleError as error:
-        assert error.code in ("BUNDLE_FORMAT", "BUNDLE_CHANGED")
-    else:
-        assert found.model_dump() == parse_manifest(SOUND, "b").model_dump()
+        return error.code
