@@ -14,6 +14,7 @@ from medray.errors import ModelError
 from medray.models.checks import class_counts, require_all_classes, require_features, table_bytes, valid_scores
 from medray.models.family import FitContext, FitData, InputKind, Parallelism, Samples, SearchSpace, size_bytes
 from medray.models.foreign import foreign
+from medray.models.ubj import require_whole
 from medray.spec import Spec
 from medray.tasks.head import Head, HeadKind, Output
 from medray.tasks.task import Task
@@ -152,7 +153,9 @@ class Xgb:
         from xgboost import Booster
 
         with foreign(FILE):
-            return _finished(Booster(model_file=folder / FILE))
+            data = (folder / FILE).read_bytes()
+            require_whole(data)
+            return _finished(Booster(model_file=bytearray(data)))
 
 
 def _settings(train: Samples, head: Head, params: XgbParams, context: FitContext) -> tuple[dict[str, Any], Float64 | None]:
