@@ -30,7 +30,7 @@ def load_config(uri: str, kind: type[S], overrides: Sequence[str] = ()) -> S:
     """
     try:
         raw = yaml.safe_load(store.read(uri))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no such date, or not UTF-8
         raise ConfigError("CONFIG_UNREADABLE", f"{uri} is not valid YAML: {error}", "check its indentation and quotes") from error
     if not isinstance(raw, dict):
         raise ConfigError("CONFIG_UNREADABLE", f"{uri} does not hold a mapping", "write the configuration as a YAML mapping")
@@ -65,7 +65,7 @@ def apply_override(raw: dict[str, Any], override: str) -> None:
         raise ConfigError("CONFIG_OVERRIDE", f"--set {override!r} is not of the form a.b=value", "for example --set seed=1")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError("CONFIG_OVERRIDE", f"--set {override!r}: the value is not valid YAML", "quote it") from error
     node: Any = raw
     for key in keys[:-1]:

@@ -17,6 +17,7 @@ RANK = {
     "progress": -2,
     "lifeline": -2,
     "redaction": -2,
+    "json_file": -2,
     "source": -2,
     "errors": -1,
     "spec": -1,

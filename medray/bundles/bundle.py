@@ -1,29 +1,31 @@
 """A bundle: one trained model with everything that decides its answers, locked by checksums.
 
 A folder with ``bundle.json`` (the manifest) and ``model/``. The manifest holds the task, the decision, the preprocessing and
-feature specs, where the model comes from, and the sha256 of every file; its own fingerprint names the bundle.
+feature specs, where the model comes from, the sha256 of every file, and its own digest, which names the bundle.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
+from medray.bundles.content import check_files, checked_folder
 from medray.bundles.ensemble import ENSEMBLE, MEMBERS, Ensemble
 from medray.bundles.input_spec import InputSpec
-from medray.bundles.manifest import MANIFEST, Manifest, check_files, parse_manifest, read_manifest
+from medray.bundles.manifest import MANIFEST, Manifest, parse_manifest, read_manifest
 from medray.bundles.scorer import Scorer, Seen, checked
 from medray.data import store
-from medray.errors import BundleError, Excluded, InputError, each
-from medray.models.family import Model, NetworkModel
+from medray.errors import BundleError, ConfigError, Excluded, InputError, ModelError, each
+from medray.models.family import Model, ModelFamily, NetworkModel
 from medray.models.table import family_of
 from medray.tasks.head import Output
 from medray.types import Float32, Image
 
 MODEL = "model"
+_MISFIT = (ArithmeticError, AttributeError, LookupError, ModelError, TypeError, ValueError)
+"""What a library, or a family, raises as it computes with a model that is not whole; no lack of memory."""
 
 
 class Bundle(Scorer):
@@ -67,8 +69,16 @@ class Bundle(Scorer):
             return [row for one in values for row in self._rows([one])]
         if not values:
             return []
-        output = checked(self.model.predict(np.stack(values)), self.manifest, self.uri)
+        output = checked(self._predicted(np.stack(values)), self.manifest, self.uri)
         return [{name: array[row] for name, array in output.items()} for row in range(len(values))]
+
+    def _predicted(self, values: Float32) -> Output:
+        try:
+            return self.model.predict(values)
+        except _MISFIT as error:
+            said = error.message if isinstance(error, ModelError) else type(error).__name__
+            message = f"the model in {self.uri} cannot answer ({said})"
+            raise BundleError("BUNDLE_MODEL", message, "publish the bundle again") from error
 
     def move(self, device: str) -> None:
         """See :meth:`medray.bundles.scorer.Scorer.move`."""
@@ -93,20 +103,21 @@ def _named(units: str) -> str:
     return units or "units that are not stated"
 
 
-def open_bundle(uri: str, device: str = "cpu") -> Scorer:
-    """Check every checksum, then load what is in the bundle.
+def open_bundle(uri: str, device: str = "cpu", fingerprint: str | None = None, *, own: bool = False) -> Scorer:
+    """Check the manifest and every file, then load what is in the bundle.
 
     Args:
         device: where networks compute: "cpu" or "cuda".
+        fingerprint, own: see :func:`medray.bundles.manifest.read_manifest`.
 
     Raises:
-        BundleError: BUNDLE_NOT_FOUND, BUNDLE_FORMAT, BUNDLE_ALTERED.
+        BundleError: BUNDLE_NOT_FOUND, BUNDLE_FORMAT, BUNDLE_CHANGED, BUNDLE_ALTERED, BUNDLE_MODEL, BUNDLE_UNSIGNED,
+            BUNDLE_SIGNATURE.
+        ConfigError: BUNDLE_KEY.
     """
     uri = store.normalise(uri)
-    manifest = read_manifest(uri)
-    with ExitStack() as stack:
-        folder = stack.enter_context(store.local_folder(uri))
-        check_files(manifest, folder, uri)
+    manifest = read_manifest(uri, fingerprint, own=own)
+    with checked_folder(manifest.files, uri) as folder:
         scorer = opened(manifest, folder, uri)
     scorer.move(device)
     return scorer
@@ -116,11 +127,19 @@ def opened(manifest: Manifest, folder: Path, uri: str) -> Scorer:
     """The scorer of a bundle whose files lie, checked, in a folder.
 
     Raises:
-        BundleError: BUNDLE_FORMAT, BUNDLE_ALTERED, of a member; BUNDLE_MODEL.
+        BundleError: BUNDLE_FORMAT, BUNDLE_CHANGED, BUNDLE_ALTERED, of a member; BUNDLE_MODEL.
     """
     if manifest.family == ENSEMBLE:
         return Ensemble(manifest, _members(manifest, folder / MEMBERS, f"{uri}/{MEMBERS}"), uri)
-    return Bundle(manifest, family_of(manifest.family).load(folder / MODEL), uri)
+    return Bundle(manifest, family_in(manifest, uri).load(folder / MODEL), uri)
+
+
+def family_in(manifest: Manifest, uri: str) -> ModelFamily:
+    """The family of a bundle's model; raises BundleError BUNDLE_FORMAT where there is none of that name."""
+    try:
+        return family_of(manifest.family)
+    except ConfigError as error:
+        raise BundleError("BUNDLE_FORMAT", f"{uri}: {error.message}", error.hint) from error
 
 
 def _members(ensemble: Manifest, folder: Path, uri: str) -> list[Scorer]:
@@ -136,5 +155,5 @@ def _member(folder: Path, uri: str) -> Scorer:
     if not (folder / MANIFEST).is_file():
         raise BundleError("BUNDLE_FORMAT", f"there is no {MANIFEST} in {uri}", "publish the bundle again")
     manifest = parse_manifest((folder / MANIFEST).read_bytes(), uri)
-    check_files(manifest, folder, uri)
+    check_files(manifest.files, folder, uri)
     return opened(manifest, folder, uri)

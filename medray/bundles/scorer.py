@@ -14,7 +14,6 @@ from medray.bundles.inputs import Input, as_image, in_groups
 from medray.bundles.manifest import Manifest
 from medray.data.catalog import terminal_state
 from medray.errors import BundleError, InputError, MedrayError, Quarantined, StoreError, each
-from medray.spec import fingerprint
 from medray.tasks.head import Answer, Output
 from medray.types import Image, State
 
@@ -66,7 +65,7 @@ class Scorer(ABC):
     def __init__(self, manifest: Manifest, uri: str) -> None:
         self.manifest = manifest
         self.uri = uri
-        self.fingerprint = fingerprint(manifest.model_dump(mode="json"))
+        self.fingerprint = manifest.fingerprint()
 
     @property
     @abstractmethod

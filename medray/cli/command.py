@@ -23,7 +23,7 @@ def application() -> Typer:
     """Every command; loaded here, so that a command is watched before it loads anything."""
     import typer
 
-    from medray.cli import catalog, features, importing, jobs, ops, preview, quarantine, registry, serve, split, vacuum
+    from medray.cli import bundle, catalog, features, importing, jobs, ops, preview, quarantine, registry, serve, split, vacuum
 
     about = (
         "Batch processing of medical images on Ray: catalog, train, screen and serve. Results go to stdout, the rest to stderr."
@@ -34,6 +34,7 @@ def application() -> Typer:
     app.add_typer(split.app)
     app.add_typer(preview.app)
     app.add_typer(serve.app, name="serve")
+    app.add_typer(bundle.app, name="bundle")
     app.add_typer(catalog.app, name="catalog")
     app.add_typer(quarantine.app, name="quarantine")
     app.add_typer(registry.app, name="registry")

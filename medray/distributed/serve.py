@@ -53,12 +53,13 @@ def start(bundle_uri: str, spec: ServeSpec, *, replace: bool = False, stop: thre
     """
     access = Access.of(stated_token())
     _check_open(spec, access)
-    open_bundle(bundle_uri)
+    fingerprint = open_bundle(bundle_uri).fingerprint
     everywhere = access.locked and spec.host in (*LOOPBACK, *EVERY_INTERFACE)
     serving.make_way(spec, everywhere, replace)
     facts = Facts(
         deployment=secrets.token_hex(8),
         bundle=bundle_uri,
+        bundle_fingerprint=fingerprint,
         host=spec.host,
         port=spec.port,
         everywhere=everywhere,
@@ -83,7 +84,10 @@ def _check_open(spec: ServeSpec, access: Access) -> None:
 
 
 def application(bundle_uri: str, spec: ServeSpec, access: Access, facts: Facts) -> Any:
-    """The Serve application of a bundle; ``facts`` is what is known of it before it runs."""
+    """The Serve application of a bundle; ``facts`` is what is known of it before it runs.
+
+    A replica that finds a bundle of another fingerprint there does not start.
+    """
     api = FastAPI(title="medray", docs_url=None, redoc_url=None, openapi_url=None)
 
     @serve.deployment(
@@ -96,7 +100,7 @@ def application(bundle_uri: str, spec: ServeSpec, access: Access, facts: Facts) 
     @serve.ingress(api)
     class Endpoint:
         def __init__(self) -> None:
-            self._bundle = open_bundle(bundle_uri)
+            self._bundle = open_bundle(bundle_uri, fingerprint=facts.bundle_fingerprint or None)
             self._access = access if access.locked else Access.of(stated_token())  # a node may ask for one of its own
             self._bodies = Budget(max(spec.max_held_bytes, spec.max_body_bytes))
 

@@ -191,11 +191,7 @@ def _init(address: str, spec: ClusterSpec) -> None:
 
 
 def _check_loopback() -> None:
-    """Ray reads LOOPBACK when it is imported.
-
-    Raises:
-        ClusterError: CLUSTER_RAY_IMPORTED.
-    """
+    """Raise ClusterError CLUSTER_RAY_IMPORTED unless Ray is told: it reads LOOPBACK when it is imported."""
     import ray
 
     if not ip_address(ray.util.get_node_ip_address()).is_loopback:  # type: ignore[no-untyped-call]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from medray.errors import BundleError
+from medray.models.foreign import foreign
 
 FILE = "model.skops"
 
@@ -44,19 +45,9 @@ def load_estimator(folder: Path, kind: type[Estimator] | tuple[type[Estimator], 
     Raises:
         BundleError: BUNDLE_MODEL, the file is broken, or holds something else.
     """
-    from zipfile import BadZipFile
-
     skops_io = _skops_io()
-    from skops.io.exceptions import UntrustedTypesFoundException
-
-    try:
+    with foreign(FILE):
         found = skops_io.load(folder / FILE, trusted=list(trusted))
-    except UntrustedTypesFoundException as error:
-        raise BundleError("BUNDLE_MODEL", f"{FILE} holds types that are not trusted: {error}") from error
-    except OSError as error:
-        raise BundleError("BUNDLE_MODEL", f"{FILE} is not there", "publish the bundle again") from error
-    except BadZipFile as error:
-        raise BundleError("BUNDLE_MODEL", f"{FILE} is not a skops file") from error
     if not isinstance(found, kind):
         raise BundleError("BUNDLE_MODEL", f"{FILE} holds a {type(found).__name__}")
     return found

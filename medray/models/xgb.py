@@ -10,9 +10,11 @@ import numpy as np
 from pydantic import Field
 
 from medray.data import temporary
-from medray.errors import BundleError, ModelError
+from medray.errors import ModelError
 from medray.models.checks import class_counts, require_all_classes, require_features, table_bytes, valid_scores
 from medray.models.family import FitContext, FitData, InputKind, Parallelism, Samples, SearchSpace, size_bytes
+from medray.models.foreign import foreign
+from medray.models.ubj import require_whole
 from medray.spec import Spec
 from medray.tasks.head import Head, HeadKind, Output
 from medray.tasks.task import Task
@@ -149,12 +151,11 @@ class Xgb:
     def load(self, folder: Path) -> XgbModel:
         """Read a saved model or a checkpoint; raises BundleError BUNDLE_MODEL."""
         from xgboost import Booster
-        from xgboost.core import XGBoostError
 
-        try:
-            return _finished(Booster(model_file=folder / FILE))
-        except (XGBoostError, ValueError) as error:
-            raise BundleError("BUNDLE_MODEL", f"{FILE} is not an XGBoost model") from error
+        with foreign(FILE):
+            data = (folder / FILE).read_bytes()
+            require_whole(data)
+            return _finished(Booster(model_file=bytearray(data)))
 
 
 def _settings(train: Samples, head: Head, params: XgbParams, context: FitContext) -> tuple[dict[str, Any], Float64 | None]:

@@ -102,7 +102,7 @@ def _left_out(counts: Mapping[str, int]) -> str:
 def _answers(executor: Executor, run: Run, rows: pa.Table, rival: Entry, progress: Progress | None) -> pa.Table:
     """The rows (uri, target, group) that the champion answers, with its answers, sorted by URI."""
     images = run.samples.filter(pc.is_in(run.samples["uri"], value_set=rows["uri"].combine_chunks())).sort_by("uri")
-    job = score_job({"": rival.bundle}, run.settings.task.masked)
+    job = score_job({"": rival.bundle}, run.settings.task.masked, fingerprints={rival.bundle: rival.fingerprint})
     table_uri = store.join(run.uri, f"rival-{rival.fingerprint}")
     executor.process(images, job, table_uri, run.settings.actors, counting(progress, "score the champion"))
     answers = [name.name for name in job.fields()]
@@ -119,7 +119,7 @@ def _answers(executor: Executor, run: Run, rows: pa.Table, rival: Entry, progres
 def _compared(run: Run, result: TrainResult, rival: Entry, new: pa.Table, old: pa.Table, counts: Mapping[str, int]) -> Comparison:
     task, seed = run.settings.task, run.settings.seed
     gain = task.gain(new, old, seed)
-    decisions = result.bundles[result.best].manifest.decision, read_manifest(rival.bundle).decision
+    decisions = result.bundles[result.best].manifest.decision, read_manifest(rival.bundle, rival.fingerprint).decision
     values = [task.evaluate(rows, how, seed).monitor.value for rows, how in zip((new, old), decisions, strict=True)]
     size = {"split": result.evaluated_on, "images": len(new), "patients": _patients(new), **counts}
     figure = {"figure": task.monitor.figure, "value": values[0], "champion_value": values[1], "gain": gain.model_dump()}

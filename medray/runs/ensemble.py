@@ -73,10 +73,11 @@ def ensemble(config: EnsembleConfig, progress: Progress | None = None) -> TrainR
     members = {str(number): uri for number, uri in enumerate(uris)}
     provenance = {"run": name, "catalog": store.normalise(config.catalog), "catalog_version": version, **environment()}
     store.write(store.join(run_uri, SPLIT), split_csv(samples))
+    known = dict(zip(uris, fingerprints, strict=True))
     with executing(config.cluster) as executor:
-        kept, answers, summary = _answers(executor, members, samples, run_uri, settings, progress)
+        kept, answers, summary = _answers(executor, members, known, samples, run_uri, settings, progress)
         combiner = Combiner() if config.combine == "mean" else _fitted(settings, members, answers)
-        provenance["members"] = dict(zip(uris, fingerprints, strict=True))
+        provenance["members"] = known
         warnings = cautions_of(task, samples, config.labels.split)
         run = Run(config.output, run_uri, settings, kept, provenance, counts_of(task, samples), warnings)
         drafts = {str(config.combine): _draft(run, config, members, combiner)}
@@ -123,6 +124,7 @@ def _draft(run: Run, config: EnsembleConfig, members: Mapping[str, str], combine
 def _answers(
     executor: Executor,
     members: Mapping[str, str],
+    fingerprints: Mapping[str, str],
     samples: pa.Table,
     run_uri: str,
     settings: Settings,
@@ -135,7 +137,7 @@ def _answers(
         LabelError: too little is left to choose a decision on.
     """
     held_out = samples.filter(pc.not_equal(samples["split"], "train")).sort_by("uri")
-    job = score_job({f"{number}.": uri for number, uri in members.items()})
+    job = score_job({f"{number}.": uri for number, uri in members.items()}, fingerprints=fingerprints)
     table_uri = store.join(run_uri, "members")
     executor.process(held_out, job, table_uri, settings.actors, counting(progress, "score members"))
     table = outcomes(held_out, table_uri, ["uri", "state", "code", *(field.name for field in job.fields())])

@@ -75,7 +75,10 @@ def evaluate_source(
         masks = _masked(source, store.join(place, "catalog"), labels, task, key) if task.masked else None
         if masks is not None:
             rows = _looked_up(rows, masks, "mask", "mask_etag")
-        table, summary = score(executor, bundle_uri, rows, table_uri, None, progress, "evaluate", task.masked, key=key)
+        known = manifest.fingerprint()
+        table, summary = score(
+            executor, bundle_uri, rows, table_uri, None, progress, "evaluate", task.masked, key=key, fingerprint=known
+        )
     scored = table.filter(pc.equal(table["state"], State.SCORED.value))
     if not len(scored):
         message = f"none of {summary.inputs} objects of {source} could be scored"

@@ -52,7 +52,7 @@ def learnt_by(uri: str, output: str) -> Learnt | None:
 
 
 def _parts(uri: str, roots: Sequence[str | None]) -> Iterable[pa.Table | None]:
-    manifest = read_manifest(uri)
+    manifest = read_manifest(uri, own=True)
     if manifest.family != ENSEMBLE:
         yield _samples(manifest, roots, "train")
         return

@@ -34,8 +34,8 @@ def predict_source(
     manifest = read_manifest(bundle_uri)
     rows = object_rows(archive.list_objects(source))
     with working_folder(work, cluster) as place, executing(cluster) as executor:
-        table_uri = store.join(place, manifest.fingerprint())
+        table_uri = store.join(place, known := manifest.fingerprint())
         key = key_for(table_uri, key_file)
-        table, summary = score(executor, bundle_uri, rows, table_uri, None, progress, "predict", key=key)
+        table, summary = score(executor, bundle_uri, rows, table_uri, None, progress, "predict", key=key, fingerprint=known)
     store.write(out, table_bytes(manifest.task.decided(table, manifest.decision), out))
     return summary

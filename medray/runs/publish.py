@@ -198,9 +198,9 @@ def score_held_out(executor: Executor, run: Run, drafts: Mapping[str, Draft], pr
     """
     written = {name: draft.write(store.join(run.uri, "drafts", name), Decision(), {}) for name, draft in drafts.items()}
     held_out = run.samples.filter(pc.not_equal(run.samples["split"], "train")).sort_by("uri")
-    scored_by = fingerprint({name: read_manifest(uri).fingerprint() for name, uri in written.items()})
+    scored_by = fingerprint({name: read_manifest(uri, own=True).fingerprint() for name, uri in written.items()})
     scores_uri = store.join(run.uri, f"scores-{scored_by}")
-    job = score_job({f"{name}.": uri for name, uri in written.items()}, run.settings.task.masked)
+    job = score_job({f"{name}.": uri for name, uri in written.items()}, run.settings.task.masked, own=True)
     executor.process(held_out, job, scores_uri, run.settings.actors, counting(progress, "evaluate"))
     answers = [field.name for field in job.fields()]
     table = outcomes(held_out, scores_uri, ["uri", "state", *answers])
@@ -227,7 +227,7 @@ def publish(run: Run, drafts: Mapping[str, Draft], scores: Scores, summary: Summ
         warnings += _warnings(run.settings.task, by_split, evaluated_on, first=len(judged) == 1)
         recorded = {split: found.figures.model_dump(mode="json") for split, found in by_split.items()}
         uri = draft.write(store.join(run.output, "bundles", run.name, name), judged[name].decision, recorded)
-        bundles[name] = open_bundle(uri)
+        bundles[name] = open_bundle(uri, own=True)
     best = best_of(validation, run.settings.task.monitor)
     registry.publish(run.output, [registry.Published.of(bundles[name]) for name in drafts])
     result = TrainResult(

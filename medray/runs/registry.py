@@ -56,7 +56,8 @@ def promote(bundle_uri: str, output: str | None, by: str | None, reason: str) ->
     """
     uri = store.normalise(bundle_uri)
     root = _root(uri, output)
-    return _change(registry.promote(root, registry.Published.of(open_bundle(uri)), by or registry.user(), reason))
+    bundle = open_bundle(uri, fingerprint=registry.fingerprint_of(root, uri))
+    return _change(registry.promote(root, registry.Published.of(bundle), by or registry.user(), reason))
 
 
 def rollback(output: str, which: str | None, by: str | None, reason: str) -> dict[str, Any]:

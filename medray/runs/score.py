@@ -47,6 +47,7 @@ def score(
     judged: bool = False,
     masks: bool = True,
     key: Key | None = None,
+    fingerprint: str | None = None,
 ) -> tuple[pa.Table, Summary]:
     """Score objects into a table that holds answers of this bundle only.
 
@@ -54,12 +55,13 @@ def score(
         judged: whether rows come with the true masks (``mask``, ``mask_etag``), to compare answers with.
         masks: whether to return columns of masks, which are large.
         key: that makes the pseudonyms; default: :func:`key_for` the table.
+        fingerprint: of the bundle, as it was recorded or first read; another one is refused (BUNDLE_CHANGED).
 
     Returns:
         The outcome of every object with the answer's columns, sorted by URI, and the sums.
     """
-    key = key or key_for(table_uri)
-    job = score_job({"": bundle_uri}, judged, name_of(key))
+    key, known = key or key_for(table_uri), {bundle_uri: fingerprint} if fingerprint else None
+    job = score_job({"": bundle_uri}, judged, name_of(key), known)
     executor.process(rows, job, table_uri, actors, counting(progress, what))
     answers = [field.name for field in job.fields() if masks or not pa.types.is_binary(field.type)]
     table = marked(outcomes(rows, table_uri, [*OUTCOME_COLUMNS, *answers]), key.id)

@@ -23,6 +23,7 @@ from medray.data.catalog import GONE
 from medray.data.key_record import marked
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError, RunError
+from medray.json_file import json_object
 from medray.progress import Progress
 from medray.runs.executor import executing
 from medray.runs.gone import GoneSpec, without_gone
@@ -130,25 +131,24 @@ def screen(config: ScreenConfig, progress: Progress | None = None, key_file: str
     rows = _fixed_inputs(config.source, night_uri)
     results_uri = store.join(night_uri, "results")
     key = key_for(results_uri, key_file)
+    actors, known = config.resources.actors, chosen.fingerprint
     with executing(config.cluster) as executor:
 
         def scored() -> tuple[pa.Table, Summary]:
             return score(
-                executor, chosen.bundle, rows, results_uri, config.resources.actors, progress, "screen", masks=False, key=key
+                executor, chosen.bundle, rows, results_uri, actors, progress, "screen", masks=False, key=key, fingerprint=known
             )
 
         table, summary = without_gone(scored, config.gone, results_uri)
     gone = summary.reasons.get(GONE, 0)
-    store.write(
-        store.join(night_uri, "summary.json"),
-        _json({**asdict(chosen), **summary.counts(), "gone": gone, "reasons": summary.reasons}),
-    )
+    counts = {**summary.counts(), "gone": gone, "reasons": summary.reasons}
+    store.write(store.join(night_uri, "summary.json"), _json({**asdict(chosen), **counts}))
     if summary.failed > gone:
         message = f"{summary.failed} of {summary.inputs} objects could not be fetched ({summary.reasons})"
         raise RunError("RUN_INPUTS_FAILED", message, "run the same night again; done work is kept (many gone? see gone.most)")
     if gone:
         _logger.warning(f"{gone} of {summary.inputs} objects of the night are gone ({GONE}): the worklist is without them")
-    manifest = read_manifest(chosen.bundle)
+    manifest = read_manifest(chosen.bundle, chosen.fingerprint)
     ranked = marked(worklist(table, manifest.task, manifest.decision), key.id)
     for name in ("worklist.parquet", "worklist.csv"):
         store.write(store.join(night_uri, name), table_bytes(ranked, name))
@@ -191,7 +191,7 @@ def _fix_night(config: ScreenConfig, night_uri: str) -> Chosen:
     """The bundle of the night, recorded by the first start."""
     record_uri = store.join(night_uri, "night.json")
     if store.exists(record_uri):
-        return _started(config, json.loads(store.read(record_uri)))
+        return _started(config, _record(record_uri))
     chosen = _choose(config)
     next(store.pages(config.source))
     record = {"source": store.normalise(config.source), **asdict(chosen)}
@@ -200,15 +200,28 @@ def _fix_night(config: ScreenConfig, night_uri: str) -> Chosen:
     return chosen
 
 
+def _record(uri: str) -> dict[str, str]:
+    """What ``night.json`` says; raises RunError NIGHT_UNREADABLE."""
+    try:
+        found = json_object(store.read(uri))
+        return {name: str(found[name]) for name in ("source", "bundle", "fingerprint")} | {
+            "why": str(found.get("why", "an earlier start of this night chose it"))
+        }
+    except (ValueError, KeyError) as error:
+        raise RunError("NIGHT_UNREADABLE", f"{uri} is broken", "use another name for the night") from error
+
+
 def _choose(config: ScreenConfig) -> Chosen:
     if config.bundle:
-        found = open_bundle(store.normalise(config.bundle))
+        uri = store.normalise(config.bundle)
+        found = open_bundle(uri, fingerprint=registry.fingerprint_of(config.output, uri))
         return Chosen(found.uri, found.fingerprint, "the configuration names it")
     champion = registry.champion(config.output, config.champion)
-    return Chosen(champion.bundle, open_bundle(champion.bundle).fingerprint, f"champion of {champion.question}, {champion.why}")
+    open_bundle(champion.bundle, fingerprint=champion.fingerprint)
+    return Chosen(champion.bundle, champion.fingerprint, f"champion of {champion.question}, {champion.why}")
 
 
-def _started(config: ScreenConfig, record: dict[str, Any]) -> Chosen:
+def _started(config: ScreenConfig, record: dict[str, str]) -> Chosen:
     """The bundle that a night was started with; raises ConfigError NIGHT_DIFFERS where it or the configuration has changed."""
     asked = (store.normalise(config.source), store.normalise(config.bundle) if config.bundle else record["bundle"])
     if asked != (record["source"], record["bundle"]):
@@ -221,7 +234,7 @@ def _started(config: ScreenConfig, record: dict[str, Any]) -> Chosen:
     if config.champion not in (None, manifest.task.question, manifest.task.target):
         message = f"{config.night} was started with a bundle of {manifest.task.question}"
         raise ConfigError("NIGHT_DIFFERS", message, "use another name")
-    return Chosen(record["bundle"], record["fingerprint"], record.get("why", "an earlier start of this night chose it"))
+    return Chosen(record["bundle"], record["fingerprint"], record["why"])
 
 
 def _fixed_inputs(source: str, night_uri: str) -> pa.Table:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from medray.bundles.bundle import open_bundle
+from medray.bundles.bundle import family_in, open_bundle
 from medray.bundles.ensemble import ENSEMBLE
 from medray.bundles.manifest import read_manifest
 from medray.bundles.scorer import Scorer
@@ -16,7 +16,6 @@ from medray.data.key_file import KeyName
 from medray.data.segmentation import MaskChoice
 from medray.errors import InputError
 from medray.models.deep.params import BATCH
-from medray.models.table import family_of
 from medray.tasks.head import Answer
 from medray.tasks.task import Task
 from medray.types import Image
@@ -34,6 +33,8 @@ class ScoreJob:
         judged: whether inputs come with their true mask, to compare answers with.
         gpu: whether a GPU is used, where the cluster has one.
         pseudonyms: of the key, where inputs are not from a catalog, whose rows hold pseudonyms.
+        fingerprints: URI → that of the bundle that was checked; workers open no other.
+        own: whether this run made them, see :func:`medray.bundles.manifest.read_manifest`.
     """
 
     bundles: Mapping[str, str]
@@ -41,6 +42,8 @@ class ScoreJob:
     judged: bool = False
     gpu: bool = False
     pseudonyms: KeyName | None = None
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    own: bool = False
     volumes: ClassVar[None] = None
     block_rows: ClassVar[int] = BATCH["cpu"]
 
@@ -56,18 +59,31 @@ class ScoreJob:
     def open(self) -> Work:
         """Open the bundles."""
         device = compute_device() if self.gpu else "cpu"
-        return _Scoring(self, [open_bundle(uri, device) for uri in self.bundles.values()], BATCH[device])
+        opened = [open_bundle(uri, device, self.fingerprints.get(uri), own=self.own) for uri in self.bundles.values()]
+        return _Scoring(self, opened, BATCH[device])
 
 
-def score_job(bundles: Mapping[str, str], judged: bool = False, pseudonyms: KeyName | None = None) -> ScoreJob:
+def score_job(
+    bundles: Mapping[str, str],
+    judged: bool = False,
+    pseudonyms: KeyName | None = None,
+    fingerprints: Mapping[str, str] | None = None,
+    own: bool = False,
+) -> ScoreJob:
     """The job of bundles of one task; they use a GPU if there is a network among them.
 
+    Args:
+        fingerprints: URI → the fingerprint that was recorded, of bundles that have one.
+        own: see :func:`medray.bundles.manifest.read_manifest`.
+
     Raises:
-        BundleError: BUNDLE_NOT_FOUND, BUNDLE_FORMAT.
+        BundleError: see :func:`medray.bundles.manifest.read_manifest`.
     """
-    manifests = [read_manifest(uri) for uri in bundles.values()]
-    gpu = any(manifest.family == ENSEMBLE or family_of(manifest.family).parallelism == "torch" for manifest in manifests)
-    return ScoreJob(bundles, manifests[0].task, judged, gpu, pseudonyms)
+    known = fingerprints or {}
+    manifests = {uri: read_manifest(uri, known.get(uri), own=own) for uri in bundles.values()}
+    gpu = any(one.family == ENSEMBLE or family_in(one, uri).parallelism == "torch" for uri, one in manifests.items())
+    found = {uri: manifest.fingerprint() for uri, manifest in manifests.items()}
+    return ScoreJob(bundles, next(iter(manifests.values())).task, judged, gpu, pseudonyms, found, own)
 
 
 @dataclass(frozen=True)

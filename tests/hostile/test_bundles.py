@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from medray.bundles.bundle import open_bundle
+from medray.bundles.content import checksums
 from medray.bundles.ensemble import ENSEMBLE
 from medray.bundles.input_spec import InputSpec
-from medray.bundles.manifest import Manifest, checksums, write_bundle
+from medray.bundles.manifest import Manifest, digest_of, write_bundle
 from medray.errors import BundleError
 from medray.evaluation.thresholds import Threshold
 from medray.models.family import ArraySamples, FitData, LocalContext
@@ -68,8 +70,17 @@ def forged(sound: Path, name: str, tmp_path: Path, tamper: Tamper) -> str:
     folder = tmp_path / "forged"
     shutil.copytree(sound / name, folder)
     tamper(folder)
-    edit(folder / "bundle.json", files=checksums(folder))
+    for place in [*sorted(folder.glob("members/*")), folder]:
+        if (place / "bundle.json").is_file():
+            seal(place)
     return str(folder)
+
+
+def seal(folder: Path) -> None:
+    """Make checksums and digest right, as someone who knows how would."""
+    path = folder / "bundle.json"
+    edit(path, files=checksums(folder))
+    edit(path, digest=digest_of(json.loads(path.read_text())))
 
 
 def edit(path: Path, **changes: Any) -> None:
@@ -218,3 +229,28 @@ def test_weights_of_a_combiner_that_overflow_give_no_answer(sound: Path, tmp_pat
     params = {"combine": "stacked", "weights": [[1e308] * 4] * 2, "intercept": [0.0, 1e308]}
     found = open_bundle(forged(sound, "ensemble", tmp_path, edited(params=params))).predict([IMAGE])[0]
     assert (found.state, found.code) == (State.QUARANTINED, "MODEL_NOT_FINITE")
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("part", [0.0, 0.01, 0.3, 0.9, 0.999])
+def test_a_model_that_was_cut(sound: Path, tmp_path: Path, name: str, part: float) -> None:
+    def tamper(folder: Path) -> None:
+        for path in (folder / "model").iterdir():
+            data = path.read_bytes()
+            path.write_bytes(data[: int(part * len(data))])
+
+    with pytest.raises(BundleError, match="BUNDLE_MODEL"):
+        open_bundle(forged(sound, name, tmp_path, tamper))
+
+
+@pytest.mark.parametrize(("name", "other"), list(permutations(SMALL, 2)))
+def test_the_files_of_another_family(sound: Path, tmp_path: Path, name: str, other: str) -> None:
+    """Under the names that they should have."""
+
+    def tamper(folder: Path) -> None:
+        foreign = sorted((sound / other / "model").iterdir())
+        for number, path in enumerate(sorted((folder / "model").iterdir())):
+            path.write_bytes(foreign[number % len(foreign)].read_bytes())
+
+    with pytest.raises(BundleError, match="BUNDLE_MODEL"):
+        open_bundle(forged(sound, name, tmp_path, tamper))

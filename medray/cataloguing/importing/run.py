@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -24,6 +23,7 @@ from medray.data.foreign.naming import Names, drawn_on
 from medray.data.pseudonym import using
 from medray.errors import ConfigError, RunError
 from medray.explain import explain
+from medray.json_file import json_object
 from medray.progress import Progress
 from medray.spec import Spec, canonical_json
 from medray.types import State
@@ -222,14 +222,11 @@ def _check_settings(out: str, spec: ImportSpec) -> None:
 
 def _settings(uri: str) -> dict[str, object]:
     try:
-        found = json.loads(store.read(uri))
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        return json_object(store.read(uri))
+    except ValueError as error:
         raise ConfigError(
             "IMPORT_OTHER_SETTINGS", f"{uri} is broken", "remove it, and give the settings of the images that are there"
-        )
-    return found
+        ) from error
 
 
 def _finished(source: str, out: str, plan: _Plan, outcomes: Sequence[Outcome]) -> ImportSummary:

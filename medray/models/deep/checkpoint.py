@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from medray.errors import ModelError
+from medray.json_file import json_object
 from medray.spec import canonical_json
 
 _TENSORS = "training.safetensors"
@@ -57,7 +57,7 @@ def save_training(folder: Path, training: Training, identity: str) -> None:
 def load_training(folder: Path, training: Training, identity: str) -> None:
     """Continue from a checkpoint: overwrites ``training`` in place; raises ModelError unless it fits."""
     try:
-        numbers = json.loads((folder / _NUMBERS).read_text(encoding="utf-8"))
+        numbers = json_object((folder / _NUMBERS).read_bytes())
         tensors = load_file(folder / _TENSORS)
     except (OSError, ValueError, SafetensorError) as error:
         raise ModelError("MODEL_CHECKPOINT", f"the checkpoint cannot be read: {type(error).__name__}") from error
