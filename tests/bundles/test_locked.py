@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from medray.bundles import registry
 from medray.bundles.bundle import open_bundle
+from medray.bundles.content import checked_folder
 from medray.bundles.manifest import Manifest, digest_of, parse_manifest, read_manifest, write_bundle
 from medray.bundles.signature import KEYS
 from medray.cli import run
@@ -173,3 +174,14 @@ def outcome(data: bytes) -> str | Manifest:
         return parse_manifest(data, "b")
     except BundleError as error:
         return error.code
+
+
+def test_of_a_store_nothing_is_fetched_that_the_manifest_does_not_name(uri: str, s3: str) -> None:
+    store.upload_folder(Path(uri), f"{s3}/b", last="bundle.json")
+    with checked_folder(read_manifest(f"{s3}/b").files, f"{s3}/b") as folder:
+        assert [path.name for path in folder.rglob("*.ubj")] == ["model.ubj"]
+    store.write(f"{s3}/b/model/more", b"x")
+    assert code(open_bundle, f"{s3}/b") == "BUNDLE_ALTERED"
+    store.delete(f"{s3}/b/model/more")
+    edit(f"{s3}/b", seal=False)
+    assert code(open_bundle, f"{s3}/b") == "BUNDLE_CHANGED"
