@@ -61,13 +61,13 @@ def test_an_edited_threshold_is_refused(uri: str, field: str) -> None:
 
 def test_a_resealed_one_is_refused_where_it_was_recorded(uri: str, tmp_path: Path) -> None:
     known = read_manifest(uri).fingerprint()
-    row = {"run": "r", "model": "m", "family": "xgb", "bundle": uri, "fingerprint": known, "task": "binary", "target": "t"}
-    registry.publish(str(tmp_path / "out"), [{**row, "monitor": "auroc", "value": 0.9, "champion": True}])
-    assert registry.recorded(str(tmp_path / "out"), uri) == known
-    assert registry.recorded(str(tmp_path / "out"), "elsewhere") is None
+    row = registry.Published(uri, known, "binary t", "binary", "t", "r", "m", "xgb", "auroc", 0.9)
+    registry.publish(str(tmp_path / "out"), [row])
+    assert registry.fingerprint_of(str(tmp_path / "out"), uri) == known
+    assert registry.fingerprint_of(str(tmp_path / "out"), "elsewhere") is None
     edit(uri, seal=True)
     assert read_manifest(uri).fingerprint() != known
-    assert code(open_bundle, uri, fingerprint=registry.recorded(str(tmp_path / "out"), uri)) == "BUNDLE_CHANGED"
+    assert code(open_bundle, uri, fingerprint=registry.fingerprint_of(str(tmp_path / "out"), uri)) == "BUNDLE_CHANGED"
     assert code(score_job, {"": uri}, fingerprints={uri: known}) == "BUNDLE_CHANGED"
 
 
