@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,8 @@ def seal(folder: Path) -> None:
     """Make checksums and digest right, as someone who knows how would."""
     path = folder / "bundle.json"
     edit(path, files=checksums(folder))
-    edit(path, digest=digest_of(json.loads(path.read_text())))
+    with suppress(ValueError):  # NaN has no digest, and is refused before one is compared
+        edit(path, digest=digest_of(json.loads(path.read_text())))
 
 
 def edit(path: Path, **changes: Any) -> None:
