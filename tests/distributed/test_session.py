@@ -1,10 +1,11 @@
-"""A session of this machine listens on it alone, or does not start."""
+"""A session of this machine listens on it alone, or does not start; an open cluster is not joined by accident."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,3 +29,12 @@ def test_a_ray_that_would_listen_on_the_network_is_not_started() -> None:
     if "no network" in done.stderr:
         pytest.skip("this machine has no network")
     assert "CLUSTER_RAY_IMPORTED: ray was imported before it was told to listen on this machine alone" in done.stderr
+
+
+def test_an_open_cluster_is_not_joined_by_accident(tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH_")}
+    command = [sys.executable, "-c", "from medray.cli import main; main()", "serve", "stop", "--address", "127.0.0.1:9"]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "CLUSTER_OPEN: the cluster at 127.0.0.1:9 would be joined without a token" in done.stderr
+    assert done.stderr.count("\n") == 1
