@@ -1,4 +1,5 @@
-"""The endpoint with a network: one file a request, many files a request, and many clients at a time, beside the bundle itself.
+"""The endpoint with a network: one file a request, many files a request, many clients; beside the bundle itself, and beside
+requests of the same size that nothing is scored of, which is what HTTP alone takes.
 
 python benchmarks/endpoint.py [--images 320] [--rounds 3]
 """
@@ -45,6 +46,17 @@ def posted(images: Sequence[bytes], together: int, clients: int = 1) -> None:
         list(threads.map(post, range(0, len(images), together)))
 
 
+def refused(size_bytes: int, requests: int, clients: int) -> None:
+    """Send files of this size that are no images."""
+    with httpx.Client(timeout=60) as client, ThreadPoolExecutor(clients) as threads:
+
+        def post(_: int) -> None:
+            files = [("files", ("a.dcm", bytes(size_bytes)))]
+            assert client.post(f"http://127.0.0.1:{PORT}/v1/score", files=files).status_code == 422
+
+        list(threads.map(post, range(requests)))
+
+
 def report(count: int, rounds: int) -> None:
     """Run everything and publish it."""
     cv2.setNumThreads(1)
@@ -62,6 +74,8 @@ def report(count: int, rounds: int) -> None:
                 "the endpoint, one file a request, one client": partial(posted, images, 1),
                 f"the endpoint, one file a request, {CLIENTS} clients": partial(posted, images, 1, CLIENTS),
                 f"the endpoint, {FILES} files a request, one client": partial(posted, images, FILES),
+                "HTTP alone, one client": partial(refused, len(images[0]), count, 1),
+                f"HTTP alone, {CLIENTS} clients": partial(refused, len(images[0]), count, CLIENTS),
             }
             best = dict.fromkeys(ways, 0.0)
             for _ in range(rounds):
@@ -69,7 +83,11 @@ def report(count: int, rounds: int) -> None:
                     started = time.perf_counter()
                     run()
                     best[way] = max(best[way], count / (time.perf_counter() - started))
-    lines = ["| | images/s, best of the rounds |", "|---|---|", *(f"| {way} | {rate:.0f} |" for way, rate in best.items())]
+    lines = [
+        "| | images/s, or requests/s, best of the rounds |",
+        "|---|---|",
+        *(f"| {way} | {rate:.0f} |" for way, rate in best.items()),
+    ]
     publish("The endpoint", "python benchmarks/endpoint.py", "\n".join(lines))
 
 

@@ -18,11 +18,11 @@ BROKEN = (
 
 
 @contextmanager
-def foreign(file: str) -> Iterator[None]:
-    """Around the reading of a model's file: what a library raises is BundleError BUNDLE_MODEL."""
+def foreign(file: str, but: type[Exception] = MedrayError) -> Iterator[None]:
+    """Around the reading of a model's file: what a library raises is BundleError BUNDLE_MODEL; ``but`` passes, as our own does."""
     try:
         yield
-    except MedrayError:
+    except (MedrayError, but):
         raise
     except BROKEN as error:
         message = f"{file} is broken, not there, or of another family ({type(error).__name__})"

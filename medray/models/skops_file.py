@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
-from medray.errors import BundleError
+from medray.errors import BundleError, shown
 from medray.models.foreign import foreign
 
 FILE = "model.skops"
@@ -46,8 +46,13 @@ def load_estimator(folder: Path, kind: type[Estimator] | tuple[type[Estimator], 
         BundleError: BUNDLE_MODEL, the file is broken, or holds something else.
     """
     skops_io = _skops_io()
-    with foreign(FILE):
-        found = skops_io.load(folder / FILE, trusted=list(trusted))
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    try:
+        with foreign(FILE, but=UntrustedTypesFoundException):
+            found = skops_io.load(folder / FILE, trusted=list(trusted))
+    except UntrustedTypesFoundException as error:
+        raise BundleError("BUNDLE_MODEL", f"{FILE} holds types that are not trusted: {shown(str(error))}") from error
     if not isinstance(found, kind):
         raise BundleError("BUNDLE_MODEL", f"{FILE} holds a {type(found).__name__}")
     return found

@@ -202,7 +202,7 @@ def test_an_endpoint_that_does_not_answer_may_later() -> None:
         (ClientError({"Error": {"Code": "SlowDown"}}, "GetObject"), "STORE_FAILED", True),
         (IsADirectoryError("x"), "STORE_NOT_A_FILE", False),
         (TimeoutError(), "STORE_FAILED", True),
-        (OSError(28, "No space left on device"), "STORE_FAILED", False),
+        (OSError(28, "No space left on device"), "DISK_FULL", False),
         (OSError(110, "Connection timed out"), "STORE_FAILED", True),
     ],
 )
