@@ -19,7 +19,7 @@ BROKEN = (
 
 @contextmanager
 def foreign(file: str, but: type[Exception] = MedrayError) -> Iterator[None]:
-    """Around the reading of a model's file: what a library raises is BundleError BUNDLE_MODEL; ``but`` passes, as our own does."""
+    """Around the reading of a model's file: what a library raises is BUNDLE_MODEL, but for ``but`` and what is ours."""
     try:
         yield
     except (MedrayError, but):

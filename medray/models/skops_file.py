@@ -52,7 +52,7 @@ def load_estimator(folder: Path, kind: type[Estimator] | tuple[type[Estimator], 
         with foreign(FILE, but=UntrustedTypesFoundException):
             found = skops_io.load(folder / FILE, trusted=list(trusted))
     except UntrustedTypesFoundException as error:
-        raise BundleError("BUNDLE_MODEL", f"{FILE} holds types that are not trusted: {shown(str(error))}") from error
+        raise BundleError("BUNDLE_MODEL", f"{FILE} holds types that are not trusted: {shown(str(error), 160)}") from error
     if not isinstance(found, kind):
         raise BundleError("BUNDLE_MODEL", f"{FILE} holds a {type(found).__name__}")
     return found
