@@ -13,7 +13,7 @@ from medray.bundles import registry
 from medray.bundles.manifest import MANIFEST, read_manifest
 from medray.bundles.registry_table import NEWEST, NOT_PROMOTED, PROMOTED, ROLLED_BACK, Entry, Published
 from medray.data import store
-from medray.errors import RunError
+from medray.errors import BundleError, RunError
 from medray.progress import Progress
 from medray.runs.comparison import Comparison, compare
 from medray.runs.executor import Executor
@@ -116,8 +116,10 @@ def _problem(candidate: Published, rival: Entry | None, entries: Sequence[Entry]
         return ""
     if not store.exists(store.join(rival.bundle, MANIFEST)):
         return f"the champion {rival.bundle} is gone; promote one by hand"
-    if read_manifest(rival.bundle).fingerprint() != rival.fingerprint:
-        return f"the champion {rival.bundle} has changed since it was promoted; promote one by hand"
+    try:
+        read_manifest(rival.bundle, rival.fingerprint)
+    except BundleError as error:
+        return f"the champion {rival.bundle} is not what it was when it was promoted ({error.code}); promote one by hand"
     return ""
 
 
