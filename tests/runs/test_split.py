@@ -46,9 +46,9 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def trained(medray: Run, phantoms: Path, folder: Path, *more: str, key: str = "one") -> dict[str, Any]:
     """What ``medray train --json`` says on a catalog made with this pseudonym key."""
-    env, catalog = {"MEDRAY_PSEUDONYM_KEY": key}, str(folder / "catalog")
-    labels = str(phantoms / "labels.csv")
-    assert medray("ingest", str(phantoms / "images"), "--catalog", catalog, "--labels", labels, env=env).returncode == 0
+    env, catalog = {"MEDRAY_PSEUDONYM_KEY": f"the key of site {key}"}, str(folder / "catalog")
+    labels = ("--labels", str(phantoms / "labels.csv"), "--keep", "malignant")
+    assert medray("ingest", str(phantoms / "images"), "--catalog", catalog, *labels, env=env).returncode == 0
     sets = ("--set", f"catalog={catalog}", "--set", f"output={folder / 'out'}")
     done = medray("train", str(phantoms / "config.yaml"), *sets, *more, "--json", env=env)
     assert done.returncode == 0, done.stderr
