@@ -37,6 +37,21 @@ def state_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The pseudonym key file of a user who has none yet."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "medray" / "pseudonym.key"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> str:
+    """A pseudonym key file of a site."""
+    from site_key import key_file
+
+    return key_file(tmp_path)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print how long the tests of each folder took."""
     spent: dict[str, float] = defaultdict(float)

@@ -110,7 +110,7 @@ class Segmentation(Task):
 
     def classes_of(self, targets: pa.ChunkedArray) -> dict[str, Bool]:
         """Images with a mask, and those without where they take part."""
-        masked = integers(pc.cast(pc.not_equal(targets, ""), pa.int64())) == 1
+        masked = self.strata(targets) == 1
         return {"outlined": masked, **({"not outlined": ~masked} if self.without_mask == "empty" else {})}
 
     def truth(self, targets: pa.ChunkedArray) -> NDArray[Any]:

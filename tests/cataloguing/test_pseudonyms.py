@@ -17,6 +17,7 @@ import pyarrow as pa
 import pydicom
 import pytest
 from PIL import Image
+from site_key import SECRET
 
 from medray.cataloguing.importing.run import ImportSpec, import_images
 from medray.cataloguing.ingest import ingest
@@ -30,24 +31,8 @@ from medray.errors import ConfigError
 
 CT = Path(pydicom.__file__).parent / "data" / "test_files" / "CT_small.dcm"
 IDS = [f"MRN-{number:04d}" for number in (4, 711, 1903)]
-SECRET = "c2l0ZSBzZWNyZXQgb2YgdGhlIHRlc3Rz"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture(autouse=True)
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The key file of a user who has none yet."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return tmp_path / "state" / "medray" / "pseudonym.key"
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> str:
-    """A key file of a site."""
-    path = tmp_path / "site.key"
-    path.write_text(SECRET)
-    path.chmod(0o600)
-    return str(path)
+pytestmark = pytest.mark.usefixtures("own")
 
 
 @pytest.fixture(params=["local", "s3"])

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pydicom
 import pytest
+from site_key import SECRET
 
 from medray.cataloguing.ingest import ingest
 from medray.data import store, tables
@@ -35,28 +36,13 @@ from medray.work.score import score_job
 from medray.work.table import outcomes
 
 HERE = ClusterSpec(executor="local")
-SECRET = "c2VjcmV0IG9mIHRoZSBydW5zIG9mIGEgc2l0ZQ"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+pytestmark = pytest.mark.usefixtures("own")
 
 
 @pytest.fixture
 def bundle(trained: Any) -> str:
     return str(trained.bundles[trained.best].uri)
-
-
-@pytest.fixture(autouse=True)
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The key file of a user who has none yet."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return tmp_path / "state" / "medray" / "pseudonym.key"
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> str:
-    path = tmp_path / "site.key"
-    path.write_text(SECRET)
-    path.chmod(0o600)
-    return str(path)
 
 
 @pytest.fixture
