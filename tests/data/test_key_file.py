@@ -23,13 +23,7 @@ from medray.errors import ConfigError
 from medray.tasks.binary import Binary
 
 SECRET = "0123456789abcdef-of-one-site"
-
-
-@pytest.fixture(autouse=True)
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The key file of a user who has none yet."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return tmp_path / "state" / "medray" / "pseudonym.key"
+pytestmark = pytest.mark.usefixtures("own")
 
 
 @pytest.fixture
