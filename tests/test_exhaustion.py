@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import resource
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -21,15 +21,15 @@ Run = Callable[..., "CompletedProcess[str]"]
 SMALL_BYTES = 20 << 10
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """No file may grow beyond some KiB, in this process and those that it starts."""
-    if sys.platform == "win32":
-        pytest.skip("no limits")
+    """No file may grow beyond some KiB, in this process and those that it starts: not while pytest writes its own to one."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL_BYTES, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
@@ -56,17 +56,15 @@ def test_other_troubles_are_none() -> None:
     assert exhausted(ValueError("28 images, error 28")) is None
 
 
-def test_a_write_to_a_full_disk(small_files: None, tmp_path: Path) -> None:
-    with pytest.raises(StoreError) as caught:
+def test_a_write_to_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(StoreError) as caught, small_files():
         store.write(str(tmp_path / "big"), bytes(2 * SMALL_BYTES))
     assert caught.value.code == "DISK_FULL"
     assert not (tmp_path / "big").exists()
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_disk_that_fills_in_a_local_run(
-    processes: int, small_files: None, catalogued: str, tmp_path: Path, medray: Run
-) -> None:
+def test_a_disk_that_fills_in_a_local_run(processes: int, catalogued: str, tmp_path: Path, medray: Run) -> None:
     spec = {
         "preprocess": {"steps": [{"op": "percentile"}]},
         "features": {"families": [{"family": "radiomics", "bin_width": 0.1}]},
@@ -75,7 +73,8 @@ def test_a_disk_that_fills_in_a_local_run(
         "resources": {"actors": processes},
     }
     (tmp_path / "extract.yaml").write_text(yaml.safe_dump(spec))
-    done = medray("extract", "--config", str(tmp_path / "extract.yaml"), "--executor", "local")
+    with small_files():
+        done = medray("extract", "--config", str(tmp_path / "extract.yaml"), "--executor", "local")
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("medray: ")]
     assert line.startswith("medray: DISK_FULL: a file may not become that large at ")
