@@ -25,7 +25,8 @@ _MOST_SWAPS = 200
 def divided(strata: Int64, images: Int64, shares: Sequence[float]) -> Int64:
     """The number of each patient's split, int64 (patients,).
 
-    What one stratum owes a split, the next larger stratum makes up for. Each split has a patient of each stratum where that has
+    What one stratum owes a split, the next larger stratum makes up for; what all of them still owe is made up for by swaps in any
+    stratum, whatever their classes. Each split has a patient of each stratum where that has
     more patients than there are splits; where it has fewer, the first two splits come first.
 
     Args:
@@ -44,9 +45,11 @@ def divided(strata: Int64, images: Int64, shares: Sequence[float]) -> Int64:
         patients = asked * len(members) + owed_patients
         taken = _whole(patients, len(members), asked > 0)
         wanted = np.outer(asked, counts[members].sum(axis=0)) + owed_images
-        sides[members] = _swapped(np.repeat(np.arange(len(asked)), taken), counts[members], wanted, tolerance)
+        cut = np.repeat(np.arange(len(asked)), taken)
+        sides[members] = _swapped(cut, strata[members], counts[members], wanted, tolerance)
         owed_patients, owed_images = patients - taken, wanted - _sums(sides[members], counts[members], len(asked))
-    return sides
+    total = counts[:, :1]
+    return _swapped(sides, strata, total, np.outer(asked, total.sum(axis=0)), tolerance[:1])
 
 
 def _whole(wanted: Float64, n: int, used: Bool) -> Int64:
@@ -67,12 +70,13 @@ def _sums(sides: Int64, counts: Int64, splits: int) -> Int64:
     return np.stack([counts[sides == split].sum(axis=0) for split in range(splits)])
 
 
-def _swapped(sides: Int64, counts: Int64, wanted: Float64, tolerance: Float64) -> Int64:
-    """The sides after the best swaps of two patients, until images are as wanted or no swap helps.
+def _swapped(sides: Int64, strata: Int64, counts: Int64, wanted: Float64, tolerance: Float64) -> Int64:
+    """The sides after the best swaps of two patients of a stratum, until images are as wanted or no swap helps.
 
     Args:
         sides: int64 (patients,).
-        counts: int64 (patients, columns): all images, then those of each class.
+        strata: int64 (patients,).
+        counts: int64 (patients, columns): all images, then those of each class, if any.
         wanted: float64 (splits, columns).
         tolerance: float64 (columns,).
     """
@@ -82,14 +86,17 @@ def _swapped(sides: Int64, counts: Int64, wanted: Float64, tolerance: Float64) -
         off = _sums(sides, counts, len(wanted)) - wanted
         if (np.abs(off) <= tolerance).all():
             break
-        gain, one, other = max(_best_swap(sides, counts, off, weights, pair) for pair in combinations(range(len(wanted)), 2))
+        pairs = combinations(range(len(wanted)), 2)
+        gain, one, other = max(_best_swap(sides, strata, counts, off, weights, pair) for pair in pairs)
         if gain <= 1e-9:
             break
         sides[one], sides[other] = sides[other], sides[one]
     return sides
 
 
-def _best_swap(sides: Int64, counts: Int64, off: Float64, weights: Float64, pair: tuple[int, int]) -> tuple[float, int, int]:
+def _best_swap(
+    sides: Int64, strata: Int64, counts: Int64, off: Float64, weights: Float64, pair: tuple[int, int]
+) -> tuple[float, int, int]:
     """How much nearer to what is wanted the best swap between two splits comes, and the two patients; 0 without patients."""
     here, there = (np.flatnonzero(sides == split)[:_CANDIDATES] for split in pair)
     if not len(here) or not len(there):
@@ -97,6 +104,6 @@ def _best_swap(sides: Int64, counts: Int64, off: Float64, weights: Float64, pair
     change = counts[there][None] - counts[here][:, None]
     before = np.abs(off[pair[0]]) + np.abs(off[pair[1]])
     after = np.abs(off[pair[0]] + change) + np.abs(off[pair[1]] - change)
-    gains = ((before - after) * weights).sum(axis=2)
+    gains = np.where(strata[here][:, None] == strata[there], ((before - after) * weights).sum(axis=2), -np.inf)
     best = int(np.argmax(gains))
     return float(gains.flat[best]), int(here[best // len(there)]), int(there[best % len(there)])
