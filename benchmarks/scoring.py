@@ -2,12 +2,14 @@
 
     python benchmarks/scoring.py [--images 12000] [--rounds 3]
 
-The loop decodes, preprocesses and computes in the same batches; it fetches from the page cache and writes nothing.
+The loop decodes, preprocesses and computes in the same batches; it fetches from the page cache and writes nothing. Run on every
+core at once it says how much the cores are worth together.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -27,7 +29,7 @@ from fitted import archive, bundles
 from results import publish
 from streaming_runs import CORES, Marks, middle
 
-from medray.bundles.bundle import Bundle
+from medray.bundles.bundle import Bundle, open_bundle
 from medray.data import store
 from medray.data.dicom import decode
 from medray.distributed.dataset import on_ray
@@ -50,6 +52,21 @@ def plain(bundle: Bundle, paths: list[Path], batch: int = BATCH) -> float:
     return len(paths) / (time.perf_counter() - started)
 
 
+def plain_of(uri: str, paths: list[Path]) -> float:
+    """Images a second of a loop in a process of its own."""
+    cv2.setNumThreads(1)
+    bundle = open_bundle(uri)
+    assert isinstance(bundle, Bundle)
+    plain(bundle, paths[:64])
+    return plain(bundle, paths)
+
+
+def together(uri: str, paths: list[Path]) -> float:
+    """Images a second of as many loops as there are cores, side by side."""
+    with multiprocessing.get_context("spawn").Pool(CORES) as pool:
+        return sum(pool.starmap(plain_of, [(uri, paths)] * CORES, chunksize=1))
+
+
 def rate(rows: pa.Table, uri: str, run: RunBlocks) -> float:
     """Images a second of the middle of a run."""
     marks: Marks = []
@@ -69,11 +86,12 @@ def report(count: int, rounds: int) -> None:
         bundle = bundles(Path(name) / "learnt", {"cnn": model}).bundles["cnn"]
         assert isinstance(bundle, Bundle)
         rows = object_rows(store.list_objects(str(Path(name) / "scored" / "images")))
-        found: dict[str, list[float]] = {"loop": [], "one by one": [], "local": [], "ray": []}
+        found: dict[str, list[float]] = {"loop": [], "together": [], "one by one": [], "local": [], "ray": []}
         with session(ClusterSpec(address="local")):
             plain(bundle, paths[:64])
             for _ in range(rounds):
                 found["loop"].append(plain(bundle, paths[: count // 8]))
+                found["together"].append(together(bundle.uri, paths[: count // 8]))
                 found["one by one"].append(plain(bundle, paths[: count // 48], 1))
                 found["local"].append(rate(rows, bundle.uri, on_this_machine(CORES)))
                 found["ray"].append(rate(rows, bundle.uri, on_ray(CORES)))
@@ -84,6 +102,7 @@ def report(count: int, rounds: int) -> None:
         "| | images/s | of cores × the loop (asked) |",
         "|---|---|---|",
         f"| plain loop, one core, batches of {BATCH} | {rates['loop']:.0f} | |",
+        f"| plain loops, one on each core at once | {rates['together']:.0f} | {rates['together'] / ideal:.2f} |",
         f"| plain loop, one core, one by one in padded batches | {rates['one by one']:.0f} | |",
         f"| medray on Ray, {CORES} actors | {rates['ray']:.0f} | {rates['ray'] / ideal:.2f} ({ASKED}) |",
         f"| medray without Ray, {CORES} processes | {rates['local']:.0f} | {rates['local'] / ideal:.2f} ({ASKED}) |",
