@@ -147,16 +147,6 @@ def score(port: int, dicom: bytes, authorization: str = "") -> httpx.Response:
 
 
 @pytest.mark.slow
-def test_a_cluster_with_other_machines_is_not_served_without_a_token(
-    trained: Any, cluster: str, ports: list[int], medray: Run
-) -> None:
-    done = medray("serve", trained.bundles["svm"].uri, "--port", str(ports[0]), env={**NETWORKED, "RAY_ADDRESS": cluster})
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("medray: SERVE_OPEN: the cluster has other machines")
-    assert not any(answers(port) for port in ports)
-
-
-@pytest.mark.slow
 def test_the_token_holds_on_every_node_and_the_endpoint_is_found_and_stopped(
     trained: Any, run: Run, ports: list[int], archive: Path
 ) -> None:
