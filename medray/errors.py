@@ -42,7 +42,7 @@ class MedrayError(Exception):
 
 def shown(value: object, longest: int = 60) -> str:
     """A value as a message quotes it, cut where it is long."""
-    text = repr(value)
+    text = redacted(repr(value))  # before it is cut: half a password is not known for one
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
@@ -62,9 +62,10 @@ class StoreError(MedrayError):
 
 
 def refuse_password(text: str) -> None:
-    """Raise STORE_PASSWORD for a URL that holds one: places of data are stored in tables, shown and logged."""
+    """Raise STORE_PASSWORD for a URL that holds one, or a token: places of data are stored in tables, shown and logged."""
     if holds_password(text):
-        raise StoreError("STORE_PASSWORD", f"{text} holds a password", "leave it out: credentials are taken from the environment")
+        message = f"{text} holds a password or a token"
+        raise StoreError("STORE_PASSWORD", message, "leave it out: credentials are taken from the environment")
 
 
 def _store_error(code: str, message: str, hint: str, retryable: bool) -> StoreError:

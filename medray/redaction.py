@@ -6,10 +6,13 @@ import re
 
 HIDDEN = "***"
 
-_NAMES = "X-Amz-(?:Signature|Credential|Security-Token)|sig|signature|(?:access_|auth_|refresh_)?token|api_?key|password|secret"
+_NAMES = (
+    "X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)|sig|signature"
+    "|(?:access_|auth_|refresh_)?token|api_?key|password|(?:client_)?secret"
+)
 _HOST = r"(?:(?<=s3://)|(?<=s3a://)|(?<=gs://)|(?<=://)(?!\[|[^\s/@:]+:\d{1,5}(?:/|\s|$)))"  # a bucket has no port
-_USER = re.compile(_HOST + r"[^\s/@:]*:[^\s@]*(?=@)", re.IGNORECASE)
-"""``user:password``, where the password may hold slashes; ``host:8080/a@b`` is none."""
+_USER = re.compile(_HOST + r"[^\s/@:]*:\S*(?=@)", re.IGNORECASE)
+"""``user:password``, where the password may hold slashes and ``@``; ``host:8080/a@b`` is none."""
 
 _TOKEN = re.compile(r"(?<=http://|ttps://)[^\s/@:]+(?=@)", re.IGNORECASE)
 """``token@`` of HTTP; in ``abfs://container@account`` it is a name."""
@@ -18,8 +21,8 @@ _QUERY = re.compile(rf"(?<=[?&])({_NAMES})=[^&\s\"')]+", re.IGNORECASE)
 
 
 def holds_password(text: str) -> bool:
-    """Whether there is a URL with a user and a password in it."""
-    return "@" in text and _USER.search(text) is not None
+    """Whether there is a URL with a user and a password, or with a token in their place."""
+    return "@" in text and any(known.search(text) for known in (_USER, _TOKEN))
 
 
 def redacted(text: str) -> str:

@@ -40,7 +40,7 @@ class KeyName:
             ConfigError: PSEUDONYM_KEY_MISSING, PSEUDONYM_KEY_INVALID.
         """
         found = [of_environment()]
-        found += [_read(Path(file)) for file in (self.file, *_own_file()) if file and Path(file).exists()]
+        found += [_read(Path(file)) for file in (self.file, *_own_file()) if _is_there(file)]
         key = next((key for key in found if key is not None and key.id == self.id), None)
         if key is None:
             message = f"a process that makes pseudonyms does not find the key {self.id} of this run"
@@ -92,7 +92,7 @@ def of_environment() -> Key | None:
 
 
 def _of_this_user() -> Key | None:
-    return next((_read(Path(file)) for file in _own_file() if Path(file).exists()), None)
+    return next((_read(Path(file)) for file in _own_file() if _is_there(file)), None)
 
 
 def _read(path: Path) -> Key:
@@ -122,13 +122,19 @@ def _checked(content: bytes, what: str, file: str) -> Key:
     return Key(secret, file)
 
 
+def _is_there(file: str) -> bool:
+    """Whether a path leads to something; not where a folder on the way is closed to this user, as another user's home is."""
+    return os.access(file, os.F_OK)
+
+
 def _own_file() -> list[str]:
     """Path of the key file of this user; none where the user has no home."""
+    state = Path(os.environ.get("XDG_STATE_HOME", ""))
     try:
-        state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+        state = state if state.is_absolute() else Path.home() / ".local" / "state"  # a relative one counts for nothing, says XDG
     except RuntimeError:
         return []
-    return [str(Path(state) / "medray" / "pseudonym.key")]
+    return [str(state / "medray" / "pseudonym.key")]
 
 
 def _place() -> str:

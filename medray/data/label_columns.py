@@ -19,8 +19,9 @@ ALWAYS = ("split", FOLD, "mask")
 """Columns that are kept without being asked for, beside the key and the patient."""
 
 _IDENTIFIERS = re.compile(
-    r"name|mrn|ssn|dob|nhs|nhs(number|no)|chi|pid|id|patid|patno|cpr|bsn"
-    r"|.*(patients?(ids?|name|number|no|address|phone)|surname|lastname|firstname|familyname|givenname|middlename|fullname)"
+    r"name|ssn|dob|nhs|nhs(number|no)|chi|pid|id|cpr|bsn|.*mrn.*"
+    r"|.*pat(ient(en)?)?s?(ids?|name|initials|number|no|nr|address|phone|dob|ssn)"
+    r"|.*(surname|lastname|firstname|familyname|givenname|maidenname|middlename|fullname)"
     r"|.*(birth|birth(date|day|name|place|year)|dateofbirth|nachname|vorname|geburtsdatum|geburtstag)"
     r"|.*(medicalrecord|recordnumber|hospitalnumber|accession|socialsecurity|nationalid|insurance|passport).*"
     r"|.*(address|phone|phonenumber|email)"
@@ -90,7 +91,8 @@ def kept_rows(
         LabelError: LABELS_NO_COLUMN.
     """
     names = list(rows[0]) if rows else []
-    asked = [name for name in names if canonical_name(name) in ("split", FOLD) or name in asked_for(keep, names)]
+    kept = asked_for(keep, names)
+    asked = [name for name in names if name in kept or canonical_name(name) in ("split", FOLD)]
     columns = {name: pa.chunked_array([[row[name] for row in rows]], pa.string()) for name in asked}
     hashed = {name: pseudonyms(values).to_pylist() for name, values in columns.items() if is_identifier(name, values)}
     found = [

@@ -184,9 +184,9 @@ def join_labels(instances: pa.Table, labels: pa.Table, target: Target, keep: Seq
         ConfigError: PSEUDONYM_KEYS.
     """
     require_one_key(instances.schema, labels.schema, "the images and the labels")
-    _require_columns(labels, [*target.label_columns, *keep])
+    require_columns(labels, [*target.label_columns, *keep])
     key, said = key_column(labels), _said(labels, target)
-    matches = _matches(instances[key], labels[key], by_tail=key == "uri")
+    matches = matching_rows(instances[key], labels[key], by_tail=key == "uri")
     at = pc.coalesce(*matches).cast(pa.int64())
     named = {_PLURALS[name]: values for name, values in said.items()}
     for pairs in (repeated(labels[key]), _named_twice(at, matches)):
@@ -225,7 +225,8 @@ def _said(labels: pa.Table, target: Target) -> dict[str, pa.Array]:
     return said
 
 
-def _require_columns(labels: pa.Table, wanted: Sequence[str]) -> None:
+def require_columns(labels: pa.Table, wanted: Sequence[str]) -> None:
+    """Raise LabelError LABELS_NO_TARGET where a column is not there."""
     for name in wanted:
         if name not in labels.column_names:
             found = ", ".join(other for other in labels.column_names if other != ROW)
@@ -263,11 +264,11 @@ def key_column(labels: pa.Table) -> str:
 def join_keys(instances: pa.Table, labels: pa.Table) -> int:
     """How many instances have a row in a label table."""
     key = key_column(labels)
-    found = pc.coalesce(*_matches(instances[key], labels[key], by_tail=key == "uri"))
+    found = pc.coalesce(*matching_rows(instances[key], labels[key], by_tail=key == "uri"))
     return len(found) - int(found.null_count)
 
 
-def _matches(values: pa.ChunkedArray, keys: pa.ChunkedArray, by_tail: bool) -> list[pa.Array]:
+def matching_rows(values: pa.ChunkedArray, keys: pa.ChunkedArray, by_tail: bool) -> list[pa.Array]:
     """Number of the first label row of each value, from 0, null where there is none; rows without a key are no label.
 
     Args:

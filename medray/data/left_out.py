@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from medray.data.catalog import Catalog
+from medray.data.duplicates import DUPLICATE
+from medray.data.labels import ROW, key_column, matching_rows, row_numbers
 from medray.errors import LabelError
 
 
@@ -35,6 +38,27 @@ def usable_images(catalog: Catalog, version: int | None = None) -> pa.Table:
 def counted(codes: Mapping[str, int]) -> str:
     """``12 PIXELS_TRUNCATED, 3 DICOM_NOT_DICOM``."""
     return ", ".join(f"{count} {code}" for code, count in codes.items())
+
+
+def with_duplicates(labels: pa.Table, catalog: Catalog, images: pa.Table, version: int | None = None) -> pa.Table:
+    """Labels by path, with what they say of duplicates said of the images that stand for these; by another key, as they are.
+
+    Args:
+        labels: of the catalog.
+        images: what :func:`usable_images` gives.
+    """
+    if key_column(labels) != "uri":
+        return labels
+    if ROW not in labels.column_names:
+        labels = labels.append_column(ROW, row_numbers(labels))
+    objects = catalog.to_arrow(version)
+    twice = objects.filter(pc.equal(objects["code"], DUPLICATE))
+    stands_for = images["uri"].take(pc.index_in(twice["sop_uid"], value_set=images["sop_uid"].combine_chunks()))
+    at, parts = labels.column_names.index("uri"), [labels]
+    for rows in matching_rows(twice["uri"], labels["uri"], by_tail=True):
+        named = pc.is_valid(rows)
+        parts.append(labels.take(rows.filter(named)).set_column(at, labels.field(at), stands_for.filter(named)))
+    return pa.concat_tables(parts)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from medray.data import store
 from medray.data.label_values import as_labels
-from medray.data.labels import folder_of, read_labels
+from medray.data.labels import folder_of, read_labels, require_columns
 from medray.errors import LabelError, StoreError
 
 KEY_COLUMNS = {"sop_uid": "SOPInstanceUID", "series_uid": "SeriesInstanceUID"}
@@ -51,11 +51,7 @@ def mask_uris(labels: pa.Table, column: str) -> list[str]:
     Raises:
         LabelError: LABELS_NO_TARGET; MASKS_NO_FOLDER where paths are relative and the labels were kept without their folder.
     """
-    if column not in labels.column_names:
-        found = ", ".join(labels.column_names)
-        raise LabelError(
-            "LABELS_NO_TARGET", f"the labels have no column {column!r} (found {found})", "name the one with the masks"
-        )
+    require_columns(labels, [column])
     folder = folder_of(labels)
     return [_place(value, folder) for value in as_labels(labels[column]).to_pylist()]
 

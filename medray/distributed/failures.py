@@ -12,7 +12,7 @@ _QUOTED = re.compile(r"\bmedray\.errors\.\w+: ([A-Z_]+): (.+)$", re.MULTILINE)
 
 
 def cause(error: BaseException) -> MedrayError:
-    """The medray error that made a Ray call fail, or the reason as Ray names it, or WORKER_FAILED with the last line of it."""
+    """The medray error that made a Ray call fail, or the reason as Ray names it, or WORKER_FAILED with the kind of it."""
     from ray.exceptions import RayError
 
     inside = list(_chain(error))
@@ -23,8 +23,9 @@ def cause(error: BaseException) -> MedrayError:
         for inner in inside:
             if found := read(inner):
                 return found
-    last = str(error).strip().splitlines()[-1][:200] if str(error).strip() else type(error).__name__
-    return MedrayError("WORKER_FAILED", f"a worker stopped: {last}", "run again; --debug shows all of it")
+    raised = next((inner for inner in reversed(inside) if not isinstance(inner, RayError)), error)
+    name = type(raised).__name__  # and not its text, which may quote what it met
+    return MedrayError("WORKER_FAILED", f"a worker stopped: {name}", "run again; --debug shows all of it")
 
 
 def lost(address: str = "local") -> ClusterError:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from medray.bundles.manifest import read_manifest
 from medray.bundles.registry_table import Entry
 from medray.data import store
+from medray.data.key_record import made_with
 from medray.errors import RunError
 from medray.evaluation.intervals import Interval
 from medray.progress import Progress, counting
@@ -63,7 +64,7 @@ def compare(
     learnt = [one for one in known if one is not None]
     if len(learnt) < len(known):
         return Comparison("the samples of a run are gone, so it is not known which patients were learnt from")
-    if any(one.renames(new) for one in learnt):
+    if any(one.renames(new, made_with(run.samples.schema)) for one in learnt):
         return Comparison("patients have other names in the champion's run (another pseudonym key, or other labels)")
     fair = new.filter(pc.invert(pc.is_in(new["group"], value_set=pa.concat_arrays([one.patients for one in learnt]))))
     counts = {"left_out_patients": _patients(new) - _patients(fair)}

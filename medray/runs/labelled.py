@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medray.data.folds import FOLD
-from medray.data.labels import join_labels
+from medray.data.labels import join_labels, key_column
 from medray.data.mask_references import referenced_masks
 from medray.data.mask_table import mask_uris, with_masks
 from medray.errors import LabelError
@@ -68,7 +68,7 @@ def splits_of(rows: pa.Table, table: pa.Table, uri: str) -> pa.ChunkedArray:
     if "split" not in table.column_names:
         raise LabelError("LABELS_NO_SPLIT", f"{uri} has no column split", "name a table with one, as split.csv of a run")
     bare = rows.drop_columns([name for name in ("target", "group", "split", FOLD) if name in rows.column_names])
-    return join_labels(bare, table, _Untold())["split"]
+    return join_labels(bare, table.select([key_column(table), "split"]), _Untold())["split"]
 
 
 def _referring(images: pa.Table, labels: pa.Table, task: Task, segmentations: pa.Table, keep: Sequence[str]) -> pa.Table:

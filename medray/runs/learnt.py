@@ -13,6 +13,7 @@ from medray.bundles.ensemble import ENSEMBLE, MEMBERS
 from medray.bundles.manifest import MANIFEST, Manifest, read_manifest
 from medray.bundles.registry import root_of
 from medray.data import store
+from medray.data.key_record import made_with
 from medray.runs.samples import SAMPLES
 
 
@@ -22,17 +23,24 @@ class Learnt:
 
     Attributes:
         images: columns ``uri``, ``group`` (patient) and ``learnt``, whether it has learnt from the image.
+        keys: identifiers of the keys that made the pseudonyms of its runs, None of one that is not recorded.
     """
 
     images: pa.Table
+    keys: frozenset[str | None]
 
     @property
     def patients(self) -> pa.Array:
         """The patients that it has learnt from, each once."""
         return self.images.filter(self.images["learnt"])["group"].unique()
 
-    def renames(self, rows: pa.Table) -> bool:
-        """Whether an image of ``rows`` (uri, group) belongs to another patient here: by another key, or in other labels."""
+    def renames(self, rows: pa.Table, key: str | None) -> bool:
+        """Whether patients may have other names here than in ``rows`` (uri, group), whose pseudonyms the key made.
+
+        They have where another key made those here, though no image be in both, and where other labels name an image's patient.
+        """
+        if self.keys != {key}:
+            return True
         at = pc.index_in(self.images["uri"], value_set=rows["uri"].combine_chunks())
         same = pc.equal(self.images["group"], rows["group"].take(at))
         return not pc.all(pc.fill_null(same, True)).as_py()
@@ -48,7 +56,9 @@ def learnt_by(uri: str, output: str) -> Learnt | None:
     """
     parts = list(_parts(uri, [output, root_of(uri)]))
     known = [part for part in parts if part is not None]
-    return Learnt(pa.concat_tables(known)) if known and len(known) == len(parts) else None
+    if not known or len(known) < len(parts):
+        return None
+    return Learnt(pa.concat_tables(known), frozenset(made_with(part.schema) for part in known))
 
 
 def _parts(uri: str, roots: Sequence[str | None]) -> Iterable[pa.Table | None]:

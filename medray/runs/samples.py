@@ -11,9 +11,9 @@ from medray.data import store, tables
 from medray.data.catalog import Catalog
 from medray.data.folds import FOLD, require_folds
 from medray.data.labels import KEPT, read_labels
-from medray.data.left_out import counted, left_out, telling, usable_images
+from medray.data.left_out import counted, left_out, telling, usable_images, with_duplicates
 from medray.data.splits import SplitSpec, assign_splits
-from medray.errors import LabelError
+from medray.errors import LabelError, shown
 from medray.runs.labelled import labelled, splits_of
 from medray.tasks.task import Task
 from medray.work.outcome import KEYS
@@ -22,8 +22,6 @@ SAMPLES = "samples.parquet"
 """The samples of a run, in its folder."""
 
 _NONE: Mapping[str, int] = {}
-_LONGEST = 60
-"""Letters of a label that a message shows."""
 
 
 def labelled_samples(catalog_uri: str, task: Task, split: SplitSpec, keep: Sequence[str] = ()) -> tuple[pa.Table, int]:
@@ -41,6 +39,7 @@ def labelled_samples(catalog_uri: str, task: Task, split: SplitSpec, keep: Seque
     needed = task.labelled or task.label_columns
     labels = catalog.labels() if needed or catalog.has_labels() else pa.table({"sop_uid": pa.array([], pa.string())})
     images = usable_images(catalog, snapshot)
+    labels = with_duplicates(labels, catalog, images, snapshot)
     with telling(lambda: left_out(catalog, snapshot)):
         rows = labelled(images, labels, task, lambda: catalog.segmentations(snapshot), keep)
     require(task, rows, labels)
@@ -56,7 +55,7 @@ def labelled_samples(catalog_uri: str, task: Task, split: SplitSpec, keep: Seque
 def require(task: Task, rows: pa.Table, labels: pa.Table) -> None:
     """Check that labelled images hold what the task needs; raises LabelError."""
     texts = sorted({value for name in task.label_columns for value in labels[name].to_pylist()})
-    task.require(rows["target"], found=", ".join(text if len(text) < _LONGEST else f"{text[:_LONGEST]}…" for text in texts[:5]))
+    task.require(rows["target"], found=", ".join(map(shown, texts[:5])))
 
 
 def require_sides(

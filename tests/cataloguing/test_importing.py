@@ -199,6 +199,15 @@ def test_a_corrected_patient_takes_the_place_of_the_old_one(tmp_path: Path) -> N
     assert list(objects(f"{tmp_path}/out/images").values()) == [data]
 
 
+def test_a_patient_and_a_mask_that_are_not_known_are_none(tmp_path: Path) -> None:
+    """Or all images of an unknown patient were one patient's."""
+    source = put(str(tmp_path), {f"{i}.png": made.png(pixels(i)) for i in range(3)})
+    rows = [{"file": f"{i}.png", "patient": one, "mask": one} for i, one in enumerate(("NA", "unknown", " ? "))]
+    found = import_images(source, f"{tmp_path}/out", ImportSpec(), put_table(f"{tmp_path}/t.csv", rows), masks="mask")
+    assert (found.imported, found.without_patient, found.masks_left_out) == (3, 3, {})
+    assert {pydicom.dcmread(io.BytesIO(one)).PatientID for one in objects(f"{tmp_path}/out/images").values()} == {""}
+
+
 def test_an_npz_gives_images_labels_and_splits(root: str) -> None:
     images = {f"{split}_images": made.random(4, 28, 28, 3, seed=at) for at, split in enumerate(("train", "val", "test"))}
     labels = {f"{split}_labels": np.arange(4)[:, None] % 2 for split in ("train", "val", "test")}

@@ -88,6 +88,21 @@ def test_a_folder_that_cannot_hold_a_key_is_named(own: Path) -> None:
     assert code(the_key) == "PSEUDONYM_KEY_INVALID"
 
 
+def test_a_relative_folder_of_state_counts_for_nothing(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or each folder that a command is started in had a key of its own."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_STATE_HOME", "state")
+    monkeypatch.chdir(tmp_path)
+    assert the_key().file == str(tmp_path / "home" / ".local" / "state" / "medray" / "pseudonym.key")
+
+
+def test_a_place_that_cannot_even_be_looked_at_holds_no_key(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/" + "x" * 5000)
+    assert code(the_key) == "PSEUDONYM_KEY_INVALID"
+    assert code(lambda: the_key(made_with="0123456789abcdef")) == "PSEUDONYM_KEY_LOST"
+    assert code(KeyName("0123456789abcdef", "/" + "y" * 5000).open) == "PSEUDONYM_KEY_MISSING"
+
+
 # --- found ---------------------------------------------------------------------------------------------------------------------
 
 

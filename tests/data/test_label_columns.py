@@ -20,6 +20,7 @@ IDENTIFIERS = (
     *("PatientName", "patient_name", "Name", "Patient's Name", "surname", "first name", "PatientBirthDate", "birthdate", "DOB"),
     *("date of birth", "MRN", "mrn", "Medical Record Number", "AccessionNumber", "accession", "SSN", "e-mail", "Phone"),
     *("PatientAddress", "OtherPatientIDs", "insurance_no", "Nachname", "Geburtsdatum", "ID", "patient number"),
+    *("patient_mrn", "hospital MRN", "mrn_number", "pat_name", "patient_dob", "patient SSN", "patient initials", "Patienten-ID"),
 )
 
 
@@ -59,10 +60,13 @@ def test_names_of_identifiers(name: str) -> None:
     assert kept.table[name].to_pylist() == [patient_key("raw")]
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["finding", "malignant", "birth weight", "patient_nodule", "area_px", "scanner", "site", "age", "grade", "idc", "lobe"],
+LABELS = (
+    *("finding", "malignant", "birth weight", "patient_nodule", "area_px", "scanner", "site", "age", "grade", "idc", "lobe"),
+    *("class_n", "series name"),
 )
+
+
+@pytest.mark.parametrize("name", LABELS)
 def test_names_of_labels(name: str) -> None:
     kept = kept_labels(pa.table({"sop_uid": ["1"], name: ["raw"]}), [name])
     assert kept.table[name].to_pylist() == ["raw"]

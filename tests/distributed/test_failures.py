@@ -49,6 +49,15 @@ def test_what_a_worker_raised(of: Callable[[Exception], MedrayError], ray_sessio
     assert str(found).startswith("DISK_FULL: no space is left at /out/part ")
 
 
+@pytest.mark.parametrize("of", [of_task, of_actor])
+def test_what_a_worker_did_not_mean_to_raise_is_named_and_not_quoted(
+    of: Callable[[Exception], MedrayError], ray_session: None
+) -> None:
+    found = of(ValueError("could not convert 'DOE^JANE'"))
+    assert found.code == "WORKER_FAILED"
+    assert "JANE" not in str(found)
+
+
 def test_a_worker_that_was_killed(ray_session: None) -> None:
     def dies() -> None:
         os.kill(os.getpid(), signal.SIGKILL)

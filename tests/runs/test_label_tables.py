@@ -25,6 +25,9 @@ from medray.data.pseudonym import patient_key, using
 
 Run = Callable[..., CompletedProcess[str]]
 NAMES, DATES, RECORDS, SCANNERS = "QZNAME", "QZ1970", "QZMRN", "QZSCANNER"
+IN_HEADERS = "Synthetic^"
+"""Names of the patients of the archive begin so."""
+
 TABLE = "models={svm: {family: svm, input: table}}"
 
 
@@ -100,7 +103,8 @@ def test_identities_of_a_label_table_are_nowhere(archive: Path, tiny_config: Pat
     assert "MRN (as pseudonyms)" in said[4].stderr
     (tmp_path / "made" / "said.txt").write_text("".join(done.stdout + done.stderr for done in said))
     with using(the_key()):
-        words = (NAMES, DATES, RECORDS, SCANNERS, patient_key(f"{RECORDS}7"))
+        words = (NAMES, DATES, RECORDS, IN_HEADERS, SCANNERS, patient_key(f"{RECORDS}7"))
+    assert holding(archive, IN_HEADERS) == {IN_HEADERS}
     assert holding(tmp_path / "made", *words) == {SCANNERS, words[-1]}, "what was asked for is found, in the same way"
     assert holding(out, *words) == {SCANNERS}
     samples = pq.read_table(f"{trained['run']}/samples.parquet")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,8 +14,9 @@ from medray.data.labels import read_labels
 from medray.data.pseudonym import using
 from medray.data.splits import SplitSpec
 from medray.errors import LabelError
-from medray.runs.labelled import labelled
+from medray.runs.labelled import labelled, splits_of
 from medray.runs.samples import labelled_samples
+from medray.tasks.binary import Binary
 from medray.tasks.segmentation import Segmentation
 
 
@@ -66,3 +68,44 @@ def test_a_mask_that_is_not_there(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(LabelError) as refused:
         labelled_samples(str(tmp_path / "catalog"), Segmentation(), SplitSpec())
     assert refused.value.code == "MASKS_NOT_FOUND"
+
+
+def test_a_table_of_splits_may_name_patients(catalogued: str, tmp_path: Path) -> None:
+    """It is read without the key, so what it calls them means nothing."""
+    images = Catalog(catalogued).images()
+    rows = "".join(f"{uid},P{at % 2},{('train', 'val')[at % 2]}\n" for at, uid in enumerate(images["sop_uid"].to_pylist()))
+    (tmp_path / "split.csv").write_text(f"SOPInstanceUID,PatientID,split\n{rows}")
+    found = splits_of(images, read_labels(str(tmp_path / "split.csv")), "split.csv")
+    assert found.to_pylist() == [("train", "val")[at % 2] for at in range(len(images))]
+
+
+@pytest.fixture
+def twice(archive: Path, tmp_path: Path) -> Callable[[str], pa.Table]:
+    """The samples of 40 images of which two lie in the archive a second time, by labels of these and further rows."""
+    images = sorted((archive / "images").rglob("*.dcm"))[:40]
+    for number, image in enumerate(images):
+        for folder in ("a", "b") if number < 2 else ("a",):
+            place = tmp_path / "images" / folder / f"{number}.dcm"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(image.read_bytes())
+
+    def samples(rows: str) -> pa.Table:
+        known = "".join(f"a/{number}.dcm,{number % 2}\n" for number in range(2, 40))
+        (tmp_path / "labels.csv").write_text(f"path,y\n{known}{rows}")
+        ingest(str(tmp_path / "images"), str(tmp_path / "catalog"), str(tmp_path / "labels.csv"), keep=["y"])
+        return labelled_samples(str(tmp_path / "catalog"), Binary(target="y"), SplitSpec())[0]
+
+    return samples
+
+
+@pytest.mark.parametrize("rows", ["a/0.dcm,1\nb/0.dcm,1\n1.dcm,0\n", "b/0.dcm,1\na/1.dcm,0\n"])
+def test_a_label_of_a_duplicate_is_one_of_its_image(rows: str, twice: Callable[[str], pa.Table]) -> None:
+    found = twice(rows)
+    targets = {uri[-7:]: target for uri, target in zip(found["uri"].to_pylist(), found["target"].to_pylist(), strict=True)}
+    assert len(targets) == 40
+    assert (targets["a/0.dcm"], targets["a/1.dcm"]) == (1, 0)
+
+
+def test_two_labels_of_one_image_at_two_places_are_refused(twice: Callable[[str], pa.Table]) -> None:
+    with pytest.raises(LabelError, match=r"LABELS_CONFLICT: .* rows 40 and 39 \(two labels\)"):
+        twice("a/0.dcm,1\nb/0.dcm,0\n")

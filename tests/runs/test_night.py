@@ -16,9 +16,10 @@ from subprocess import CompletedProcess
 import pytest
 from tiny_bundle import tiny_bundle
 
+from medray.bundles.manifest import digest_of
 from medray.data import store, tables
 from medray.distributed.session import ClusterSpec
-from medray.errors import RunError
+from medray.errors import ConfigError, RunError
 from medray.runs.gone import GoneSpec
 from medray.runs.score import object_rows
 from medray.runs.screen import ScreenConfig, screen
@@ -152,6 +153,19 @@ def test_an_object_that_comes_back_in_time_is_scored(images: Path, bundle: str, 
     night = screen(config(output, images, bundle, pause_s=0.5, tries=20))
     back.join()
     assert (night.summary.scored, night.gone) == (12, 0)
+
+
+def test_a_night_does_not_go_on_with_a_bundle_that_was_changed_and_sealed_again(
+    images: Path, bundle: str, tmp_path: Path
+) -> None:
+    own = shutil.copytree(bundle, tmp_path / "bundle")
+    screened = config(str(tmp_path / "out"), images, str(own))
+    screen(screened)
+    raw = json.loads((own / "bundle.json").read_text())
+    raw["decision"]["thresholds"]["positive"]["value"] = 0.9999
+    (own / "bundle.json").write_text(json.dumps({**raw, "digest": digest_of(raw)}))
+    with pytest.raises(ConfigError, match=r"NIGHT_DIFFERS: the bundle .* has changed since n was started"):
+        screen(screened)
 
 
 def test_an_archive_that_is_not_there_is_no_empty_worklist(images: Path, bundle: str, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from medray.bundles import registry
 from medray.bundles.registry_table import Entry
 from medray.cli import run
 from medray.data import store, tables
+from medray.data.key_record import marked
 from medray.distributed.session import ClusterSpec
 from medray.errors import BundleError, ConfigError
 from medray.runs.comparison import too_few
@@ -165,8 +166,12 @@ def test_what_is_not_known_leaves_the_champion_where_it_is(trained_on: Train, ou
         assert registry.standings(registry.history(out))[standing.question] == [standing]
         return last(out).reason
 
-    store.write(uri, tables.parquet_bytes(samples.set_column(samples.column_names.index("group"), "group", renamed)))
+    at = samples.column_names.index("group")
+    store.write(uri, tables.parquet_bytes(samples.set_column(at, samples.schema.field(at), renamed)))
     assert "another pseudonym key" in after(60)
+    elsewhere = samples.set_column(0, "uri", pa.array([f"/elsewhere/{number}" for number in range(len(samples))]))
+    store.write(uri, tables.parquet_bytes(marked(elsewhere, "of another site")))
+    assert "another pseudonym key" in after(64), "with no image in both, only the key tells"
     store.delete(uri)
     assert "it is not known which patients were learnt from" in after(61)
     manifest.write_text(manifest.read_text().replace('"tiny-xgb"', '"tiny-abc"'))

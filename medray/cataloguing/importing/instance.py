@@ -17,6 +17,7 @@ from medray.data.foreign import arrays, drawing, reading, secondary_capture, seg
 from medray.data.foreign.drawing import Drawing
 from medray.data.foreign.picture import Picture
 from medray.data.foreign.secondary_capture import Instance, Said, instance
+from medray.data.label_values import is_no_label
 from medray.errors import InputError, MedrayError, Quarantined, StoreError
 
 IMPORTED, UNCHANGED = "IMPORTED", "UNCHANGED"
@@ -169,6 +170,7 @@ def _picture(found: Input, context: Context) -> Picture:
 def _said(found: Input, context: Context) -> Said:
     row, column = context.labels.of(found.name), context.labels.patient
     patient = row.get(column, "").strip() if column else ""
+    patient = "" if is_no_label(patient) else patient
     if len(patient) > _LONGEST_ID or "\\" in patient or not patient.isprintable():
         raise Quarantined("IMPORT_PATIENT_ID", "the label table gives a patient identifier that DICOM does not hold")
     return Said(context.modality, context.spacing_mm, context.units, patient)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from medray.data import store
 from medray.data.foreign.naming import MEMBER, Names
 from medray.data.label_columns import kept_rows, what_is_kept
+from medray.data.label_values import is_no_label
 from medray.data.labels import is_instance, is_patient, read_texts
 from medray.errors import LabelError
 
@@ -144,7 +145,7 @@ def mask_column(rows: Mapping[str, Row], column: str, files: Names, folder: str)
     """
     inside, elsewhere = {}, {}
     for name, row in rows.items():
-        if value := row[column].strip():
+        if not is_no_label(value := row[column].strip()):
             if len(hits := files.find(value)) == 1:
                 inside[name] = hits[0]
             else:

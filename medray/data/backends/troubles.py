@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from medray.errors import MedrayError, StoreError
 from medray.exhaustion import exhausted
+from medray.redaction import redacted
 
 _RETRYABLE_ERRNO = {5, 16, 11, 104, 110, 111}  # EIO, EBUSY, EAGAIN, ECONNRESET, ETIMEDOUT, ECONNREFUSED
 _DENIED = ("Forbidden", "AccessDenied", "InvalidAccessKey", "SignatureDoesNotMatch")
@@ -38,7 +39,7 @@ def store_error(error: BaseException, uri: str) -> StoreError:
         return error if isinstance(error, StoreError) else StoreError(error.code, error.message, error.hint)
     if full := exhausted(error, uri):
         return StoreError(full.code, full.message, full.hint)
-    text = " ".join(f"{type(error).__name__}: {error}".split("Debug source")[0].split())
+    text = redacted(" ".join(f"{type(error).__name__}: {error}".split("Debug source")[0].split()))  # before it is cut
     status = int(found[1]) if (found := _STATUS.search(text)) else 0
     if isinstance(error, (NoCredentialsError, PartialCredentialsError)) or "NoCredentialsError" in text:
         return StoreError("STORE_NO_CREDENTIALS", f"no credentials for {uri}", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
