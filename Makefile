@@ -10,7 +10,7 @@ UV ?= uv
 # The build of PyTorch: cpu where pip finds the very wheel of the lock (on PyTorch's CPU index), else cuda, which is what PyPI has.
 TORCH ?= $$($(LOCKED) --dry-run -r locks/torch-cpu.txt >/dev/null 2>&1 && echo cpu || echo cuda)
 
-.PHONY: install lock demo test test-plain test-runs lint bench against clean
+.PHONY: install lock demo test test-plain test-runs test-alone lint bench against clean
 
 $(VENV)/made-base: pyproject.toml $(wildcard locks/*.txt)
 	$(PYTHON) -m venv $(VENV)
@@ -40,16 +40,21 @@ install: $(VENV)/made-dev
 demo: $(VENV)/made-base
 	$(BIN)/medray demo
 
-# Tests of plain functions share the cores; those that start Ray and its servers have the machine for themselves.
+# Tests share the cores: those of plain functions one by one; those of runs, which start Ray and its servers and wait for them half of
+# the time, file by file, since the tests of a file share what they prepare. Those that are about how soon a command ends come last, alone.
 PLAIN := tests/data tests/imaging tests/features tests/hostile tests/evaluation tests/tasks tests/models tests/bundles tests/report
+RUNS := tests $(PLAIN:%=--ignore=%)
 
-test: test-plain test-runs
+test: test-plain test-runs test-alone
 
 test-plain: $(VENV)/made-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(PLAIN)
 
 test-runs: $(VENV)/made-dev
-	$(BIN)/python -m pytest tests $(PLAIN:%=--ignore=%)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not alone' $(RUNS)
+
+test-alone: $(VENV)/made-dev
+	$(BIN)/python -m pytest -m alone $(RUNS)
 
 lint: $(VENV)/made-dev
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ import pytest
 import yaml
 from interrupted import STOP_CODES, STOP_LINE, Ended, Started, end_of, started, stopped
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+pytestmark = [pytest.mark.alone, pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")]
 
 Run = Callable[..., "CompletedProcess[str]"]
 SLOW = {

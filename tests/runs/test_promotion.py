@@ -39,9 +39,11 @@ ODD, EVEN = {"train": 0.5, "val": 0.15, "seed": 3}, {"train": 0.5, "val": 0.15}
 
 
 def run_of(params: dict[str, Any], target: str = "malignant", split: Any = EVEN, **more: Any) -> TrainResult:
-    """A run of XGBoost."""
+    """A run of XGBoost on features that are soon computed."""
     models = {"xgb": {"family": "xgb", "input": "table", "params": params}}
     raw = {**yaml.safe_load(BINARY), "labels": {"target": target, "split": split}, "models": models, "cluster": HERE}
+    families = {"families": [{"family": "intensity"}, {"family": "hog"}]}
+    raw["inputs"] = {"table": {"preprocess": raw["inputs"]["image"]["preprocess"], "features": families}}
     return train(TrainConfig.model_validate({**raw, **more}))
 
 

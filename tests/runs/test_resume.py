@@ -14,6 +14,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from task_cases import BINARY
 
 Run = Callable[..., "CompletedProcess[str]"]
 KILL_AFTER = 5
@@ -23,24 +24,28 @@ def steps(stderr: str) -> list[int]:
     return [int(step) for step in re.findall(r"train cnn: step (\d+)", stderr)]
 
 
-@pytest.fixture
-def command(archive: Path, tiny_config: Path, tmp_path: Path, medray: Run) -> list[str]:
+@pytest.fixture(scope="module")
+def command(catalogued: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """``medray train`` of the network alone, long enough to be killed on the way."""
-    labels = ("--labels", str(archive / "labels.csv"), "--keep", "malignant")
-    ingested = medray("ingest", str(archive / "images"), "--catalog", str(tmp_path / "catalog"), *labels)
-    assert ingested.returncode == 0, ingested.stderr
+    config = tmp_path_factory.mktemp("resume") / "tiny.yaml"
+    config.write_text(BINARY)
     model = "models={cnn: {family: cnn, input: image, params: {epochs: 14, width: 16}, scaling: {threads: 1}}}"
-    return ["train", str(tiny_config), "--json", "--set", f"catalog={tmp_path / 'catalog'}", "--set", model]
+    return ["train", str(config), "--json", "--set", f"catalog={catalogued}", "--set", model]
+
+
+@pytest.fixture(scope="module")
+def whole(command: list[str], medray: Run, tmp_path_factory: pytest.TempPathFactory) -> CompletedProcess[str]:
+    """The run that nothing broke off."""
+    done = medray(*command, "--set", f"output={tmp_path_factory.mktemp('whole')}", "--executor", "local")
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("first", "second"), [("ray", "local"), ("local", "ray")])
 def test_a_killed_run_resumes_and_ends_with_the_same_model(
-    first: str, second: str, command: list[str], tmp_path: Path, medray: Run
+    first: str, second: str, command: list[str], whole: CompletedProcess[str], tmp_path: Path, medray: Run
 ) -> None:
-    whole = medray(*command, "--set", f"output={tmp_path / 'whole'}", "--executor", "local")
-    assert whole.returncode == 0, whole.stderr
-
     killed = [*command, "--set", f"output={tmp_path / 'killed'}"]
     reached = kill_in_training([*killed, "--executor", first])
     assert KILL_AFTER <= reached < 14
