@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -132,13 +132,6 @@ def replace(uri: str, rows: pa.Table) -> None:
     uri = store.normalise(uri)
     with store.translated(uri):
         write_deltalake(uri, rows, mode="overwrite", schema_mode="overwrite", storage_options=store.delta_options(uri))
-
-
-def update(uri: str, where: str, values: Mapping[str, str]) -> None:
-    """Set columns of the rows where an SQL condition holds to these texts."""
-    uri = store.normalise(uri)
-    with store.translated(uri):
-        open_table(uri).update(new_values=dict(values), predicate=where)
 
 
 def remove(uri: str, keys: pa.Table) -> None:
