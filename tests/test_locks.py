@@ -136,7 +136,7 @@ def test_a_lock_names_no_place(lock: str) -> None:
 
 
 def test_what_installs_installs_from_the_locks() -> None:
-    for name in ("Makefile", "cluster.yaml", "README.md"):
+    for name in ("Makefile", "cluster.yaml", "README.md", "deploy/Dockerfile"):
         text = (ROOT / name).read_text()
         assert "--require-hashes" in text
         assert "-c constraints.txt '.[" not in text

@@ -6,9 +6,8 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 
-from medray.data import store
+from medray.data import store, temporary
 from medray.errors import BundleError, StoreError
 
 MANIFEST = "bundle.json"
@@ -63,10 +62,10 @@ def checked_folder(files: Mapping[str, str], uri: str) -> Iterator[Path]:
         check_files(files, Path(uri), uri)
         yield Path(uri)
         return
-    with TemporaryDirectory(prefix="medray-bundle-") as name:
-        _fetch(files, uri, Path(name))
-        check_files(files, Path(name), uri)
-        yield Path(name)
+    with temporary.folder("bundle") as folder:
+        _fetch(files, uri, folder)
+        check_files(files, folder, uri)
+        yield folder
 
 
 def _fetch(files: Mapping[str, str], uri: str, folder: Path) -> None:

@@ -21,6 +21,7 @@ from medray.bundles.content import checksums, unsafe
 from medray.bundles.input_spec import InputSpec
 from medray.bundles.signature import require_signature
 from medray.data import store, temporary
+from medray.data.leftovers import remove_partials
 from medray.errors import BundleError, StoreError, shown
 from medray.evaluation.thresholds import Threshold
 from medray.json_file import LARGEST_BYTES, json_object
@@ -117,6 +118,7 @@ def write_bundle(manifest: Manifest, content: Mapping[str, Path], uri: str) -> M
         listed = _as_first_published(manifest.model_copy(update={"files": checksums(folder), "digest": ""}), uri)
         locked = listed.model_copy(update={"digest": listed.fingerprint()})
         (folder / MANIFEST).write_text(json.dumps(locked.model_dump(mode="json"), indent=2, sort_keys=True) + "\n")
+        remove_partials(store.normalise(uri))  # a bundle with files that it does not name is refused
         store.upload_folder(folder, uri, last=MANIFEST)
     return locked
 

@@ -6,13 +6,9 @@ FIRST, GROWTH, LONGEST_S = 250, 4, 20.0
 
 
 class Pace:
-    """Rows of the next commit.
+    """Rows of the next commit, ``most`` of any."""
 
-    Args:
-        most: of any.
-    """
-
-    def __init__(self, most: int = 10_000) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
         self.rows = min(FIRST, most)
 

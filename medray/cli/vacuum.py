@@ -30,6 +30,7 @@ def vacuum(
     from medray.data.leftovers import leftovers, remove, temporary_folders
 
     found = temporary_folders() + [one for root in roots or [] for one in leftovers(root, older_than * 3600)]
+    found = list(dict.fromkeys(found))  # a root may lie in another
     if delete:
         remove(found)
     total = sum(one.size_bytes for one in found)

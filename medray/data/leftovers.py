@@ -120,7 +120,7 @@ def _of_table(table: str, data: Sequence[ObjectInfo], marks: Sequence[ObjectInfo
     if any(info.uri.endswith(".samples") for info in orphans):
         chunks = _chunks(table)
         orphans = [info for info in orphans if info.uri.rsplit("/", 1)[-1] not in chunks]
-    if any(_written(info) >= before for info in (*orphans, *marks)):
+    if not all(_written(info) < before for info in (*orphans, *marks)):
         return []
     kinds = [("orphan", info) for info in orphans] + [("mark", info) for info in marks]
     return [Leftover(info.uri, kind, info.size) for kind, info in kinds]
@@ -147,6 +147,13 @@ def _chunks(table: str) -> set[str]:
 
 def _size(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def remove_partials(folder: str) -> None:
+    """Remove half-written files of a killed run under a path that this run is about to write; stores have none."""
+    for path in Path(folder).rglob(".*.partial") if "://" not in folder else ():
+        if _PARTIAL.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def remove(found: Sequence[Leftover]) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -114,8 +114,10 @@ def append_next(table: DeltaTable, rows: pa.Table) -> None:
         StoreError: TABLE_BUSY when another writer has made a newer version: read it, and decide again.
     """
     uri = table.table_uri
+    before = table.version()
     with store.translated(uri), _unless_busy(uri):
         write_deltalake(table, rows, mode="append", schema_mode="merge", commit_properties=CommitProperties(max_commit_retries=0))
+    _sync(uri, before)
 
 
 @contextmanager
@@ -130,24 +132,21 @@ def _unless_busy(uri: str) -> Iterator[None]:
 def replace(uri: str, rows: pa.Table) -> None:
     """Make ``rows`` the whole content of the table; older versions stay readable."""
     uri = store.normalise(uri)
+    before = open_table(uri).version() if is_table(uri) else -1
     with store.translated(uri):
         write_deltalake(uri, rows, mode="overwrite", schema_mode="overwrite", storage_options=store.delta_options(uri))
-
-
-def update(uri: str, where: str, values: Mapping[str, str]) -> None:
-    """Set columns of the rows where an SQL condition holds to these texts."""
-    uri = store.normalise(uri)
-    with store.translated(uri):
-        open_table(uri).update(new_values=dict(values), predicate=where)
+    _sync(uri, before)
 
 
 def remove(uri: str, keys: pa.Table) -> None:
     """Take out the rows that agree with a row of ``keys`` in all its columns."""
     uri = store.normalise(uri)
     agree = " AND ".join(f"rows.{name} = keys.{name}" for name in keys.column_names)
+    table = open_table(uri)
+    before = table.version()
     with store.translated(uri):
-        merge = open_table(uri).merge(keys, agree, source_alias="keys", target_alias="rows")
-        merge.when_matched_delete().execute()
+        table.merge(keys, agree, source_alias="keys", target_alias="rows").when_matched_delete().execute()
+    _sync(uri, before)
 
 
 def parquet_bytes(rows: pa.Table) -> bytes:
@@ -176,9 +175,9 @@ def named_files(uri: str) -> set[str]:
     return found | {unquote(name) for name in found}
 
 
-def _committed(log: bytes) -> set[str]:
+def _committed(log: bytes, kinds: Sequence[str] = ("add", "remove")) -> set[str]:
     actions = [json.loads(line) for line in log.splitlines() if line]
-    return {action[kind]["path"] for action in actions for kind in ("add", "remove") if kind in action}
+    return {action[kind]["path"] for action in actions for kind in kinds if kind in action}
 
 
 def _checkpointed(data: bytes) -> set[str]:
@@ -202,21 +201,45 @@ def swap(table: DeltaTable, added: Sequence[tuple[str, int, str]], removed: Sequ
     Raises:
         StoreError: TABLE_BUSY when another writer has made a newer version.
     """
-    uri = table.table_uri
+    uri, before = table.table_uri, table.version()
     stale = int(time.time() * 1000)
     actions: list[AddAction | RemoveAction] = [AddAction(name, size, {}, stale, True, stats) for name, size, stats in added]
     actions += [RemoveAction(name, True, stale, size, {}) for name, size in removed]
-    folder = unquote(uri) if uri.startswith("file://") else uri
-    log, commit = store.join(folder, "_delta_log"), f"{table.version() + 1:020}.json"
     with store.translated(uri):
-        store.sync(folder)
+        store.sync(_folder(uri))
         with _unless_busy(uri):
             table.create_write_transaction(
                 actions, mode="append", schema=table.schema(), commit_properties=CommitProperties(max_commit_retries=0)
             )
-        store.sync(store.join(log, commit))
-        store.sync(log)
+        _sync(uri, before, before + 1)
         table.update_incremental()
+
+
+def _folder(uri: str) -> str:
+    """The path or URI of a table, as :attr:`DeltaTable.table_uri` has it or as we write it."""
+    return store.normalise(unquote(uri) if uri.startswith("file://") else uri)
+
+
+def _sync(uri: str, after: int, last: int | None = None) -> None:
+    """On a local disk, wait until commits, and the files that they add, are on it.
+
+    Args:
+        uri: of a table, also as :attr:`DeltaTable.table_uri` has it.
+        after, last: of the versions after that one, up to this or the newest.
+
+    Raises:
+        StoreError
+    """
+    folder = _folder(uri)
+    if "://" in folder:
+        return
+    log, last = store.join(folder, "_delta_log"), last or int(open_table(folder).version())
+    for name in (f"{version:020}.json" for version in range(after + 1, last + 1)):
+        for added in _committed(store.read(store.join(log, name)), ("add",)):
+            store.sync(store.join(folder, unquote(added)))
+        store.sync(store.join(log, name))
+    store.sync(folder)
+    store.sync(log)
 
 
 def statistics(rows: pa.Table) -> str:

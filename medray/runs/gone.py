@@ -8,11 +8,10 @@ from collections.abc import Callable
 import pyarrow as pa
 from pydantic import Field
 
-from medray.data import tables
 from medray.data.catalog import GONE
 from medray.runs.summary import Summary
 from medray.spec import Spec
-from medray.types import State
+from medray.work.register import mark_gone
 
 _LOST = ("STORE_NOT_FOUND", "OBJECT_CHANGED")
 """Codes of an object that is not, or no longer, what was listed. What fails otherwise may be read when the store answers."""
@@ -55,6 +54,5 @@ def without_gone(scored: Callable[[], tuple[pa.Table, Summary]], spec: GoneSpec,
             time.sleep(spec.pause_s)
     if not spec.allows(gone, summary.inputs):
         return table, summary
-    codes = ", ".join(f"'{code}'" for code in _LOST)
-    tables.update(table_uri, f"state = '{State.FAILED.value}' AND code IN ({codes})", {"code": GONE})
+    mark_gone(table_uri, _LOST)
     return scored()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -12,9 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from medray.data import store, tables
+from medray.data.catalog import GONE
 from medray.data.store import ObjectInfo
 from medray.errors import StoreError
 from medray.spec import fingerprint
+from medray.types import State
 from medray.work.shard_file import SHARD, checked, file_name, listed, shards_of
 from medray.work.table import is_final, joined, keys_of
 
@@ -29,9 +31,9 @@ class Finished:
     """
 
     def __init__(self, table_uri: str, stems: Collection[str]) -> None:
-        files = listed(table_uri) if stems else {}
-        found = shards_of(stems, files)
-        self._checked = checked(list(found.values()), files)
+        self._files = listed(table_uri) if stems else {}
+        found = shards_of(stems, self._files)
+        self._checked = checked(list(found.values()), self._files)
         self.sound = {stem: info for stem, info in found.items() if info in self._checked.sound}
 
     def with_new(self, table_uri: str, stems: Collection[str]) -> dict[str, ObjectInfo]:
@@ -40,7 +42,11 @@ class Finished:
         Raises:
             StoreError: SHARDS_MISSING.
         """
-        files = {name: info for name, info in listed(table_uri).items() if info not in self._checked.cut}
+        there = listed(table_uri)
+        if gone := self._files.keys() - there.keys():
+            message = f"{len(gone)} files of earlier starts were removed from {table_uri} while this run counted on them"
+            raise StoreError("SHARDS_MISSING", message, "run again")
+        files = {name: info for name, info in there.items() if info not in self._checked.cut}
         new = {name: info for name, info in files.items() if info not in self._checked.unusable}
         found = shards_of(stems, files) | shards_of(stems, new) | self.sound  # an unusable one may have been written once more
         if lost := len(stems) - len(found):
@@ -63,9 +69,23 @@ def register(shards: Mapping[str, pa.Table], finished: Finished, table_uri: str)
     if not shards:
         return
     files = finished.with_new(table_uri, shards.keys())
+    _commit(table_uri, lambda change: change.add(shards, files))
+
+
+def mark_gone(table_uri: str, codes: Sequence[str]) -> None:
+    """Record what FAILED with one of these codes as ``OBJECT_GONE``, which stays, in one commit.
+
+    Raises:
+        StoreError: as :func:`register`.
+    """
+    _commit(table_uri, lambda change: change.mark_gone(codes))
+
+
+def _commit(table_uri: str, fill: Callable[[_Change], None]) -> None:
+    """Commit a change; where another run was faster, what it changes is looked up again."""
     for tries in range(1, _TRIES + 1):
         change = _Change(table_uri)
-        change.add(shards, files)
+        fill(change)
         try:
             change.commit()
             return
@@ -116,32 +136,50 @@ class _Change:
             elif not pc.all(known).as_py():
                 self._write(stem, self._without(_name(files[stem]), keys, recorded.final))
         for name, gone in recorded.failed.items():
-            self._removed.append((name, self._there[name]))
-            stem = f"part-{self._table.version():05d}-{fingerprint(name)}"
-            self._write(stem, self._without(name, keys, gone))
+            self._replace(name, self._without(name, keys, gone))
+
+    def mark_gone(self, codes: Sequence[str]) -> None:
+        """Put ``OBJECT_GONE`` in place of these codes of FAILED inputs."""
+        lost = pa.array(codes, pa.string())
+        found = self._found(["__filename"], (pc.field("state") == State.FAILED.value) & pc.field("code").isin(lost))
+        for name in dict.fromkeys(_file_names(found)):
+            rows = self._read(name)
+            is_lost = pc.and_(pc.equal(rows["state"], State.FAILED.value), pc.is_in(rows["code"], value_set=lost))
+            marked = pc.if_else(is_lost, GONE, rows["code"])
+            self._replace(name, rows.set_column(rows.column_names.index("code"), rows.schema.field("code"), marked))
 
     def _recorded(self, keys: list[str], inputs: pa.Table) -> _Recorded:
         none = pa.array([], pa.string())
         if not self._there:
             return _Recorded(none, {})
-        found = tables.dataset(self._uri, int(self._table.version())).to_table(
-            columns=[*keys, "state", "code", "__filename"], filter=pc.field("uri").isin(inputs["uri"].combine_chunks())
-        )
+        among = pc.field("uri").isin(inputs["uri"].combine_chunks())
+        found = self._found([*keys, "state", "code", "__filename"], among)
         found = found.filter(pc.is_in(joined(found, keys), value_set=joined(inputs, keys).combine_chunks()))
         names, final = joined(found, keys), is_final(found)
-        files = [str(name).rsplit("/", 1)[-1] for name in found["__filename"].to_pylist()]
-        found = pa.table({"name": names, "final": final, "file": pa.array(files, pa.string())})
+        found = pa.table({"name": names, "final": final, "file": pa.array(_file_names(found), pa.string())})
         stays = found.filter(found["final"])["name"].combine_chunks()
         goes = found.filter(pc.invert(pc.is_in(found["name"], value_set=stays)))
         failed = {name: goes.filter(pc.equal(goes["file"], name))["name"] for name in dict.fromkeys(goes["file"].to_pylist())}
         return _Recorded(stays, {name: rows.combine_chunks() for name, rows in failed.items()})
 
+    def _found(self, columns: list[str], where: pc.Expression) -> pa.Table:
+        with tables.readable(self._uri):
+            return tables.dataset(self._uri, int(self._table.version())).to_table(columns=columns, filter=where)
+
     def _without(self, name: str, keys: list[str], gone: pa.Array) -> pa.Table:
         """The rows of a file but those."""
+        rows = self._read(name)
+        return rows.filter(pc.invert(pc.is_in(joined(rows, keys), value_set=gone)))
+
+    def _read(self, name: str) -> pa.Table:
         data = store.read(store.join(self._uri, name))
         with tables.readable(self._uri):
-            rows = pq.ParquetFile(pa.BufferReader(data)).read()
-        return rows.filter(pc.invert(pc.is_in(joined(rows, keys), value_set=gone)))
+            return pq.ParquetFile(pa.BufferReader(data)).read()
+
+    def _replace(self, name: str, rows: pa.Table) -> None:
+        """Take in rows, if there are any, in place of a file."""
+        self._removed.append((name, self._there[name]))
+        self._write(f"part-{self._table.version():05d}-{fingerprint(name)}", rows)
 
     def _write(self, stem: str, rows: pa.Table) -> None:
         """Take in rows as a file of their own, if there are any."""
@@ -150,6 +188,11 @@ class _Change:
             name = file_name(stem, data, SHARD)
             store.write(store.join(self._uri, name), data)
             self._added.append((name, len(data), tables.count_only(len(rows))))
+
+
+def _file_names(found: pa.Table) -> list[str]:
+    """Of rows with ``__filename``: the name of the file of each."""
+    return [str(name).rsplit("/", 1)[-1] for name in found["__filename"].to_pylist()]
 
 
 def _name(info: ObjectInfo) -> str:

@@ -37,6 +37,16 @@ def uri(tmp_path: Path) -> str:
     return str(tmp_path / "bundle")
 
 
+def test_what_a_killed_run_left_half_written_does_not_spoil_the_bundle_of_the_next(uri: str) -> None:
+    half = Path(uri) / "model" / ".model.ubj.0123abcd.partial"
+    half.write_bytes(b"a mo")
+    manifest = read_manifest(uri)
+    assert code(checked_folder(manifest.files, uri).__enter__) == "BUNDLE_ALTERED"
+    write_bundle(MANIFEST, {"model": Path(uri).parent / "model"}, uri)
+    with checked_folder(manifest.files, uri) as folder:
+        assert [path.name for path in (folder / "model").iterdir()] == ["model.ubj"]
+
+
 def edit(uri: str, *, seal: bool) -> None:
     """Raise the threshold so that nothing is positive any more."""
     raw = json.loads(store.read(f"{uri}/bundle.json"))

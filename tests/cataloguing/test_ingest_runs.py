@@ -181,7 +181,7 @@ def test_a_kill_soon_after_the_start_loses_little(tmp_path: Path) -> None:
 
 
 def test_commits_grow_and_keep_their_time() -> None:
-    quick, slow = Pace(), Pace()
+    quick, slow = Pace(10_000), Pace(10_000)
     sizes = []
     for _ in range(5):
         sizes.append(quick.rows)

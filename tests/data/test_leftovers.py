@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -123,6 +124,19 @@ def littered(root: str) -> list[str]:
     return sorted([*ORPHANS, partial])
 
 
+def test_no_age_is_no_leave_to_remove(tmp_path: Path) -> None:
+    catalogued(str(tmp_path))
+    littered(str(tmp_path))
+    assert leftovers.leftovers(str(tmp_path), float("nan")) == []
+
+
+def test_temporary_folders_are_made_in_one_place() -> None:
+    """Or those of killed runs would not be found."""
+    package = Path(temporary.__file__).parents[1]
+    makers = {path.name for path in package.rglob("*.py") if re.search(r"TemporaryDirectory|mkdtemp", path.read_text())}
+    assert makers == {"temporary.py"}
+
+
 def names(found: list[leftovers.Leftover]) -> list[str]:
     return sorted(one.uri.rsplit("/", 1)[-1] for one in found)
 
@@ -193,7 +207,7 @@ def test_the_command_lists_first_and_removes_when_told(
         assert (listed["deleted"], listed["count"]) == (False, 5)
         assert listed["size_bytes"] == 1000 + 4 * 4
         assert folder.is_dir()
-        shown = medray("vacuum", str(root), "--older-than", "0")
+        shown = medray("vacuum", str(root), str(root / "catalog"), "--older-than", "0")  # each thing once
         assert shown.stdout.splitlines()[-1] == "5 to remove (--delete removes them), 1016 bytes"
         assert medray("vacuum", str(root), "--older-than", "0", "--delete").returncode == 0
         assert used.is_dir()

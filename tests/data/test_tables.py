@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -101,3 +104,39 @@ def test_the_digest_of_lists_tells_how_they_divide() -> None:
     one, other = ({"target": pa.array(lists, pa.list_(pa.float64()))} for lists in ([[1.0, 2.0], [3.0]], [[1.0], [2.0, 3.0]]))
     assert tables.table_digest(pa.table(one)) != tables.table_digest(pa.table(other))
     assert tables.table_digest(pa.table(one)) == tables.table_digest(pa.table({"target": pa.chunked_array([one["target"]])}))
+
+
+CHANGES = """
+import sys
+import pyarrow as pa
+from medray.data import store, tables
+uri, rows = sys.argv[1], pa.table({"key": ["a", "b"]})
+tables.replace(uri, rows)
+table = tables.open_table(uri)
+tables.append_next(table, rows.slice(0, 1))
+tables.remove(uri, rows.slice(0, 1))
+data = tables.parquet_bytes(rows)
+store.write(f"{uri}/part-1.parquet", data)
+tables.swap(tables.open_table(uri), [("part-1.parquet", len(data), tables.count_only(2))], [])
+"""
+"""Each way in which runs change a table."""
+
+
+def traces() -> bool:
+    """Whether system calls can be watched here."""
+    try:
+        return subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not traces(), reason="strace is not installed, or not allowed")
+def test_what_a_commit_counts_is_on_the_disk_before_the_run_goes_on(tmp_path: Path) -> None:
+    uri, calls = tmp_path / "a b%" / "table", tmp_path / "calls"
+    watched = ["strace", "-f", "-y", "-s", "0", "-e", "trace=fsync", "-o", str(calls)]
+    subprocess.run([*watched, sys.executable, "-c", CHANGES, str(uri)], check=True)
+    synced = {Path(name) for name in re.findall(r"fsync\(\d+<(.*?)>", calls.read_text())}
+    assert synced >= {uri, uri / "_delta_log", *(uri / "_delta_log" / f"{version:020}.json" for version in range(4))}
+    parts = {uri / str(file["path"]) for version in range(4) for file in tables.files(tables.open_table(str(uri), version))}
+    assert len(parts) >= 3
+    assert parts <= synced

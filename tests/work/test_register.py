@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +21,8 @@ from medray.work.job import ImageJob
 from medray.work.local import on_this_machine
 from medray.work.prepare import PrepareJob
 from medray.work.process import process
+from medray.work.register import mark_gone
+from medray.work.shard_file import listed
 from medray.work.table import outcomes
 
 STEPS = {"steps": [{"op": "percentile"}, {"op": "resize", "rows": 12, "columns": 10}]}
@@ -107,6 +111,41 @@ def test_a_shard_that_is_cut_while_the_run_is_at_work_is_not_registered(images: 
         process(rows, JOB, table, losing)
     process(rows, JOB, table, on_this_machine())
     once(rows, table)
+
+
+@pytest.mark.parametrize("kind", [".parquet", ".samples"])
+def test_a_finished_shard_that_is_removed_while_a_run_counts_on_it_is_not_registered(
+    images: Path, tmp_path: Path, kind: str
+) -> None:
+    rows, table = rows_of(images), str(tmp_path / "table")
+    first, second = sorted(name for name in left_unregistered(rows, table) if name.endswith(kind))[:2]
+    (tmp_path / "table" / first).unlink()  # there is something to do
+
+    def losing(shards: Mapping[str, pa.Table], job: ImageJob, table_uri: str) -> Iterator[int]:
+        (tmp_path / "table" / second).unlink()
+        yield from on_this_machine()(shards, job, table_uri)
+
+    with pytest.raises(StoreError, match="SHARDS_MISSING: 1 files of earlier starts were removed"):
+        process(rows, JOB, table, losing)
+    process(rows, JOB, table, on_this_machine())
+    once(rows, table)
+
+
+def test_what_is_gone_is_recorded_in_files_like_all_others_by_many_at_once(images: Path, root: str) -> None:
+    """Named by size and checksum, and on the disk before they count: not as the table's own writer would make them."""
+    rows, table = rows_of(images), f"{root}/table"
+    for path in sorted(images.iterdir())[:3]:
+        path.unlink()
+    process(rows, PairsJob(JOB.input), table, on_this_machine())
+    assert outcomes(rows, table)["code"].to_pylist().count("STORE_NOT_FOUND") == 3
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: mark_gone(table, ["STORE_NOT_FOUND"]), range(4)))
+    found = outcomes(rows, table)
+    assert Counter(zip(found["state"].to_pylist(), found["code"].to_pylist(), strict=True)) == {
+        ("FAILED", "OBJECT_GONE"): 3,
+        ("SCORED", ""): 7,
+    }
+    assert {str(file["path"]) for file in tables.files(tables.open_table(table))} <= listed(table).keys()
 
 
 def beside(rows: pa.Table, wait: bool = True) -> object:
