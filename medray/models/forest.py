@@ -124,9 +124,11 @@ class Forest:
 
     def load(self, folder: Path) -> ForestModel:
         """Read a saved model; raises BundleError BUNDLE_MODEL, also where it holds a type other than ours."""
-        forest = load_estimator(folder, tuple(_estimators().values()), TRUSTED)
-        require_sound(forest.estimators_)
-        return ForestModel(forest)
+        return ForestModel(load_estimator(folder, tuple(_estimators().values()), TRUSTED, _require_sound))
+
+
+def _require_sound(forest: AnyForest) -> None:
+    require_sound(forest.estimators_, [forest.n_features_in_] * len(forest.estimators_))
 
 
 def _estimators() -> Mapping[tuple[str, str], Any]:

@@ -98,9 +98,12 @@ class Isolation:
         """Read a saved model; raises BundleError BUNDLE_MODEL, also where it holds a type other than ours."""
         from sklearn.pipeline import Pipeline
 
-        pipeline = load_estimator(folder, Pipeline, TRUSTED)
-        require_sound(pipeline[-1].estimators_)
-        return IsolationModel(pipeline)
+        return IsolationModel(load_estimator(folder, Pipeline, TRUSTED, _require_sound))
+
+
+def _require_sound(pipeline: Pipeline) -> None:
+    forest = pipeline[-1]
+    require_sound(forest.estimators_, [min(len(one), forest.n_features_in_) for one in forest.estimators_features_])
 
 
 def _pipeline(params: IsolationParams, samples: int, context: FitContext) -> Pipeline:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,12 +35,18 @@ def save_estimator(estimator: object, folder: Path) -> None:
     _skops_io().dump(estimator, folder / FILE)
 
 
-def load_estimator(folder: Path, kind: type[Estimator] | tuple[type[Estimator], ...], trusted: Collection[str]) -> Estimator:
+def load_estimator(
+    folder: Path,
+    kind: type[Estimator] | tuple[type[Estimator], ...],
+    trusted: Collection[str],
+    check: Callable[[Estimator], None],
+) -> Estimator:
     """Read what :func:`save_estimator` wrote.
 
     Args:
         kind: what the file has to hold, or one of several.
         trusted: names of types that may be in it, beside numbers, arrays and containers.
+        check: raises where parts of it are not there, or do not fit each other.
 
     Raises:
         BundleError: BUNDLE_MODEL, the file is broken, or holds something else.
@@ -55,4 +61,6 @@ def load_estimator(folder: Path, kind: type[Estimator] | tuple[type[Estimator], 
         raise BundleError("BUNDLE_MODEL", f"{FILE} holds types that are not trusted: {shown(str(error), 160)}") from error
     if not isinstance(found, kind):
         raise BundleError("BUNDLE_MODEL", f"{FILE} holds a {type(found).__name__}")
+    with foreign(FILE):
+        check(found)
     return found

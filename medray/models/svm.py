@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from pydantic import Field
 
-from medray.errors import ModelError
+from medray.errors import BundleError, ModelError
 from medray.models.checks import class_counts, require_all_classes, require_features, table_bytes, table_scores
 from medray.models.family import FitContext, FitData, InputKind, Parallelism, SearchSpace
 from medray.models.skops_file import load_estimator, save_estimator
@@ -21,6 +21,8 @@ from medray.types import Float32, Int64
 if TYPE_CHECKING:
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.pipeline import Pipeline
+
+Kernel = Literal["linear", "poly", "rbf"]
 
 TRUSTED = (
     "numpy.dtype",
@@ -38,7 +40,7 @@ TRUSTED = (
 class SvmParams(Spec):
     """Parameters of a fit."""
 
-    kernel: Literal["linear", "poly", "rbf"] = "rbf"
+    kernel: Kernel = "rbf"
     C: float = Field(default=2.0, gt=0, le=1e6, description="cost of a violated margin")
     gamma: float = Field(default=0.5, gt=0, le=1e3, description="kernel coefficient, in multiples of 1 / features")
     degree: int = Field(default=3, ge=1, le=6, description="degree of the polynomial kernel")
@@ -113,7 +115,28 @@ class Svm:
         """Read a saved model; raises BundleError BUNDLE_MODEL, also where it holds a type other than ours."""
         from sklearn.calibration import CalibratedClassifierCV
 
-        return SvmModel(load_estimator(folder, CalibratedClassifierCV, TRUSTED))
+        return SvmModel(load_estimator(folder, CalibratedClassifierCV, TRUSTED, _require_sound))
+
+
+def _require_sound(calibrated: CalibratedClassifierCV) -> None:
+    """Check that the arrays of every machine are of its sizes: libsvm reads what lies behind shorter ones.
+
+    Raises:
+        BundleError: BUNDLE_MODEL; what is raised where parts of a machine are not there.
+    """
+    for one in calibrated.calibrated_classifiers_:
+        machine = one.estimator[-1]
+        classes, vectors = len(machine.classes_), len(machine.support_vectors_)
+        expected = {
+            "support_": (vectors,),
+            "support_vectors_": (vectors, machine.n_features_in_),
+            "_n_support": (classes,),
+            "_dual_coef_": (classes - 1, vectors),
+            "_intercept_": (classes * (classes - 1) // 2,),
+        }
+        sizes = {name: np.shape(getattr(machine, name)) for name in expected}
+        if sizes != expected or machine.kernel not in get_args(Kernel) or sum(machine._n_support) != vectors:
+            raise BundleError("BUNDLE_MODEL", "a machine of the model has arrays of other sizes than its own")
 
 
 def _given_folds(numbers: Int64, y: Int64, classes: int) -> list[tuple[Int64, Int64]]:

@@ -1,20 +1,37 @@
-"""Universal Binary JSON (https://ubjson.org, draft 12), as far as XGBoost writes it: whether a file is whole.
-
-XGBoost reads past the end of a file that was cut, and ends the process.
-"""
+"""Universal Binary JSON (https://ubjson.org, draft 12), as far as XGBoost writes it, as plain values and arrays."""
 
 from __future__ import annotations
 
-_SIZES = {ord(kind): size for kind, size in zip("iUIlLdDTFZ", (1, 1, 2, 4, 8, 4, 8, 0, 0, 0), strict=True)}
-_INTEGERS = frozenset(b"iUIlL")
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_NUMBERS = {
+    kind.encode(): np.dtype(f">{name}") for kind, name in zip("iUIlLdD", ("i1", "u1", "i2", "i4", "i8", "f4", "f8"), strict=True)
+}
+_NAMES = {b"T": True, b"F": False, b"Z": None}
 _DEEPEST = 32
+
+
+def ubj_object(data: bytes) -> dict[str, Any]:
+    """The one object that the bytes are, to their last one.
+
+    Raises:
+        ValueError: they are cut, no UBJ, no object, more than one, nested more than 32 deep, or name a key twice.
+    """
+    reader = _Reader(data)
+    found = reader.value()
+    if not isinstance(found, dict) or reader.at != len(data):
+        raise ValueError("not one object")
+    return found
 
 
 class _Reader:
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
 
-    def skip(self, size: int) -> bytes:
+    def take(self, size: int) -> bytes:
         start, self.at = self.at, self.at + size
         if size < 0 or self.at > len(self.data):
             raise ValueError("the file ends too early")
@@ -24,53 +41,49 @@ class _Reader:
         return self.data[self.at : self.at + 1]
 
     def count(self) -> int:
-        kind = self.skip(1)[0]
-        if kind not in _INTEGERS:
+        (number,) = self.numbers(self.take(1), 1)
+        if not isinstance(number, np.integer):
             raise ValueError("a length is no integer")
-        return int.from_bytes(self.skip(_SIZES[kind]), "big", signed=kind != ord("U"))
+        return int(number)
 
-    def value(self, depth: int = 0) -> None:
-        kind = self.skip(1)
+    def numbers(self, kind: bytes, count: int) -> NDArray[Any]:
+        if kind not in _NUMBERS:
+            raise ValueError("an unknown type")
+        return np.frombuffer(self.take(_NUMBERS[kind].itemsize * count), _NUMBERS[kind])
+
+    def text(self) -> str:
+        return self.take(self.count()).decode("utf-8")
+
+    def value(self, depth: int = 0) -> Any:
         if depth > _DEEPEST:
             raise ValueError("nested too deeply")
+        kind = self.take(1)
         if kind == b"{":
-            while self.peek() != b"}":
-                self.skip(self.count())
-                self.value(depth + 1)
-            self.skip(1)
-        elif kind == b"[":
-            self._array(depth)
-        elif kind == b"S":
-            self.skip(self.count())
-        else:
-            self._number(kind[0], 1)
+            return self.members(depth)
+        if kind == b"[":
+            return self.array(depth)
+        if kind == b"S":
+            return self.text()
+        return _NAMES[kind] if kind in _NAMES else self.numbers(kind, 1)[0].item()
 
-    def _array(self, depth: int) -> None:
-        typed = self.skip(2)[1] if self.peek() == b"$" else None
+    def members(self, depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        while self.peek() != b"}":
+            name = self.text()
+            if name in found:
+                raise ValueError("a key occurs twice")
+            found[name] = self.value(depth + 1)
+        self.take(1)
+        return found
+
+    def array(self, depth: int) -> NDArray[Any] | list[Any]:
+        kind = self.take(2)[1:] if self.peek() == b"$" else b""
         if self.peek() == b"#":
-            self.skip(1)
+            self.take(1)
             count = self.count()
-            if typed is not None:
-                self._number(typed, count)
-                return
-            for _ in range(count):
-                self.value(depth + 1)
-            return
+            return self.numbers(kind, count) if kind else [self.value(depth + 1) for _ in range(count)]
+        found = []
         while self.peek() != b"]":
-            self.value(depth + 1)
-        self.skip(1)
-
-    def _number(self, kind: int, count: int) -> None:
-        if kind not in _SIZES or count < 0:
-            raise ValueError("an unknown type")
-        self.skip(_SIZES[kind] * count)
-
-
-def require_whole(data: bytes) -> None:
-    """Check that the bytes are one object to their last one; raises ValueError."""
-    reader = _Reader(data)
-    if reader.peek() != b"{":
-        raise ValueError("no object")
-    reader.value()
-    if reader.at != len(data):
-        raise ValueError("more than one object")
+            found.append(self.value(depth + 1))
+        self.take(1)
+        return found

@@ -14,7 +14,7 @@ from medray.errors import ModelError
 from medray.models.checks import class_counts, require_all_classes, require_features, table_bytes, valid_scores
 from medray.models.family import FitContext, FitData, InputKind, Parallelism, Samples, SearchSpace, size_bytes
 from medray.models.foreign import foreign
-from medray.models.ubj import require_whole
+from medray.models.xgb_file import require_sound
 from medray.spec import Spec
 from medray.tasks.head import Head, HeadKind, Output
 from medray.tasks.task import Task
@@ -132,7 +132,8 @@ class Xgb:
         head, loss = task.head, f"valid_{task.monitor.loss}"
         settings, weights = _settings(data.train, head, params, context)
         train, valid = _matrices(data, weights, params, context, folder)
-        booster = _booster(settings, [train, valid], context.checkpoint())
+        begun = context.checkpoint()
+        booster = _booster(settings, [train, valid], begun and _sound_bytes(begun))
         booster.set_attr(head=head.kind, head_size=str(head.size))
         best = Best.of(booster)
         for done in range(booster.num_boosted_rounds() + 1, params.rounds + 1):
@@ -153,9 +154,7 @@ class Xgb:
         from xgboost import Booster
 
         with foreign(FILE):
-            data = (folder / FILE).read_bytes()
-            require_whole(data)
-            return _finished(Booster(model_file=bytearray(data)))
+            return _finished(Booster(model_file=_sound_bytes(folder)))
 
 
 def _settings(train: Samples, head: Head, params: XgbParams, context: FitContext) -> tuple[dict[str, Any], Float64 | None]:
@@ -217,7 +216,7 @@ def _output(raw: Float64, head: Head) -> Output:
         return {"value": raw}
     if head.kind == "classes" and head.size == 2:
         return {"probability": np.column_stack([1 - raw, raw])}
-    return {"probability": raw.reshape(-1, head.size)}
+    return {"probability": raw.reshape(len(raw), head.size)}
 
 
 def _matrices(
@@ -253,11 +252,19 @@ def _matrix(samples: Samples, threads: int) -> DMatrix:
     return DMatrix(x, feature_names=list(samples.columns) or None, nthread=threads)
 
 
-def _booster(settings: dict[str, Any], matrices: list[DMatrix], start: Path | bytearray | None) -> Booster:
-    """A booster that caches predictions on the matrices, empty or as in a checkpoint's folder or a saved model."""
+def _booster(settings: dict[str, Any], matrices: list[DMatrix], start: bytearray | None) -> Booster:
+    """A booster that caches predictions on the matrices, empty or as in a saved model."""
     from xgboost import Booster
 
-    return Booster(settings, matrices, model_file=start / FILE if isinstance(start, Path) else start)
+    return Booster(settings, matrices, model_file=start)
+
+
+def _sound_bytes(folder: Path) -> bytearray:
+    """A saved model or checkpoint that XGBoost can be given; raises BundleError BUNDLE_MODEL."""
+    with foreign(FILE):
+        data = (folder / FILE).read_bytes()
+        require_sound(data)
+    return bytearray(data)
 
 
 def _finished(booster: Booster) -> XgbModel:

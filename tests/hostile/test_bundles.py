@@ -23,6 +23,7 @@ from medray.errors import BundleError
 from medray.evaluation.thresholds import Threshold
 from medray.models.family import ArraySamples, FitData, LocalContext
 from medray.models.table import family_of
+from medray.tasks.anomaly import Anomaly
 from medray.tasks.binary import Binary
 from medray.tasks.segmentation import Segmentation
 from medray.tasks.task import Decision, Task
@@ -32,11 +33,13 @@ PREPROCESS = {"steps": [{"op": "percentile"}, {"op": "resize", "rows": 32, "colu
 TABLE = InputSpec.model_validate({"preprocess": PREPROCESS, "features": {"families": [{"family": "intensity"}]}})
 PIXELS = InputSpec.model_validate({"preprocess": PREPROCESS})
 BINARY = Binary(target="malignant")
-DECISION = Decision(thresholds={"positive": Threshold(value=0.5, reason="a test")})
+DECISION = Decision(thresholds=dict.fromkeys(("positive", "anomalous"), Threshold(value=0.5, reason="a test")))
 IMAGE = np.random.default_rng(0).random((40, 50)).astype(np.float32)
 SMALL: dict[str, tuple[Task, InputSpec, dict[str, Any]]] = {
     "xgb": (BINARY, TABLE, {"rounds": 3}),
     "forest": (BINARY, TABLE, {"n_estimators": 3}),
+    "svm": (BINARY, TABLE, {}),
+    "isolation": (Anomaly(), TABLE, {"n_estimators": 3}),
     "cnn": (BINARY, PIXELS, {"members": 1, "epochs": 1, "width": 4}),
     "unet": (Segmentation(), PIXELS, {"epochs": 1, "channels": [4, 8]}),
 }

@@ -124,3 +124,21 @@ def test_refuses_trees_that_lead_nowhere(tmp_path: Path) -> None:
     model.save(tmp_path)
     with pytest.raises(BundleError, match=r"BUNDLE_MODEL.*not there"):
         FOREST.load(tmp_path)
+
+
+def test_refuses_trees_of_more_features_than_the_forest_is_given(tmp_path: Path) -> None:
+    found = data(TWO_CLASSES)
+    model = FOREST.fit(found, TWO_CLASSES, params(), LocalContext())
+    model.forest.n_features_in_ = 1
+    model.save(tmp_path)
+    with pytest.raises(BundleError, match=r"BUNDLE_MODEL.*not there"):
+        FOREST.load(tmp_path)
+
+
+def test_refuses_what_was_never_grown(tmp_path: Path) -> None:
+    import skops.io
+    from sklearn.ensemble import RandomForestClassifier
+
+    skops.io.dump(RandomForestClassifier(), tmp_path / "model.skops")
+    with pytest.raises(BundleError, match="BUNDLE_MODEL"):
+        FOREST.load(tmp_path)

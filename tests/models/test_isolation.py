@@ -61,3 +61,29 @@ def test_refuses_what_it_cannot_learn_from_or_read(tmp_path: Path) -> None:
     (tmp_path / "model.skops").write_bytes(b"no model")
     with pytest.raises(BundleError, match="BUNDLE_MODEL"):
         ISOLATION.load(tmp_path)
+
+
+@pytest.mark.parametrize("features", [1.0, 0.5])
+def test_refuses_trees_that_lead_nowhere(features: float, tmp_path: Path) -> None:
+    params = PARAMS.model_copy(update={"max_features": features})
+    model = ISOLATION.fit(DATA, TASK, params, LocalContext())
+    model.save(tmp_path)
+    ISOLATION.load(tmp_path)
+    forest = model.pipeline[-1]
+    forest.estimators_features_[3] = forest.estimators_features_[3][:1]
+    model.save(tmp_path)
+    with pytest.raises(BundleError, match=r"BUNDLE_MODEL.*not there"):
+        ISOLATION.load(tmp_path)
+
+
+@pytest.mark.parametrize("steps", ["imputer", "unfitted"])
+def test_refuses_what_is_no_fitted_forest(steps: str, tmp_path: Path) -> None:
+    import skops.io
+    from sklearn.ensemble import IsolationForest
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+
+    pipeline = make_pipeline(SimpleImputer(), *([] if steps == "imputer" else [IsolationForest()]))
+    skops.io.dump(pipeline, tmp_path / "model.skops")
+    with pytest.raises(BundleError, match="BUNDLE_MODEL"):
+        ISOLATION.load(tmp_path)

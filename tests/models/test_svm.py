@@ -123,6 +123,25 @@ def test_refuses_other_types_in_the_file(tmp_path: Path) -> None:
         SVM.load(tmp_path)
 
 
+@pytest.mark.parametrize("part", ["_dual_coef_", "support_", "support_vectors_", "_intercept_", "_n_support"])
+def test_refuses_arrays_of_other_sizes(part: str, tmp_path: Path) -> None:
+    """libsvm reads what lies behind them, and answers by it."""
+    model = SVM.fit(DATA, TWO_CLASSES, PARAMS, LocalContext())
+    machine = model.calibrated.calibrated_classifiers_[1].estimator[-1]
+    setattr(machine, part, getattr(machine, part)[..., :-1].copy())
+    model.save(tmp_path)
+    with pytest.raises(BundleError, match=r"BUNDLE_MODEL.*other sizes"):
+        SVM.load(tmp_path)
+
+
+def test_refuses_what_was_never_fitted(tmp_path: Path) -> None:
+    import skops.io
+
+    skops.io.dump(CalibratedClassifierCV(), tmp_path / "model.skops")
+    with pytest.raises(BundleError, match="BUNDLE_MODEL"):
+        SVM.load(tmp_path)
+
+
 def test_given_folds_are_those_of_the_calibration() -> None:
     numbers = (DATA.train.groups % 3).astype(np.int64)
     train = ArraySamples(DATA.train.x, DATA.train.y, DATA.train.groups, DATA.train.columns, numbers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,50 @@ def test_refuses_another_number_of_features() -> None:
 
 def test_refuses_a_broken_file(tmp_path: Path) -> None:
     (tmp_path / "model.ubj").write_bytes(b"no model")
+    with pytest.raises(BundleError, match="BUNDLE_MODEL"):
+        XGB.load(tmp_path)
+
+
+def number(name: str, place: int, value: int) -> tuple[str, int, bytes]:
+    """A number in the first list of 32-bit integers of this name: its bytes follow name, type and length."""
+    return name, len("[$l#L") + 8 + 4 * place, struct.pack(">i", value)
+
+
+def digit(name: str, value: int) -> tuple[str, int, bytes]:
+    """The first parameter of this name, a text of one digit."""
+    return name, len("SL") + 8, str(value).encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "behind", "forged"),
+    [
+        number("left_children", 0, 10**6),
+        number("left_children", 0, 0),
+        number("left_children", 0, -1),
+        number("right_children", 0, 10**6),
+        number("right_children", 0, 1),
+        number("parents", 1, 10**6),
+        number("split_indices", 0, 10**6),
+        number("split_indices", 0, -1),
+        number("tree_info", 0, 10**6),
+        number("iteration_indptr", 1, -5),
+        digit("num_class", 7),
+        digit("num_target", 7),
+        digit("num_feature", 3),
+        digit("num_nodes", 9),
+        digit("size_leaf_vector", 7),
+        digit("num_parallel_tree", 2),
+    ],
+)
+def test_refuses_numbers_that_lead_nowhere(tmp_path: Path, name: str, behind: int, forged: bytes) -> None:
+    """XGBoost follows them: it ends the process, or never ends."""
+    XGB.fit(DATA, TWO_CLASSES, XgbParams(rounds=1, min_child_weight=1, max_depth=1), LocalContext()).save(tmp_path)
+    assert XGB.load(tmp_path).predict(DATA.valid.x[:1])["probability"].shape == (1, 2)
+    data = bytearray((tmp_path / "model.ubj").read_bytes())
+    at = data.index(name.encode()) + len(name) + behind
+    assert data[at : at + len(forged)] != forged
+    data[at : at + len(forged)] = forged
+    (tmp_path / "model.ubj").write_bytes(data)
     with pytest.raises(BundleError, match="BUNDLE_MODEL"):
         XGB.load(tmp_path)
 
