@@ -8,8 +8,8 @@ HIDDEN = "***"
 
 _NAMES = "X-Amz-(?:Signature|Credential|Security-Token)|sig|signature|(?:access_|auth_|refresh_)?token|api_?key|password|secret"
 _HOST = r"(?:(?<=s3://)|(?<=s3a://)|(?<=gs://)|(?<=://)(?!\[|[^\s/@:]+:\d{1,5}(?:/|\s|$)))"  # a bucket has no port
-_USER = re.compile(_HOST + r"[^\s/@:]*:[^\s@]*(?=@)", re.IGNORECASE)
-"""``user:password``, where the password may hold slashes; ``host:8080/a@b`` is none."""
+_USER = re.compile(_HOST + r"(?:[^\s/@:]*:[^\s@]*(?:@[^\s/@]*)*|[^\s/:]*@[^\s/@:]*:[^\s/@]*)(?=@)", re.IGNORECASE)
+"""``user:password``: the password may hold slashes, or ``@``, or the user be ``name@example.org``; ``host:8080/a@b`` is none."""
 
 _TOKEN = re.compile(r"(?<=http://|ttps://)[^\s/@:]+(?=@)", re.IGNORECASE)
 """``token@`` of HTTP; in ``abfs://container@account`` it is a name."""

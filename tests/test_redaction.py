@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from medray.cli import run
 from medray.data import store
-from medray.errors import MedrayError, StoreError
+from medray.errors import MedrayError, StoreError, refuse_password
 from medray.redaction import redacted
 
 SECRET = st.text("abcXYZ019+/=%!$-_.~:", min_size=1, max_size=30)
@@ -31,6 +31,7 @@ def test_a_password_is_hidden_whatever_is_in_it(scheme: str, user: str, secret: 
         "http://127.0.0.1:9000/a@b",
         "http://[::1]:9000/a@b",
         "abfs://container@account.dfs.core.windows.net/x",
+        "abfs://container@account.dfs.core.windows.net:443/a@b",
         "s3://bucket/x?versionId=1",
         "/tmp/a:b@c",
     ],
@@ -38,6 +39,13 @@ def test_a_password_is_hidden_whatever_is_in_it(scheme: str, user: str, secret: 
 def test_what_is_no_secret_stays(url: str) -> None:
     assert redacted(f"see {url}, or user:name@example.org") == f"see {url}, or user:name@example.org"
     assert url in store.normalise(url)
+
+
+@pytest.mark.parametrize("user", ["me:hu@sh", "me:@hush", "me@site.org:hush", "me@site.org:hu+sh", "me:hush@"])
+def test_an_at_sign_in_a_password_or_a_user_hides_nothing_less(user: str) -> None:
+    assert redacted(f"see https://{user}@pacs.example/a@b.dcm.") == "see https://***@pacs.example/a@b.dcm."
+    with pytest.raises(StoreError, match="STORE_PASSWORD"):
+        refuse_password(f"https://{user}@pacs.example/a")
 
 
 def test_tokens_and_signatures_are_hidden() -> None:
