@@ -11,8 +11,8 @@ _NAMES = (
     "|(?:access_|auth_|refresh_)?token|api_?key|password|(?:client_)?secret"
 )
 _HOST = r"(?:(?<=s3://)|(?<=s3a://)|(?<=gs://)|(?<=://)(?!\[|[^\s/@:]+:\d{1,5}(?:/|\s|$)))"  # a bucket has no port
-_USER = re.compile(_HOST + r"[^\s/@:]*:\S*(?=@)", re.IGNORECASE)
-"""``user:password``, where the password may hold slashes and ``@``; ``host:8080/a@b`` is none."""
+_USER = re.compile(_HOST + r"(?:[^\s/@:]*:\S*|[^\s/:]*@[^\s/@:]*:[^\s/@]*)(?=@)", re.IGNORECASE)
+"""``user:password``: the password may hold slashes and ``@``, and the user be ``name@example.org``; ``host:8080/a@b`` is none."""
 
 _TOKEN = re.compile(r"(?<=http://|ttps://)[^\s/@:]+(?=@)", re.IGNORECASE)
 """``token@`` of HTTP; in ``abfs://container@account`` it is a name."""

@@ -52,7 +52,7 @@ def _parents() -> list[tuple[int, int]]:
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with suppress(OSError):  # it has ended in the meantime
-                found.append((int(folder.name), int((folder / "stat").read_text().rpartition(")")[2].split()[1])))
+                found.append((int(folder.name), int((folder / "stat").read_bytes().rpartition(b")")[2].split()[1])))
     return found
 
 
