@@ -36,7 +36,7 @@ def test_it_installs_from_the_locks_by_hash_and_then_medray_alone() -> None:
 
 
 def test_the_build_of_pytorch_is_an_argument_and_each_has_its_lock() -> None:
-    assert ("ARG", ["TORCH=cpu"]) in STEPS
+    assert ("ARG", ["TORCH=cuda"]) in STEPS
     for torch in ("cpu", "cuda"):
         assert (ROOT / "locks" / f"torch-{torch}.txt").is_file()
 
