@@ -51,7 +51,7 @@ test-plain: $(VENV)/made-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(PLAIN)
 
 test-runs: $(VENV)/made-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not alone' $(RUNS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -m 'not alone' $(RUNS)
 
 test-alone: $(VENV)/made-dev
 	$(BIN)/python -m pytest -m alone $(RUNS)

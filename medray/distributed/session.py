@@ -32,9 +32,6 @@ LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"} | ({"GLOO_SOCKET_IFNAME": 
 that is the node's address, and its servers bind to it. Ray has no parameter for it: an address of 127.0.0.1 that is given to it
 becomes that of the network. Gloo takes the address of the machine's name, which may be that of the network."""
 
-GCS_LOST_S = "5"
-"""After which a local session ends whose GCS is gone: it never comes back. On a cluster Ray waits for a minute."""
-
 ACTOR_MEMORY_BYTES = 512 << 20
 """What one actor that reads images is counted for."""
 
@@ -146,8 +143,6 @@ def _authenticate(address: str, allow_open: bool) -> None:
 def _connect(address: str, spec: ClusterSpec) -> None:
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # it would take Ctrl-C for itself
-    if address == "local":
-        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", GCS_LOST_S)
     # Ray's C++ core logs a false error for every actor pool of Ray Data, and a line about log settings.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     hanging = str(_not_connected(TimeoutError("it ended, or hangs"), address))

@@ -189,7 +189,9 @@ def race(root: str, tmp_path: Path, *environments: dict[str, str]) -> list[tuple
         )
         for number, environment in enumerate(environments)
     ]
-    return [process.communicate(timeout=120) for process in running]
+    done = [process.communicate(timeout=120) for process in running]
+    assert not any(process.returncode < 0 for process in running), done
+    return done
 
 
 def test_two_first_ingests_at_once_have_one_key(root: str, tmp_path: Path, own: Path) -> None:
