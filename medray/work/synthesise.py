@@ -28,6 +28,6 @@ def write_part(part: Part) -> tuple[int, list[Label]]:
     spec, uri, indices = part
 
     def put(folder: str, name: str, data: bytes) -> None:
-        store.write(store.join(uri, folder, name), data)
+        store.write(store.join(uri, folder, name), data, sync=False)  # the same command makes them again
 
     return indices.start, write_archive(spec, partial(put, "images"), indices, partial(put, MASKS))
