@@ -14,7 +14,7 @@ from medray.errors import ModelError
 from medray.models.checks import class_counts, require_all_classes, require_features, table_bytes, valid_scores
 from medray.models.family import FitContext, FitData, InputKind, Parallelism, Samples, SearchSpace, size_bytes
 from medray.models.foreign import foreign
-from medray.models.xgb_file import require_sound
+from medray.models.xgb_file import PROBABILITIES, PROBABILITY, VALUE, require_sound
 from medray.spec import Spec
 from medray.tasks.head import Head, HeadKind, Output
 from medray.tasks.task import Task
@@ -179,7 +179,7 @@ def _settings(train: Samples, head: Head, params: XgbParams, context: FitContext
     if head.size == 2:
         return {**settings, "scale_pos_weight": counts[0] / counts[1] if params.balance else 1.0}, None
     weights = (counts.sum() / (head.size * counts))[train.y] if params.balance else None
-    return {**settings, "objective": "multi:softprob", "num_class": head.size}, weights
+    return {**settings, "objective": PROBABILITIES, "num_class": head.size}, weights
 
 
 def _counts(train: Samples, classes: int) -> Int64:
@@ -199,9 +199,9 @@ def _require_labels(train: Samples) -> None:
 
 
 _OBJECTIVES: dict[HeadKind, dict[str, Any]] = {
-    "classes": {"objective": "binary:logistic"},
-    "labels": {"objective": "binary:logistic"},
-    "value": {"objective": "reg:squarederror"},
+    "classes": {"objective": PROBABILITY},
+    "labels": {"objective": PROBABILITY},
+    "value": {"objective": VALUE},
 }
 """By the kind of head; more than two classes take ``multi:softprob``."""
 

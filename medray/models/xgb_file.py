@@ -14,7 +14,9 @@ import numpy as np
 
 from medray.models.ubj import ubj_object
 
-_OBJECTIVES = ("binary:logistic", "multi:softprob", "reg:squarederror")
+PROBABILITY, PROBABILITIES, VALUE = "binary:logistic", "multi:softprob", "reg:squarederror"
+"""The objectives that we fit by."""
+
 _NO_PARENT = 2**31 - 1
 
 
@@ -28,7 +30,8 @@ def require_sound(data: bytes) -> None:
     sizes, booster, objective = learner["learner_model_param"], learner["gradient_booster"], learner["objective"]
     classes, targets, features = (int(sizes[name]) for name in ("num_class", "num_target", "num_feature"))
     of_softmax = int(objective.get("softmax_multiclass_param", {}).get("num_class", 0))
-    _require(objective["name"] in _OBJECTIVES and of_softmax == classes and booster["name"] == "gbtree", "another kind of model")
+    known = objective["name"] in (PROBABILITY, PROBABILITIES, VALUE) and booster["name"] == "gbtree"
+    _require(known and of_softmax == classes, "another kind of model")
     _require(features > 0 and (targets == 1 or classes == 0), "sizes that do not belong together")
     _require_rounds(booster["model"], max(classes, targets))
     _require(len(json.loads(sizes["base_score"])) == max(classes, targets), "a start for other outputs")

@@ -198,7 +198,7 @@ def test_two_first_ingests_at_once_have_one_key(root: str, tmp_path: Path, own: 
     done = race(root, tmp_path, {}, {})
     assert {said for said, _ in done} <= {"", "TABLE_BUSY\n"}
     assert not any("Traceback" in error for _, error in done)
-    assert guessed(patients(root), own.read_bytes().strip()) == set(IDS)
+    assert guessed(patients(root), own.read_bytes().strip()) == set(IDS), done
 
 
 def test_two_first_ingests_at_once_with_two_keys_do_not_share_a_catalog(root: str, tmp_path: Path) -> None:
