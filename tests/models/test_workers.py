@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,11 +45,11 @@ def discs(case: str, count: int, seed: int) -> ArraySamples:
     return ArraySamples(x, y, np.arange(count, dtype=np.int64))
 
 
-def work(rank: int, world: int, port: int, folder: Path, stop_at: int) -> None:
+def work(rank: int, world: int, meeting: Path, folder: Path, stop_at: int) -> None:
     """One worker, which fits every case; rank 0 keeps the checkpoints and the models."""
     torch.set_num_threads(1)
     if world > 1:
-        distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
+        distributed.init_process_group("gloo", init_method=meeting.as_uri(), rank=rank, world_size=world)
     for case, (family, task, params) in CASES.items():
         place = folder / case
         context = Worker(folder=place / "checkpoints", rank=rank, world_size=world, at=stop_at)
@@ -76,13 +75,12 @@ def fit(folder: Path, workers: int, stop_at: int = 0) -> Path:
     """Fit, or go on with fits, on some workers."""
     for case in CASES:
         (folder / case).mkdir(parents=True, exist_ok=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    meeting = folder / "meeting"  # a file: of a port that was free a moment ago another may have taken hold
+    meeting.unlink(missing_ok=True)
     if workers == 1:
-        work(0, 1, port, folder, stop_at)
+        work(0, 1, meeting, folder, stop_at)
     else:
-        multiprocessing.spawn(work, args=(workers, port, folder, stop_at), nprocs=workers)
+        multiprocessing.spawn(work, args=(workers, meeting, folder, stop_at), nprocs=workers)
     return folder
 
 
