@@ -90,11 +90,16 @@ def dataset(uri: str, version: int | None = None) -> Dataset:
 
 
 def create(uri: str, schema: pa.Schema) -> None:
-    """Make an empty table, unless there is one."""
+    """Make an empty table, unless there is one.
+
+    Of two that make it at once one does. Tried again, the commit of the other would put its columns, and what they are marked with,
+    over those of the first.
+    """
     uri = store.normalise(uri)
+    once, options = CommitProperties(max_commit_retries=0), store.delta_options(uri)
     with store.translated(uri):
         try:
-            DeltaTable.create(uri, schema, mode="ignore", storage_options=store.delta_options(uri))
+            DeltaTable.create(uri, schema, mode="ignore", storage_options=options, commit_properties=once)
         except CommitFailedError:  # another writer was faster
             if not is_table(uri):
                 raise

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pyarrow as pa
 import pytest
@@ -52,6 +53,20 @@ def test_a_table_that_is_not_there(uri: str) -> None:
     with pytest.raises(StoreError) as caught:
         tables.read_table(uri)
     assert caught.value.code == "TABLE_NOT_FOUND"
+
+
+def test_a_table_is_made_once_whoever_is_faster(uri: str) -> None:
+    """Or the marks of its columns, such as which key made them, were those of the last, and not of who wrote the rows."""
+
+    def make(place: str, mark: str, together: Barrier) -> None:
+        together.wait()
+        tables.create(place, pa.schema([pa.field("key", pa.string(), metadata={"mark": mark})]))
+
+    for number in range(10):
+        place, together = f"{uri}-{number}", Barrier(4)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(make, [place] * 4, "abcd", [together] * 4))
+        assert tables.open_table(place).version() == 0
 
 
 def test_concurrent_appends_lose_nothing(uri: str) -> None:
