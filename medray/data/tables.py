@@ -92,8 +92,8 @@ def dataset(uri: str, version: int | None = None) -> Dataset:
 def create(uri: str, schema: pa.Schema) -> None:
     """Make an empty table, unless there is one.
 
-    Of two that make it at once one does. Tried again, the commit of the other would put its columns, and what they are marked with,
-    over those of the first.
+    Of two that make it at once one does. Tried again, the commit of the other would put its columns, and what they are marked
+    with, over those of the first.
     """
     uri = store.normalise(uri)
     once, options = CommitProperties(max_commit_retries=0), store.delta_options(uri)
