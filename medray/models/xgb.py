@@ -133,7 +133,7 @@ class Xgb:
         settings, weights = _settings(data.train, head, params, context)
         train, valid = _matrices(data, weights, params, context, folder)
         begun = context.checkpoint()
-        booster = _booster(settings, [train, valid], begun and _sound_bytes(begun))
+        booster = _booster(settings, [train, valid], _sound_bytes(begun) if begun else None)
         booster.set_attr(head=head.kind, head_size=str(head.size))
         best = Best.of(booster)
         for done in range(booster.num_boosted_rounds() + 1, params.rounds + 1):
