@@ -48,9 +48,9 @@ def unsafe(name: str) -> bool:
 
 @contextmanager
 def checked_folder(files: Mapping[str, str], uri: str) -> Iterator[Path]:
-    """The bundle's folder, local, every file of it as the manifest says; of a store a copy that is removed on leaving.
+    """A local copy of the bundle's files, each as the manifest says, removed on leaving.
 
-    Of a store nothing is fetched that the manifest does not name.
+    What is checked is what is opened, whoever writes to the bundle meanwhile. Nothing is copied that the manifest does not name.
 
     Args:
         files: the manifest's, name → sha256.
@@ -58,20 +58,23 @@ def checked_folder(files: Mapping[str, str], uri: str) -> Iterator[Path]:
     Raises:
         BundleError: BUNDLE_ALTERED.
     """
-    if "://" not in uri:
-        check_files(files, Path(uri), uri)
-        yield Path(uri)
-        return
     with temporary.folder("bundle") as folder:
-        _fetch(files, uri, folder)
+        _require_no_others(files, uri)
+        _copy(files, uri, folder)
         check_files(files, folder, uri)
         yield folder
 
 
-def _fetch(files: Mapping[str, str], uri: str, folder: Path) -> None:
+def _require_no_others(files: Mapping[str, str], uri: str) -> None:
+    if "://" not in uri:
+        check_files(files, Path(uri), uri)  # links, too
+        return
     listed = {info.uri.removeprefix(uri + "/") for info in store.list_objects(uri)}
     if wrong := (listed - set(_ROOT)) ^ files.keys():
         raise _altered(uri, sorted(wrong))
+
+
+def _copy(files: Mapping[str, str], uri: str, folder: Path) -> None:
     for name, data in zip(files, store.read_many([store.join(uri, name) for name in files]), strict=True):
         if isinstance(data, StoreError):
             raise data

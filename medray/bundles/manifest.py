@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, computed_field, model_validator
 
 from medray.bundles.content import MANIFEST as MANIFEST
-from medray.bundles.content import checksums, unsafe
+from medray.bundles.content import checked_folder, checksums, unsafe
 from medray.bundles.input_spec import InputSpec
 from medray.bundles.signature import require_signature
 from medray.data import store, temporary
@@ -165,6 +165,17 @@ def read_manifest(uri: str, fingerprint: str | None = None, *, own: bool = False
     if not own:
         require_signature(manifest.digest, uri)
     return manifest
+
+
+def check_bundle(uri: str, fingerprint: str | None = None, *, own: bool = False) -> Manifest:
+    """The manifest of a bundle, each file of which is as it says; takes what :func:`read_manifest` takes.
+
+    Raises:
+        BundleError: BUNDLE_ALTERED; as :func:`read_manifest`.
+    """
+    manifest = read_manifest(uri, fingerprint, own=own)
+    with checked_folder(manifest.files, store.normalise(uri)):
+        return manifest
 
 
 def parse_manifest(data: bytes, uri: str) -> Manifest:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from medray.bundles.manifest import MANIFEST, read_manifest
+from medray.bundles.manifest import MANIFEST, check_bundle
 from medray.bundles.registry_table import (
     NEWEST,
     NOT_PROMOTED,
@@ -66,10 +66,15 @@ def champion(output: str, which: str | None = None) -> Entry:
     return found
 
 
-def fingerprint_of(output: str, bundle_uri: str) -> str | None:
-    """The fingerprint that was recorded last of the bundle at a URI; None where none was."""
+def recorded(bundle_uri: str, output: str | None = None) -> str | None:
+    """The fingerprint that a registry recorded last of the bundle at a URI, for whoever opens it; None where none did.
+
+    Args:
+        output: whose registry is looked into before that of the output that the bundle was published under.
+    """
     uri = store.normalise(bundle_uri)
-    return next((one.fingerprint for one in reversed(history(output)) if one.bundle == uri), None)
+    entries = (one for root in (output, root_of(uri)) if root for one in reversed(history(root)))
+    return next((one.fingerprint for one in entries if one.bundle == uri), None)
 
 
 def publish(output: str, bundles: Sequence[Published]) -> None:
@@ -117,7 +122,8 @@ def rollback(output: str, which: str | None, by: str, reason: str) -> Entry:
     """Make the champion before the present one champion again.
 
     Raises:
-        BundleError: REGISTRY_NO_FORMER, BUNDLE_ALTERED where the former one is not what it was; and as :func:`champion`.
+        BundleError: REGISTRY_NO_FORMER; where the former one is not what it was as
+            :func:`medray.bundles.manifest.check_bundle`; and as :func:`champion`.
     """
 
     def new(entries: Sequence[Entry]) -> list[Entry]:
@@ -126,9 +132,7 @@ def rollback(output: str, which: str | None, by: str, reason: str) -> Entry:
             message = f"{line[-1].bundle} is the first champion of {line[-1].question}"
             raise BundleError("REGISTRY_NO_FORMER", message, "promote another with `medray registry promote`")
         former = line[-2]
-        if read_manifest(former.bundle).fingerprint() != former.fingerprint:
-            message = f"{former.bundle} has changed since it was promoted as {former.fingerprint}"
-            raise BundleError("BUNDLE_ALTERED", message, "promote a bundle with `medray registry promote`")
+        check_bundle(former.bundle, former.fingerprint)
         return [Entry.about(former, ROLLED_BACK, by=by, reason=reason, replaced=line[-1].fingerprint)]
 
     return change(output, new)[0]

@@ -56,11 +56,8 @@ def verify(
 
 
 def _checked(uri: str) -> str:
-    """The fingerprint of a bundle whose files are as its manifest says."""
-    from medray.bundles.content import checked_folder
-    from medray.bundles.manifest import read_manifest
-    from medray.data import store
+    """The fingerprint of a bundle whose files are as its manifest says, the one that its registry recorded if one did."""
+    from medray.bundles.manifest import check_bundle
+    from medray.bundles.registry import recorded
 
-    manifest = read_manifest(uri, own=True)
-    with checked_folder(manifest.files, store.normalise(uri)):
-        return manifest.fingerprint()
+    return check_bundle(uri, recorded(uri), own=True).fingerprint()

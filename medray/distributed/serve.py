@@ -40,8 +40,18 @@ class ServeSpec(Spec):
     request_timeout_s: float = Field(60.0, gt=0)
 
 
-def start(bundle_uri: str, spec: ServeSpec, *, replace: bool = False, stop: threading.Event | None = None) -> str:
+def start(
+    bundle_uri: str,
+    spec: ServeSpec,
+    fingerprint: str | None = None,
+    *,
+    replace: bool = False,
+    stop: threading.Event | None = None,
+) -> str:
     """Deploy the endpoint on the running Ray session and return once it answers, or ``stop`` is set.
+
+    Args:
+        fingerprint: of the bundle that was checked; no other is opened.
 
     Returns:
         The name of this deployment, for :func:`medray.distributed.serving.take_down`.
@@ -53,7 +63,7 @@ def start(bundle_uri: str, spec: ServeSpec, *, replace: bool = False, stop: thre
     """
     access = Access.of(stated_token())
     _check_open(spec, access)
-    fingerprint = open_bundle(bundle_uri).fingerprint
+    fingerprint = open_bundle(bundle_uri, fingerprint=fingerprint).fingerprint
     everywhere = access.locked and spec.host in (*LOOPBACK, *EVERY_INTERFACE)
     serving.make_way(spec, everywhere, replace)
     facts = Facts(

@@ -12,6 +12,7 @@ from pydantic import Field
 from medray.bundles.combiner import Combiner, check_combiner, fit_combiner
 from medray.bundles.ensemble import ENSEMBLE, MEMBERS
 from medray.bundles.manifest import Manifest, read_manifest
+from medray.bundles.registry import recorded
 from medray.data import store, tables
 from medray.data.splits import SplitSpec
 from medray.distributed.session import ClusterSpec
@@ -63,7 +64,7 @@ def ensemble(config: EnsembleConfig, progress: Progress | None = None) -> TrainR
         ConfigError: ENSEMBLE_TASKS, ENSEMBLE_HEAD, CONFIG_INVALID; LabelError, StoreError, BundleError, RunError.
     """
     uris = [store.normalise(uri) for uri in config.members]
-    manifests = [read_manifest(uri) for uri in uris]
+    manifests = [read_manifest(uri, recorded(uri, config.output)) for uri in uris]
     task = _common_task(manifests, config)
     samples, version = labelled_samples(config.catalog, task, config.labels.split)
     fingerprints = [manifest.fingerprint() for manifest in manifests]

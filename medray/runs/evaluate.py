@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medray.bundles.manifest import Manifest, read_manifest
+from medray.bundles.registry import recorded
 from medray.cataloguing.ingest import ingest
 from medray.data import archive, store
 from medray.data.catalog import Catalog
@@ -65,7 +66,7 @@ def evaluate_source(
     Raises:
         LabelError: no label matches; ConfigError: as :func:`medray.data.key_file.the_key`; StoreError; BundleError.
     """
-    manifest = read_manifest(bundle_uri)
+    manifest = read_manifest(bundle_uri, recorded(bundle_uri))
     task, rows = manifest.task, object_rows(archive.list_objects(source))
     with working_folder(work, cluster) as place, executing(cluster) as executor:
         table_uri = store.join(place, manifest.fingerprint() + ("-judged" if task.masked else ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from medray.bundles.manifest import read_manifest
+from medray.bundles.registry import recorded
 from medray.data import archive, store
 from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError
@@ -31,7 +32,7 @@ def predict_source(
     """
     if not out.endswith((".parquet", ".csv")):
         raise ConfigError("PREDICT_OUT", f"--out {out} is neither .parquet nor .csv", "name one of them")
-    manifest = read_manifest(bundle_uri)
+    manifest = read_manifest(bundle_uri, recorded(bundle_uri))
     rows = object_rows(archive.list_objects(source))
     with working_folder(work, cluster) as place, executing(cluster) as executor:
         table_uri = store.join(place, known := manifest.fingerprint())

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from medray.bundles import registry
-from medray.bundles.manifest import MANIFEST, read_manifest
+from medray.bundles.manifest import MANIFEST, check_bundle
 from medray.bundles.registry_table import NEWEST, NOT_PROMOTED, PROMOTED, ROLLED_BACK, Entry, Published
 from medray.data import store
 from medray.errors import BundleError, RunError
@@ -117,7 +117,7 @@ def _problem(candidate: Published, rival: Entry | None, entries: Sequence[Entry]
     if not store.exists(store.join(rival.bundle, MANIFEST)):
         return f"the champion {rival.bundle} is gone; promote one by hand"
     try:
-        read_manifest(rival.bundle, rival.fingerprint)
+        check_bundle(rival.bundle, rival.fingerprint)
     except BundleError as error:
         return f"the champion {rival.bundle} is not what it was when it was promoted ({error.code}); promote one by hand"
     return ""

@@ -35,17 +35,17 @@ def details(bundle_uri: str, output: str | None = None) -> dict[str, Any]:
         ConfigError: REGISTRY_OUTPUT, REGISTRY_UNKNOWN.
     """
     uri = store.normalise(bundle_uri)
-    entries = registry.history(_root(uri, output))
+    root = _root(uri, output)
+    entries = registry.history(root)
     own = [one for one in entries if one.bundle == uri]
     if not own:
-        message = f"{uri} is not in the registry of {_root(uri, output)}"
+        message = f"{uri} is not in the registry of {root}"
         raise ConfigError("REGISTRY_UNKNOWN", message, "`medray registry list` shows what is; promoting a bundle records it")
     last = own[-1]
     part = [one for one in entries if one.bundle == uri or one.replaced == last.fingerprint]
     changes = [{"at": one.at, "event": one.event, "bundle": one.bundle, "by": one.by, "reason": one.reason} for one in part]
-    known = asdict(Entry.about(last, last.event))
     shown = ("question", "bundle", "fingerprint", "run", "model", "family", "monitor", "value")
-    return {"standing": _standing(last, entries), **{name: known[name] for name in shown}, "changes": changes}
+    return {"standing": _standing(last, entries), **{name: getattr(last, name) for name in shown}, "changes": changes}
 
 
 def promote(bundle_uri: str, output: str | None, by: str | None, reason: str) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def promote(bundle_uri: str, output: str | None, by: str | None, reason: str) ->
     """
     uri = store.normalise(bundle_uri)
     root = _root(uri, output)
-    bundle = open_bundle(uri, fingerprint=registry.fingerprint_of(root, uri))
+    bundle = open_bundle(uri, fingerprint=registry.recorded(uri, root))
     return _change(registry.promote(root, registry.Published.of(bundle), by or registry.user(), reason))
 
 

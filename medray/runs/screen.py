@@ -214,7 +214,7 @@ def _record(uri: str) -> dict[str, str]:
 def _choose(config: ScreenConfig) -> Chosen:
     if config.bundle:
         uri = store.normalise(config.bundle)
-        found = open_bundle(uri, fingerprint=registry.fingerprint_of(config.output, uri))
+        found = open_bundle(uri, fingerprint=registry.recorded(uri, config.output))
         return Chosen(found.uri, found.fingerprint, "the configuration names it")
     champion = registry.champion(config.output, config.champion)
     open_bundle(champion.bundle, fingerprint=champion.fingerprint)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from medray.bundles.manifest import read_manifest
+from medray.bundles.registry import recorded
 from medray.data import store
 from medray.distributed import session
 from medray.distributed.access import stated_token
@@ -54,7 +55,7 @@ def serve_until_stopped(
     Raises:
         ConfigError: CONFIG_INVALID, SERVE_TOKEN; ClusterError; BundleError.
     """
-    read_manifest(bundle_uri)  # report a wrong path, or token, before Ray starts
+    known = read_manifest(bundle_uri, recorded(bundle_uri)).fingerprint()  # report a wrong path, or token, before Ray starts
     stated_token()
     if detach and session.is_local(cluster):
         message = "an endpoint of this machine alone ends with its command"
@@ -62,7 +63,7 @@ def serve_until_stopped(
     with (
         session.session(cluster),
         stopped_by_signals() as stop,  # after Ray, which sets handlers of its own
-        _deployed(store.normalise(bundle_uri), _spec(host, port, replicas), replace, detach, stop) as deployment,
+        _deployed(store.normalise(bundle_uri), known, _spec(host, port, replicas), replace, detach, stop) as deployment,
     ):
         if stop.is_set():
             return False
@@ -82,12 +83,14 @@ def _spec(host: str, port: int, replicas: int) -> ServeSpec:
 
 
 @contextmanager
-def _deployed(bundle_uri: str, spec: ServeSpec, replace: bool, detach: bool, stop: threading.Event) -> Iterator[str]:
+def _deployed(
+    bundle_uri: str, fingerprint: str, spec: ServeSpec, replace: bool, detach: bool, stop: threading.Event
+) -> Iterator[str]:
     """A deployment for the length of the block, or until ``stop``; ``detach`` leaves it after the block."""
     from medray.distributed import serving
     from medray.distributed.serve import start
 
-    deployment = start(bundle_uri, spec, replace=replace, stop=stop)
+    deployment = start(bundle_uri, spec, fingerprint, replace=replace, stop=stop)
     try:
         yield deployment
     finally:

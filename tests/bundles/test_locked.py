@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from medray.cli import run
 from medray.data import store
 from medray.errors import BundleError, MedrayError
 from medray.evaluation.thresholds import Threshold
+from medray.runs.ensemble import EnsembleConfig, ensemble
 from medray.tasks.binary import Binary
 from medray.tasks.task import Decision
 from medray.work.score import score_job
@@ -73,12 +75,51 @@ def test_a_resealed_one_is_refused_where_it_was_recorded(uri: str, tmp_path: Pat
     known = read_manifest(uri).fingerprint()
     row = registry.Published(uri, known, "binary t", "binary", "t", "r", "m", "xgb", "auroc", 0.9)
     registry.publish(str(tmp_path / "out"), [row])
-    assert registry.fingerprint_of(str(tmp_path / "out"), uri) == known
-    assert registry.fingerprint_of(str(tmp_path / "out"), "elsewhere") is None
+    out = str(tmp_path / "out")
+    assert (registry.recorded(uri, out), registry.recorded(uri), registry.recorded("elsewhere", out)) == (known, None, None)
     edit(uri, seal=True)
     assert read_manifest(uri).fingerprint() != known
-    assert code(open_bundle, uri, fingerprint=registry.fingerprint_of(str(tmp_path / "out"), uri)) == "BUNDLE_CHANGED"
+    assert code(open_bundle, uri, fingerprint=registry.recorded(uri, out)) == "BUNDLE_CHANGED"
     assert code(score_job, {"": uri}, fingerprints={uri: known}) == "BUNDLE_CHANGED"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["predict", "BUNDLE", "nowhere", "--out", "scores.csv", "--executor", "local"],
+        ["evaluate", "BUNDLE", "--src", "nowhere", "--labels", "labels.csv", "--executor", "local"],
+        ["serve", "BUNDLE"],
+        ["bundle", "sign", "BUNDLE", "--key", "key"],
+        ["registry", "promote", "BUNDLE"],
+        ["registry", "promote", "BUNDLE", "--output", "elsewhere"],
+    ],
+)
+def test_by_every_command(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
+    """The registry of the output that it lies under is asked, whether or not the command knows of an output."""
+    place = str(tmp_path / "out" / "bundles" / "r" / "m")
+    shutil.copytree(uri, place)
+    row = registry.Published(place, read_manifest(place).fingerprint(), "binary t", "binary", "t", "r", "m", "xgb", "auroc", 0.9)
+    registry.publish(str(tmp_path / "out"), [row])
+    edit(place, seal=True)
+    assert run([place if word == "BUNDLE" else word for word in command]) == 1
+    assert "medray: BUNDLE_CHANGED: " in capsys.readouterr().err
+
+
+def test_members_of_an_ensemble_are_those_that_were_recorded(uri: str, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    registry.publish(
+        out, [registry.Published(uri, read_manifest(uri).fingerprint(), "q", "binary", "t", "r", "m", "xgb", "auroc", 0.9)]
+    )
+    edit(uri, seal=True)
+    config = EnsembleConfig(output=out, catalog="none", members=(uri, uri))
+    assert code(ensemble, config) == "BUNDLE_CHANGED"
+
+
+def test_what_is_checked_is_what_is_opened(uri: str) -> None:
+    """Whoever writes to the bundle meanwhile."""
+    with checked_folder(read_manifest(uri).files, uri) as folder:
+        (Path(uri) / "model" / "model.ubj").write_bytes(b"other")
+        assert (folder / "model" / "model.ubj").read_bytes() == b"a model"
 
 
 def test_workers_open_what_was_checked(uri: str) -> None:

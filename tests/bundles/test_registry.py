@@ -66,8 +66,8 @@ def test_publishing_makes_no_champion_and_promoting_does(output: str) -> None:
     assert (found.bundle, found.fingerprint) == (second.bundle, read_manifest(second.bundle).fingerprint())
     assert "promoted 20" in found.why
     assert found.why.endswith("UTC by ann: it was looked at")
-    assert registry.fingerprint_of(output, second.bundle) == second.fingerprint
-    assert registry.fingerprint_of(output, first.bundle + "x") is None
+    assert registry.recorded(second.bundle) == second.fingerprint
+    assert registry.recorded(first.bundle + "x") is None
     assert [one.entry for one in registry.history(output)] == [0, 1, 2]
 
 
@@ -130,6 +130,15 @@ def test_a_rollback_to_what_has_changed_is_refused(out: str) -> None:
     for one in (a, b):
         registry.promote(out, one, "ann", "")
     published(out, "a", Binary(target="malignant", positive="2"))
+    fails("BUNDLE_CHANGED", registry.rollback, out, None, "bob", "")
+    assert registry.champion(out).bundle == b.bundle
+
+
+def test_a_rollback_to_files_that_were_altered_is_refused(out: str) -> None:
+    a, b = published(out, "a"), published(out, "b")
+    for one in (a, b):
+        registry.promote(out, one, "ann", "")
+    store.write(store.join(a.bundle, "model", "more"), b"x")
     fails("BUNDLE_ALTERED", registry.rollback, out, None, "bob", "")
     assert registry.champion(out).bundle == b.bundle
 
@@ -222,7 +231,7 @@ def test_a_registry_of_the_version_before_that_is_read_too(out: str) -> None:
     row = {"published_at": "2026-10-01T00:00:00.000+00:00", "run": "r", "model": "m", "family": "xgb", "bundle": "/b"}
     tables.append(registry.registry_uri(out), pa.Table.from_pylist([{**row, "fingerprint": "f", "auroc": 0.7, "champion": True}]))
     fails("REGISTRY_EARLIER", registry.champion, out)
-    assert registry.fingerprint_of(out, "/b") == "f"
+    assert registry.recorded("/b", out) == "f"
 
 
 @pytest.mark.parametrize(

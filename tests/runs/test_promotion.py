@@ -176,6 +176,10 @@ def test_what_is_not_known_leaves_the_champion_where_it_is(trained_on: Train, ou
     assert "another pseudonym key" in after(64), "with no image in both, only the key tells"
     store.delete(uri)
     assert "it is not known which patients were learnt from" in after(61)
+    more = manifest.parent / "model" / "more"
+    more.write_text("x")
+    assert "is not what it was when it was promoted (BUNDLE_ALTERED)" in after(64)
+    more.unlink()
     manifest.write_text(manifest.read_text().replace('"tiny-xgb"', '"tiny-abc"'))
     assert "is not what it was when it was promoted (BUNDLE_CHANGED)" in after(62)
     store.delete(bundle(champion))
