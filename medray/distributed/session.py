@@ -24,16 +24,23 @@ from medray.lifeline import last_words
 from medray.spec import Spec
 from medray.work.environment import WORKER_ENV, environment
 
-WORKERS = {**WORKER_ENV, "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"}
+_HEALTH = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"}
+WORKERS = {**WORKER_ENV, **_HEALTH}
 """Environment of Ray's workers."""
+
+DRIVER = {
+    **_HEALTH,
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # it would take Ctrl-C for itself
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "10",  # for a GCS that is gone; Ray waits for a minute, as some come back
+    "RAY_task_oom_retries": "2",  # without end otherwise
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # its C++ core logs a false error for every actor pool, and a line about log settings
+}
+"""Environment of the command, where it says nothing else."""
 
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"} | ({"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {})
 """What makes a session of this machine listen on its loopback address alone: where Ray thinks that it can join no other machine,
 that is the node's address, and its servers bind to it. Ray has no parameter for it: an address of 127.0.0.1 that is given to it
 becomes that of the network. Gloo takes the address of the machine's name, which may be that of the network."""
-
-GCS_LOST_S = "5"
-"""After which a local session ends whose GCS is gone: it never comes back. On a cluster Ray waits for a minute."""
 
 ACTOR_MEMORY_BYTES = 512 << 20
 """What one actor that reads images is counted for."""
@@ -79,25 +86,19 @@ def session(spec: ClusterSpec) -> Iterator[None]:
         return
     address = address_of(spec)
     _authenticate(address, spec.allow_open)
+    _import(address, spec.allow_open)
+    from ray.exceptions import RayError
+
     with last_words(str(lost(address))):
         try:
             with ending_with_ray() as started:
                 _connect(address, spec)
                 started()
-                with _explained():
-                    yield
+                yield
+        except RayError as error:
+            raise cause(error) from error
         finally:
             _leave()
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    import ray
-
-    try:
-        yield
-    except ray.exceptions.RayError as error:
-        raise cause(error) from error
 
 
 def _leave() -> None:
@@ -143,13 +144,25 @@ def _authenticate(address: str, allow_open: bool) -> None:
         )
 
 
+def _import(address: str, allow_open: bool) -> None:
+    """Import Ray, which reads much of its environment then; slow on a cold disk, so not part of what is timed.
+
+    Raises:
+        ClusterError: CLUSTER_RAY_IMPORTED, it was imported before, and would listen on the network.
+    """
+    for name, value in DRIVER.items():
+        os.environ.setdefault(name, value)
+    with environment(LOOPBACK if address == "local" else {}):
+        import ray
+
+    own = ip_address(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+    if address == "local" and not own.is_loopback and not allow_open:
+        message = "ray was imported before it was told to listen on this machine alone, and would listen on the network"
+        hint = "import ray later, or set RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 first, or cluster.allow_open=true to accept it"
+        raise ClusterError("CLUSTER_RAY_IMPORTED", message, hint)
+
+
 def _connect(address: str, spec: ClusterSpec) -> None:
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
-    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # it would take Ctrl-C for itself
-    if address == "local":
-        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", GCS_LOST_S)
-    # Ray's C++ core logs a false error for every actor pool of Ray Data, and a line about log settings.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     hanging = str(_not_connected(TimeoutError("it ended, or hangs"), address))
     try:
         with last_words(hanging), _native_stderr_muted(), _sigterm_kept():
@@ -177,8 +190,6 @@ def _init(address: str, spec: ClusterSpec) -> None:
     with environment({**WORKERS, **LOOPBACK} if local else {}):
         import ray
 
-        if local and not spec.allow_open:
-            _check_loopback()
         ray.init(
             address=address,
             num_cpus=spec.cpus if local else None,
@@ -188,16 +199,6 @@ def _init(address: str, spec: ClusterSpec) -> None:
             logging_level=logging.ERROR,
             log_to_driver=False,
         )
-
-
-def _check_loopback() -> None:
-    """Raise ClusterError CLUSTER_RAY_IMPORTED unless Ray is told: it reads LOOPBACK when it is imported."""
-    import ray
-
-    if not ip_address(ray.util.get_node_ip_address()).is_loopback:  # type: ignore[no-untyped-call]
-        message = "ray was imported before it was told to listen on this machine alone, and would listen on the network"
-        hint = "import ray later, or set RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 first, or cluster.allow_open=true to accept it"
-        raise ClusterError("CLUSTER_RAY_IMPORTED", message, hint)
 
 
 @contextmanager

@@ -49,6 +49,12 @@ def test_what_a_worker_raised(of: Callable[[Exception], MedrayError], ray_sessio
     assert str(found).startswith("DISK_FULL: no space is left at /out/part ")
 
 
+@pytest.mark.parametrize("of", [of_task, of_actor])
+def test_the_text_of_what_a_worker_did_not_expect_is_not_shown(of: Callable[[Exception], MedrayError], ray_session: None) -> None:
+    found = of(LookupError("no such\npatient: DOE^JANE"))
+    assert str(found) == "WORKER_FAILED: a worker stopped: LookupError (run again; --debug shows all of it)"
+
+
 def test_a_worker_that_was_killed(ray_session: None) -> None:
     def dies() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -63,3 +69,7 @@ def test_what_ray_itself_lacks() -> None:
     assert cause(exceptions.OutOfDiskError("full")).code == "DISK_FULL"
     assert cause(exceptions.LocalRayletDiedError()).code == "CLUSTER_LOST"
     assert cause(exceptions.RpcError("no GCS")).code == "CLUSTER_LOST"
+    assert cause(exceptions.ActorUnschedulableError("no node has the label x")).message == "a worker stopped: " + str(
+        exceptions.ActorUnschedulableError("no node has the label x")
+    )
+    assert "this machine" not in str(cause(exceptions.NodeDiedError("gone")))
