@@ -18,7 +18,10 @@ from subprocess import CompletedProcess
 
 import pytest
 import yaml
-from interrupted import STOP_CODES, STOP_LINE, Ended, Started, end_of, started, stopped
+from interrupted import STOP_CODES, STOP_LINE, Ended, Started, end_of, named, started, stopped
+from two_nodes import NETWORKED, cluster_running
+
+from medray.cli.processes import descendants
 
 pytestmark = [pytest.mark.alone, pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")]
 
@@ -170,6 +173,14 @@ def test_a_gcs_that_is_killed_in_mid_extract(extract: list[str], tmp_path: Path)
         assert_failed(end_of(run), "CLUSTER_LOST")
 
 
+def test_a_gcs_that_hangs_while_ray_starts(extract: list[str], tmp_path: Path) -> None:
+    with started([*extract, "--executor", "ray"], tmp_path / "stderr") as run:
+        run.wait_for(lambda: bool(run.named("gcs/gcs_server")))
+        (gcs,) = run.named("gcs/gcs_server")
+        os.kill(gcs, signal.SIGSTOP)
+        assert_failed(end_of(run), "CLUSTER_START")
+
+
 @pytest.mark.parametrize("name", ["raylet/raylet", "gcs/gcs_server"])
 def test_a_ray_that_dies_while_it_starts(name: str, extract: list[str], tmp_path: Path) -> None:
     with started([*extract, "--executor", "ray"], tmp_path / "stderr") as run:
@@ -182,6 +193,40 @@ def test_a_ray_that_dies_while_it_starts(name: str, extract: list[str], tmp_path
 def kill_only(run: Started, name: str) -> None:
     (process,) = run.named(name)
     os.kill(process, signal.SIGKILL)
+
+
+def test_a_gcs_of_a_cluster_that_is_killed(extract: list[str], tmp_path: Path) -> None:
+    """Nodes whose GCS never comes back; the command ends long before they do."""
+    before = set(named("gcs/gcs_server"))
+    with cluster_running({}) as address:
+        (gcs,) = set(named("gcs/gcs_server")) - before
+        env = {**NETWORKED, "RAY_ADDRESS": address}
+        with started([*extract, "--executor", "ray"], tmp_path / "stderr", env) as run:
+            run.wait_for(some_shards(tmp_path))
+            os.kill(gcs, signal.SIGKILL)
+            ended = end_of(run)
+    assert_failed(ended, "CLUSTER_LOST")
+    assert address in ended.lines[0]
+
+
+def test_workers_that_need_too_much_memory(extract: list[str], tmp_path: Path) -> None:
+    """Ray ends workers where a machine has little memory left, of which this one is said to have none."""
+    with started([*extract, "--executor", "ray"], tmp_path / "stderr", {"RAY_memory_usage_threshold": "0.001"}) as run:
+        run.wait_for(lambda: bool(run.named("raylet/raylet")))
+        ended = end_of(run, 120)
+    assert (ended.code, len(ended.lines), ended.left) == (1, 1, [])
+    assert ended.lines[0].startswith("medray: OUT_OF_MEMORY: ")
+
+
+def test_processes_are_found_whatever_others_are_called() -> None:
+    """The kernel cuts a name after 15 bytes, in the middle of a character, too."""
+    renamed = "import ctypes, sys; ctypes.CDLL(None).prctl(15, b'\\xff', 0, 0, 0); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", renamed], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        other.stdout.readline()
+        assert other.pid in descendants(os.getpid())
+        other.stdin.close()
 
 
 @pytest.fixture

@@ -62,10 +62,11 @@ def start(
             print(printable(f"serving {bundle} at {_place(endpoint)}"), file=stdout, flush=True)
 
         served = serve_until_stopped(bundle, cluster, host, port, replicas, ready, detach=detach, replace=replace)
-    if not (served and detach):
-        print(printable(f"medray: {bundle} is no longer served"), file=sys.stderr)
     if not served:
-        raise typer.Exit(STOPPED[signal.SIGINT])
+        print(printable(f"medray: stopped; {bundle} is not served"), file=sys.stderr)
+        raise typer.Exit(STOPPED[signal.SIGINT])  # the process that watches knows which signal it was
+    if not detach:
+        print(printable(f"medray: {bundle} is no longer served"), file=sys.stderr)
 
 
 @contextmanager

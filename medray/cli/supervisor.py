@@ -53,7 +53,7 @@ class _Watch:
         self._child = child
         self._reading = reading
         self._told: dict[str, str | bool] = {}
-        self._passed_on = False
+        self._passed_on: signal.Signals | None = None
 
     def exit_code(self) -> int:
         while True:
@@ -62,7 +62,7 @@ class _Watch:
             self._listen()
             if ended:
                 return self._ended(os.waitstatus_to_exitcode(status))
-            if number in STOPPED and not self._pass_on():
+            if number in STOPPED and not self._pass_on(number):
                 return _stop(number)
 
     def _listen(self) -> None:
@@ -73,17 +73,17 @@ class _Watch:
         except BlockingIOError:
             return
 
-    def _pass_on(self) -> bool:
+    def _pass_on(self, number: signal.Signals) -> bool:
         """Hand a signal to a child that stops itself; once."""
         if self._passed_on or not self._told.get("stops_itself"):
             return False
         os.kill(self._child, signal.SIGTERM)
-        self._passed_on = True
+        self._passed_on = number
         return True
 
     def _ended(self, code: int) -> int:
         if code >= 0 and self._told.get("done"):
-            return code
+            return STOPPED[self._passed_on] if self._passed_on and code in STOPPED.values() else code
         if -code in STOPPED:
             return _stop(signal.Signals(-code))
         end_descendants()

@@ -18,6 +18,9 @@ from medray.work.job import ImageJob
 from medray.work.process import RunBlocks
 from medray.work.shard import CALLS, ShardWriter, named
 
+_RETRIES = 3
+"""Times that a block is tried again whose actor died; without end otherwise."""
+
 
 def on_ray(actors: int | None = None) -> RunBlocks:
     """Runs blocks in actors of the running session.
@@ -54,6 +57,7 @@ def _run(shards: Mapping[str, pa.Table], job: ImageJob, table_uri: str, actors: 
         num_cpus=1,
         num_gpus=min(1, session.gpus() / pool.max_size) if job.gpu else None,
         memory=session.ACTOR_MEMORY_BYTES,
+        max_task_retries=_RETRIES,
     )
     try:
         for batch in results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):

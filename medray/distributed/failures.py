@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from medray.errors import ClusterError, MedrayError
 from medray.exhaustion import exhausted, out_of_memory
 
+_RAISED = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception))\b", re.MULTILINE)
+_LOW = "running low on memory"  # as Ray says of an actor that it has ended
 _QUOTED = re.compile(r"\bmedray\.errors\.\w+: ([A-Z_]+): (.+)$", re.MULTILINE)
 
 
 def cause(error: BaseException) -> MedrayError:
-    """The medray error that made a Ray call fail, or the reason as Ray names it, or WORKER_FAILED with the kind of it."""
+    """The medray error that made a Ray call fail, or the reason as Ray names it, or WORKER_FAILED."""
     from ray.exceptions import RayError
 
     inside = list(_chain(error))
@@ -23,12 +25,19 @@ def cause(error: BaseException) -> MedrayError:
         for inner in inside:
             if found := read(inner):
                 return found
-    raised = next((inner for inner in reversed(inside) if not isinstance(inner, RayError)), error)
-    name = type(raised).__name__  # and not its text, which may quote what it met
-    return MedrayError("WORKER_FAILED", f"a worker stopped: {name}", "run again; --debug shows all of it")
+    return MedrayError("WORKER_FAILED", f"a worker stopped: {_told(error, inside)}", "run again; --debug shows all of it")
 
 
-def lost(address: str = "local") -> ClusterError:
+def _told(error: BaseException, inside: list[BaseException]) -> str:
+    """The type alone of what a worker raised, whose text may hold anything, or the last line of what Ray itself says."""
+    raised = [type(inner).__name__ for inner in inside if not type(inner).__module__.startswith("ray.")]
+    if named := raised or _RAISED.findall(str(error)):
+        return named[-1]
+    words = str(error).strip()
+    return words.splitlines()[-1][:200] if words and "Traceback" not in words else type(error).__name__
+
+
+def lost(address: str) -> ClusterError:
     """CLUSTER_LOST: Ray itself ended in the middle of a command."""
     if address == "local":
         message = "Ray's processes on this machine ended in the middle of the command"
@@ -46,7 +55,7 @@ def _quoted(error: BaseException) -> MedrayError | None:
 def _killed(error: BaseException) -> MedrayError | None:
     from ray import exceptions
 
-    if isinstance(error, (exceptions.WorkerCrashedError, exceptions.ActorDiedError)) and not _started_badly(error):
+    if isinstance(error, (exceptions.WorkerCrashedError, exceptions.RayActorError)) and not _started_badly(error):
         hint = "run again; what is finished is kept (is there memory enough?)"
         return MedrayError("WORKER_FAILED", "a process of Ray was killed, or crashed", hint)
     return None
@@ -60,19 +69,20 @@ def _reason(error: BaseException) -> MedrayError | None:
     """What Ray's own exceptions, and those of a machine that has run out of something, mean."""
     from ray import exceptions
 
-    if isinstance(error, exceptions.OutOfMemoryError):
+    if isinstance(error, exceptions.OutOfMemoryError) or (isinstance(error, exceptions.RayActorError) and _LOW in str(error)):
         return out_of_memory()
     if isinstance(error, (exceptions.OutOfDiskError, exceptions.ObjectStoreFullError)):
         return MedrayError(
             "DISK_FULL", "Ray has no room for its objects on a node", "make room in /tmp and /dev/shm, then run again"
         )
     if isinstance(error, (exceptions.LocalRayletDiedError, exceptions.NodeDiedError, exceptions.RpcError)):
-        return lost()
+        message = "a node of Ray ended in the middle of the command, or cannot be reached any more"
+        return ClusterError("CLUSTER_LOST", message, "look at it, then run again: it goes on where it was")
     return exhausted(error)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and everything it wraps: Ray keeps causes in ``cause``, Train in ``worker_failures``."""
+    """The error and everything it wraps: Ray keeps causes in ``cause``, Train in two of its own."""
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting:
@@ -81,4 +91,5 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(current))
         yield current
-        waiting += [getattr(current, "cause", None), current.__cause__, *getattr(current, "worker_failures", {}).values()]
+        waiting += [getattr(current, name, None) for name in ("cause", "__cause__", "controller_failure")]
+        waiting += getattr(current, "worker_failures", {}).values()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from medray import lifeline
 
-EVERY_S, START_S = 0.5, 25.0  # Ray gives up by itself after 30 s, with many lines
-VITAL = ("raylet", "gcs_server")
+EVERY_S, HANGS_S = 0.5, 12.0
+"""How often Ray is looked at, and how long it may take to its next process, or from the last one until it has started. It gives
+up by itself after 30 s, with many lines."""
+
+VITAL = (b"raylet", b"gcs_server")
 """Processes that Ray does not start again."""
 
 
@@ -39,23 +41,29 @@ def ending_with_ray() -> Iterator[Callable[[], None]]:
 
 def _watch(over: threading.Event, started: threading.Event) -> None:
     known: set[int] = set()
-    until = time.monotonic() + START_S
+    until = time.monotonic() + HANGS_S
     while not over.wait(EVERY_S):
-        alive = _vital()
-        if known - alive or (time.monotonic() > until and not started.is_set()):
+        if new := {child for child in _children() if _vital(child)} - known:
+            known |= new
+            until = time.monotonic() + HANGS_S
+        hangs = time.monotonic() > until and not started.is_set()
+        if hangs or not all(_vital(process) for process in known):
             lifeline.give_up()
             return
-        known |= alive
 
 
-def _vital() -> set[int]:
-    """Ids of the vital processes that this one has started and that run."""
-    if sys.platform != "linux":
-        return set()
-    found = set()
-    for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
-        with suppress(OSError):  # it has ended in the meantime
-            name, _, rest = Path(f"/proc/{child}/stat").read_text().partition("(")[2].rpartition(")")
-            if name in VITAL and rest.split()[0] != "Z":
-                found.add(int(child))
-    return found
+def _children() -> list[int]:
+    """Ids of the processes that this one has started, of which some may be missing while another ends; none without ``/proc``."""
+    try:
+        return [int(child) for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
+def _vital(process: int) -> bool:
+    """Whether it is one of the vital processes, and runs."""
+    try:
+        name, _, rest = Path(f"/proc/{process}/stat").read_bytes().partition(b"(")[2].rpartition(b")")
+    except OSError:  # it has ended
+        return False
+    return name in VITAL and rest.split()[0] != b"Z"

@@ -65,7 +65,6 @@ def start(
     _check_open(spec, access)
     fingerprint = open_bundle(bundle_uri, fingerprint=fingerprint).fingerprint
     everywhere = access.locked and spec.host in (*LOOPBACK, *EVERY_INTERFACE)
-    serving.make_way(spec, everywhere, replace)
     facts = Facts(
         deployment=secrets.token_hex(8),
         bundle=bundle_uri,
@@ -75,7 +74,8 @@ def start(
         everywhere=everywhere,
         request_timeout_s=spec.request_timeout_s,
     )
-    with ExitStack() as undo:
+    with serving.one_at_a_time(), ExitStack() as undo:
+        serving.make_way(spec, everywhere, replace)
         undo.callback(serving.take_down, facts.deployment)
         serving.deploy(application(bundle_uri, spec, access, facts), spec, everywhere, stop or threading.Event())
         undo.pop_all()

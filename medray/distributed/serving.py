@@ -6,6 +6,8 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -97,6 +99,28 @@ def alone() -> bool:
     """Whether every node of the cluster is this machine."""
     addresses = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
     return addresses <= {ray.util.get_node_ip_address()}  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """For one command of the cluster: of two that start an endpoint at once, one would say that it serves where nothing listens.
+
+    Raises:
+        ClusterError: SERVE_RUNNING, another is starting one.
+    """
+
+    class Turn:
+        """An actor whose name only one can have; it ends with its command."""
+
+    try:
+        turn: Any = ray.remote(num_cpus=0)(Turn).options(name="medray-serve-start", namespace=APPLICATION).remote()
+    except ValueError as error:
+        message = "another command is starting an endpoint on this cluster"
+        raise ClusterError("SERVE_RUNNING", message, "`medray serve status` shows it once it runs") from error
+    try:
+        yield
+    finally:
+        ray.kill(turn)
 
 
 def make_way(spec: ServeSpec, everywhere: bool, replace: bool) -> None:

@@ -24,8 +24,20 @@ from medray.lifeline import last_words
 from medray.spec import Spec
 from medray.work.environment import WORKER_ENV, environment
 
-WORKERS = {**WORKER_ENV, "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"}
+_HEALTH = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"}
+WORKERS = {**WORKER_ENV, **_HEALTH}
 """Environment of Ray's workers."""
+
+DRIVER = {
+    **_HEALTH,
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # it would take Ctrl-C for itself
+    "RAY_task_oom_retries": "2",  # without end otherwise
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # its C++ core logs a false error for every actor pool, and a line about log settings
+}
+"""Environment of the command, where it says nothing else."""
+
+JOINED = {"RAY_gcs_rpc_server_reconnect_timeout_s": "10"}
+"""Likewise on a cluster, for a GCS that is gone: Ray waits for a minute, as some come back. That of this machine is looked at."""
 
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"} | ({"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {})
 """What makes a session of this machine listen on its loopback address alone: where Ray thinks that it can join no other machine,
@@ -76,25 +88,19 @@ def session(spec: ClusterSpec) -> Iterator[None]:
         return
     address = address_of(spec)
     _authenticate(address, spec.allow_open)
+    _import(address, spec.allow_open)
+    from ray.exceptions import RayError
+
     with last_words(str(lost(address))):
         try:
             with ending_with_ray() as started:
                 _connect(address, spec)
                 started()
-                with _explained():
-                    yield
+                yield
+        except RayError as error:
+            raise cause(error) from error
         finally:
             _leave()
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    import ray
-
-    try:
-        yield
-    except ray.exceptions.RayError as error:
-        raise cause(error) from error
 
 
 def _leave() -> None:
@@ -140,11 +146,25 @@ def _authenticate(address: str, allow_open: bool) -> None:
         )
 
 
+def _import(address: str, allow_open: bool) -> None:
+    """Import Ray, which reads much of its environment then; slow on a cold disk, so not part of what is timed.
+
+    Raises:
+        ClusterError: CLUSTER_RAY_IMPORTED, it was imported before, and would listen on the network.
+    """
+    for name, value in (DRIVER if address == "local" else DRIVER | JOINED).items():
+        os.environ.setdefault(name, value)
+    with environment(LOOPBACK if address == "local" else {}):
+        import ray
+
+    own = ip_address(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+    if address == "local" and not own.is_loopback and not allow_open:
+        message = "ray was imported before it was told to listen on this machine alone, and would listen on the network"
+        hint = "import ray later, or set RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 first, or cluster.allow_open=true to accept it"
+        raise ClusterError("CLUSTER_RAY_IMPORTED", message, hint)
+
+
 def _connect(address: str, spec: ClusterSpec) -> None:
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
-    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # it would take Ctrl-C for itself
-    # Ray's C++ core logs a false error for every actor pool of Ray Data, and a line about log settings.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     hanging = str(_not_connected(TimeoutError("it ended, or hangs"), address))
     try:
         with last_words(hanging), _native_stderr_muted(), _sigterm_kept():
@@ -172,8 +192,6 @@ def _init(address: str, spec: ClusterSpec) -> None:
     with environment({**WORKERS, **LOOPBACK} if local else {}):
         import ray
 
-        if local and not spec.allow_open:
-            _check_loopback()
         ray.init(
             address=address,
             num_cpus=spec.cpus if local else None,
@@ -183,16 +201,6 @@ def _init(address: str, spec: ClusterSpec) -> None:
             logging_level=logging.ERROR,
             log_to_driver=False,
         )
-
-
-def _check_loopback() -> None:
-    """Raise ClusterError CLUSTER_RAY_IMPORTED unless Ray is told: it reads LOOPBACK when it is imported."""
-    import ray
-
-    if not ip_address(ray.util.get_node_ip_address()).is_loopback:  # type: ignore[no-untyped-call]
-        message = "ray was imported before it was told to listen on this machine alone, and would listen on the network"
-        hint = "import ray later, or set RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 first, or cluster.allow_open=true to accept it"
-        raise ClusterError("CLUSTER_RAY_IMPORTED", message, hint)
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
 
@@ -71,21 +71,15 @@ def _fit_task(job: FitJob, threads: int, watcher: Any) -> None:
 def _train(job: FitJob, scaling: Scaling, watcher: Any) -> None:
     import ray
 
-    failure: list[BaseException] = []
-
-    def fit() -> None:
-        try:
-            trainer(job, scaling, watcher.actor).fit()
-        except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=fit, name=f"fit-{job.model}")
-    thread.start()
-    while thread.is_alive():
-        thread.join(0.5)
+    threads = ThreadPoolExecutor(1)
+    fitting = threads.submit(lambda: trainer(job, scaling, watcher.actor).fit())
+    threads.shutdown(wait=False)
+    while wait([fitting], 0.5).not_done:
         watcher.pass_on()
-    if failure:
-        raise cause(failure[0]) from failure[0]
+    try:
+        fitting.result()
+    except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
+        raise cause(error) from error
 
 
 def trainer(job: FitJob, scaling: Scaling, watcher: Any = None, callbacks: list[Any] | None = None) -> Any:

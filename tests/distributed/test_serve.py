@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,29 @@ def test_a_port_that_something_listens_on_is_refused(trained: Any, ray_session: 
             start(trained.bundles["xgb"].uri, ServeSpec(port=other.getsockname()[1]))
     assert caught.value.code == "SERVE_PORT"
     assert running() is None
+
+
+def test_of_two_that_start_at_once_one_is_refused(trained: Any, ray_session: None, free_ports: Any) -> None:
+    """Else the second one's model would answer at the first one's port, and both would say that they serve."""
+    from medray.distributed.serve import ServeSpec, start
+    from medray.distributed.serving import running, take_down
+    from medray.errors import ClusterError
+
+    def begin(port: int) -> str | ClusterError:
+        try:
+            return start(trained.bundles["xgb"].uri, ServeSpec(port=port))
+        except ClusterError as error:
+            return error
+
+    take_down()
+    with ThreadPoolExecutor(2) as threads:
+        outcomes = list(threads.map(begin, free_ports(2)))
+    assert [error.code for error in outcomes if isinstance(error, ClusterError)] == ["SERVE_RUNNING"], outcomes
+    found = running()
+    assert found is not None
+    assert found.facts is not None
+    assert found.facts.deployment in outcomes
+    take_down()
 
 
 def test_healthz_names_the_bundle(endpoint: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from medray.data import store
 from medray.distributed.train import Scaling, fit_all
-from medray.errors import ModelError
+from medray.errors import MedrayError, ModelError
 from medray.models.table import family_of
 from medray.runs.train import table_uri
 from medray.tasks.regression import Regression
@@ -94,3 +94,12 @@ def test_an_error_in_a_worker_comes_back_typed(job: FitJob, tmp_path: Path, ray_
         fit_all([(hopeless, Scaling())])
     assert caught.value.code == "MODEL_SINGLE_CLASS"
     assert not hopeless.finished()
+
+
+def test_a_trainer_that_cannot_write_is_no_success(job: FitJob, tmp_path: Path, ray_session: None) -> None:
+    """What is raised beside Ray's own errors, here of a file where a folder has to be."""
+    (tmp_path / "fit").mkdir()
+    (tmp_path / "fit" / "train").write_text("in the way")
+    with pytest.raises((MedrayError, OSError)):
+        fit_all([(job, Scaling(workers=2))])
+    assert not job.finished()

@@ -48,7 +48,7 @@ class Started:
 
     def named(self, name: str) -> list[int]:
         """Ids of descendants whose command line holds ``name``."""
-        return [one for one in descendants(self.process.pid) if name in _command(one)]
+        return named(name, self.process.pid)
 
     def _carries(self, folder: Path) -> bool:
         try:
@@ -57,9 +57,14 @@ class Started:
             return False
 
 
+def named(name: str, ancestor: int | None = None) -> list[int]:
+    """Ids of the descendants of a process, of this one by default, whose command line holds ``name``."""
+    return [one for one in descendants(ancestor or os.getpid()) if name in _command(one)]
+
+
 def _command(process: int) -> str:
     try:
-        return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
+        return Path(f"/proc/{process}/cmdline").read_text(errors="replace").replace("\0", " ")
     except OSError:
         return ""
 

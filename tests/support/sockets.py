@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from medray.cli.processes import descendants
+
 LISTENS = "0A"
 
 
@@ -26,19 +28,7 @@ def beyond_this_machine(found: list[tuple[str, int, str]]) -> list[tuple[str, in
 
 def family(pid: int) -> set[int]:
     """A process and its descendants."""
-    parents = dict(_parents())
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found
-
-
-def _parents() -> Iterator[tuple[int, int]]:
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            yield int(folder.name), int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except (FileNotFoundError, ProcessLookupError):
-            continue
+    return {pid, *descendants(pid)}
 
 
 def _sockets(pid: int) -> Iterator[tuple[str, str]]:
