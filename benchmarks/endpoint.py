@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="benchmarks-0123456789abcdef0123456789abcdef")
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # loopback alone; Ray is imported before the session says so
 
 import cv2
 import httpx
