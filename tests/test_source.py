@@ -23,7 +23,7 @@ KEYS = """
 import json
 from medray.bundles.input_spec import InputSpec
 from medray.runs.extract import ExtractConfig, extract_job
-from medray.runs.train import table_uri
+from medray.runs.fitting import table_uri
 from medray.tasks.binary import Binary
 
 task = Binary(target="malignant")

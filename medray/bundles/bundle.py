@@ -20,6 +20,7 @@ from medray.data import store
 from medray.errors import BundleError, ConfigError, Excluded, InputError, ModelError, each
 from medray.models.family import Model, ModelFamily, NetworkModel
 from medray.models.table import family_of
+from medray.spec import canonical_json
 from medray.tasks.head import Output
 from medray.types import Float32, Image
 
@@ -48,14 +49,22 @@ class Bundle(Scorer):
         """See :attr:`medray.bundles.scorer.Scorer.colour`."""
         return self.input.colour
 
-    def outputs(self, images: Sequence[Image]) -> list[Seen | InputError]:
-        """See :meth:`medray.bundles.scorer.Scorer.outputs`."""
-        prepared = each(self._prepared, images)
+    @property
+    def prepares_as(self) -> str:
+        """See :attr:`medray.bundles.scorer.Scorer.prepares_as`: the input, and the images that are refused."""
+        scope = self.manifest.modalities, self.manifest.units
+        return canonical_json([self.input.model_dump(mode="json"), *scope])
+
+    def prepared(self, images: Sequence[Image]) -> list[tuple[Image, Float32] | InputError]:
+        """See :meth:`medray.bundles.scorer.Scorer.prepared`: each image after preprocessing, and what the model takes of it."""
+        return each(self._prepared, images)
+
+    def computed(self, prepared: Sequence[tuple[Image, Float32] | InputError]) -> list[Seen | InputError]:
+        """See :meth:`medray.bundles.scorer.Scorer.computed`."""
         rows = iter(self._rows([one[1] for one in prepared if not isinstance(one, InputError)]))
         return [one if isinstance(one, InputError) else (next(rows), one[0]) for one in prepared]
 
     def _prepared(self, image: Image) -> tuple[Image, Float32]:
-        """An image after preprocessing, and what the model takes of it."""
         self.check_scope(image)
         prepared = self.input.prepared(image)
         values = self.input.values(prepared)

@@ -6,6 +6,7 @@ The members lie, whole and with their own manifests, under ``members/``; the com
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from medray.bundles.combiner import combine, opened_combiner
 from medray.bundles.manifest import Manifest
@@ -23,6 +24,7 @@ class Ensemble(Scorer):
     def __init__(self, manifest: Manifest, members: Sequence[Scorer], uri: str) -> None:
         super().__init__(manifest, uri)
         self.members = members
+        self._keys = [member.prepares_as for member in members]
         self._combiner = opened_combiner(manifest.params, manifest.task.head, len(members), uri)
 
     @property
@@ -35,13 +37,26 @@ class Ensemble(Scorer):
         for member in self.members:
             member.move(device)
 
-    def outputs(self, images: Sequence[Image]) -> list[Seen | InputError]:
-        """The combined arrays of all members, each of which prepares an image in its own way; and the image itself.
+    @property
+    def prepares_as(self) -> str:
+        """See :attr:`medray.bundles.scorer.Scorer.prepares_as`: images stay as they are."""
+        return ""
+
+    def prepared(self, images: Sequence[Image]) -> list[Image]:
+        """See :meth:`medray.bundles.scorer.Scorer.prepared`: the images themselves."""
+        return list(images)
+
+    def computed(self, prepared: Sequence[Image]) -> list[Seen | InputError]:
+        """The combined arrays of all members, and the image itself; members that prepare an image alike share what comes of it.
 
         An error of a member is that of the image.
         """
-        found = zip(*(member.outputs(images) for member in self.members), strict=True)
-        return [self._combined(image, members) for image, members in zip(images, found, strict=True)]
+        once: dict[str, list[Any]] = {}
+        for member, key in zip(self.members, self._keys, strict=True):
+            if key not in once:
+                once[key] = member.prepared(prepared)
+        found = zip(*(member.seen(once[key]) for member, key in zip(self.members, self._keys, strict=True)), strict=True)
+        return [self._combined(image, members) for image, members in zip(prepared, found, strict=True)]
 
     def _combined(self, image: Image, members: Sequence[Seen | InputError]) -> Seen | InputError:
         batches = []

@@ -26,8 +26,8 @@ from medray.errors import BundleError, StoreError, shown
 from medray.evaluation.thresholds import Threshold
 from medray.json_file import LARGEST_BYTES, json_object
 from medray.spec import Spec, canonical_json
+from medray.tasks.decision import Decision
 from medray.tasks.table import AnyTask
-from medray.tasks.task import Decision
 
 FORMAT = 3
 _COMPUTED = ("target", "positive", "threshold")

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from medray.bundles.scorer import Scorer
 from medray.data import store, tables
+from medray.data.splits import OUT_OF_FOLD
 from medray.errors import StoreError
 
 PUBLISHED, PROMOTED, NOT_PROMOTED, ROLLED_BACK = "published", "promoted", "not_promoted", "rolled_back"
@@ -68,7 +69,7 @@ class Published:
             model=bundle.uri.rsplit("/", 1)[-1],
             family=manifest.family,
             monitor=manifest.task.monitor.figure,
-            value=_on_validation(manifest.metrics),
+            value=_decided_on(manifest.metrics),
         )
 
     def is_same(self, other: Published) -> bool:
@@ -76,9 +77,10 @@ class Published:
         return (self.bundle, self.fingerprint) == (other.bundle, other.fingerprint)
 
 
-def _on_validation(metrics: Mapping[str, Any]) -> float | None:
+def _decided_on(metrics: Mapping[str, Any]) -> float | None:
+    """The monitored figure on the images that the decision was chosen on."""
     try:
-        value = metrics["val"]["monitor"]["value"]
+        value = metrics[OUT_OF_FOLD if OUT_OF_FOLD in metrics else "val"]["monitor"]["value"]
     except (KeyError, TypeError):
         return None
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

@@ -66,6 +66,10 @@ class Scorer(ABC):
         self.manifest = manifest
         self.uri = uri
         self.fingerprint = manifest.fingerprint()
+        self._decision = manifest.decision
+        head, calibration = manifest.task.head, manifest.decision.calibration
+        if calibration and not calibration.fits(head.kind, head.size):
+            raise BundleError("BUNDLE_DECISION", f"the calibration in {uri} is of another task", "publish the bundle again")
 
     @property
     @abstractmethod
@@ -76,13 +80,31 @@ class Scorer(ABC):
     def move(self, device: str) -> None:
         """Have networks compute on "cpu" or "cuda"; devices round in different ways."""
 
+    @property
     @abstractmethod
+    def prepares_as(self) -> str:
+        """What decides :meth:`prepared`: scorers with the same text prepare an image alike."""
+
+    @abstractmethod
+    def prepared(self, images: Sequence[Image]) -> list[Any]:
+        """What :meth:`seen` takes of decoded images, in order: each prepared for the model, or its InputError."""
+
+    @abstractmethod
+    def computed(self, prepared: Sequence[Any]) -> list[Seen | InputError]:
+        """What the model itself gives for prepared images, as :meth:`outputs` has it but for the calibration."""
+
+    def seen(self, prepared: Sequence[Any]) -> list[Seen | InputError]:
+        """What the model gives for prepared images, as :meth:`outputs` has it."""
+        found = self.computed(prepared)
+        return [one if isinstance(one, InputError) else (self._decision.calibrated(one[0]), one[1]) for one in found]
+
     def outputs(self, images: Sequence[Image]) -> list[Seen | InputError]:
         """What the model gives for decoded images, in order, and each image as the model saw it; or the error of an image.
 
         An image's arrays are bitwise the same whatever the others are.
         Errors: MODEL_SCOPE, PIXELS_CONSTANT, MODEL_INPUT_SHAPE, and what the preprocessing raises.
         """
+        return self.seen(self.prepared(images))
 
     def answers(self, images: Sequence[Image], judged: bool = False) -> list[Answer | InputError]:
         """What the task says of decoded images, in order (see :meth:`medray.tasks.task.Task.answer`), or the error of an image.

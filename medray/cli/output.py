@@ -86,7 +86,9 @@ def show_models(cells: Mapping[str, Sequence[Cell]], answer: Mapping[str, Any]) 
         cells: model → its figures.
         answer: what ``medray train --json`` prints.
     """
-    table = Table(title=f"Models on the {answer['evaluated_on']} split", title_justify="left")
+    from medray.data.splits import IN_WORDS  # imports numpy and pyarrow
+
+    table = Table(title=f"Models on the {IN_WORDS[answer['evaluated_on']]} images", title_justify="left")
     for heading in ("model", *(cell.heading for cell in next(iter(cells.values()))), ""):
         table.add_column(heading)
     for name, row in cells.items():

@@ -6,6 +6,7 @@ A draw depends on the seed, the SOP Instance UIDs and the strata, and on nothing
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,10 @@ from medray.spec import Spec
 from medray.types import Int64
 
 SPLITS = ("train", "val", "test")
+OUT_OF_FOLD = "oof"
+"""In the place of a split: answers of models that have not seen the patient (see :mod:`medray.runs.out_of_fold`)."""
+
+IN_WORDS = {"train": "training", "val": "validation", "test": "test", OUT_OF_FOLD: "out-of-fold"}
 _DRAWN = {b"medray.split": b"drawn"}
 
 
@@ -60,7 +65,8 @@ def assign_splits(rows: pa.Table, spec: SplitSpec, strata: Int64) -> pa.Table:
         message = f"{missing} of {len(rows)} images have no split"
         hint = "fill the split column, in a row for each image that takes part, or leave it out"
         raise LabelError("LABELS_SPLIT_PARTIAL", message, hint)
-    splits = _draw(rows, strata, spec) if missing else rows["split"]
+    sides = pa.array(SPLITS, pa.string())
+    splits = sides.take(pa.array(divide(rows, strata, spec.shares, str(spec.seed)))) if missing else rows["split"]
     _check_leaks(rows["group"], splits)
     field = pa.field("split", pa.string(), metadata=_DRAWN if missing else None)
     return rows.set_column(rows.column_names.index("split"), field, splits)
@@ -71,16 +77,24 @@ def is_drawn(rows: pa.Table) -> bool:
     return bool(rows.schema.field("split").metadata == _DRAWN)
 
 
-def _draw(rows: pa.Table, strata: Int64, spec: SplitSpec) -> pa.Array:
+def divide(rows: pa.Table, strata: Int64, shares: Sequence[float], seed: str) -> Int64:
+    """The number of each row's side, int64 (n,), as :func:`assign_splits` draws it.
+
+    Args:
+        rows: with ``uri``, ``sop_uid`` and ``group``.
+        strata: int64 (n,).
+        shares: of the sides, with sum 1.
+        seed: what decides the order of the patients, beside their names.
+    """
     patient, leads = _patients(rows)
-    order = np.array(sorted(range(len(leads)), key=lambda one: (_hash(spec.seed, leads[one][0]), leads[one])))
+    order = np.array(sorted(range(len(leads)), key=lambda one: (_hash(seed, leads[one][0]), leads[one])))
     classes, column = np.unique(strata, return_inverse=True)
     images = np.zeros((len(leads), len(classes)), np.int64)
     np.add.at(images, (patient, column), 1)
     highest = np.full(len(leads), len(classes) - 1) - np.argmax(images[:, ::-1] > 0, axis=1)
     sides = np.empty(len(leads), np.int64)
-    sides[order] = divided(highest[order], images[order], spec.shares)
-    return pa.array(SPLITS, pa.string()).take(pa.array(sides[patient]))
+    sides[order] = divided(highest[order], images[order], shares)
+    return sides[patient]
 
 
 def _patients(rows: pa.Table) -> tuple[Int64, list[tuple[str, str]]]:
@@ -101,7 +115,7 @@ def _patients(rows: pa.Table) -> tuple[Int64, list[tuple[str, str]]]:
     return patient, [(lead["name"], lead["uri"]) for lead in leads]
 
 
-def _hash(seed: int, name: str) -> bytes:
+def _hash(seed: str, name: str) -> bytes:
     return hashlib.sha256(f"{seed}:{name}".encode()).digest()
 
 

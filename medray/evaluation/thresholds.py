@@ -39,8 +39,8 @@ class Threshold(Spec):
     reason: str
 
 
-def choose_threshold(y: ArrayLike, p: ArrayLike, policy: ThresholdPolicy | None = None) -> Threshold:
-    """The operating point that the policy (Youden's J by default) takes on validation images.
+def choose_threshold(y: ArrayLike, p: ArrayLike, policy: ThresholdPolicy | None = None, where: str = "validation") -> Threshold:
+    """The operating point that the policy (Youden's J by default) takes on images that the model has not seen.
 
     The threshold lies halfway between two neighbouring probabilities, so that rounding elsewhere cannot flip a case.
 
@@ -55,13 +55,13 @@ def choose_threshold(y: ArrayLike, p: ArrayLike, policy: ThresholdPolicy | None 
     if policy.kind == "fixed":
         return Threshold(value=float(policy.value or 0.0), reason=f"fixed at {policy.value:g} by the configuration")
     if len(np.unique(labels)) == 1:
-        raise ModelError("THRESHOLD_ONE_CLASS", f"all {len(labels)} validation images have one label")
+        raise ModelError("THRESHOLD_ONE_CLASS", f"all {len(labels)} {where} images have one label")
     tn, fp, fn, tp, thresholds = confusion_matrix_at_thresholds(labels, scores)
-    point, reason = _operating_point(tp / (tp + fn), tn / (tn + fp), policy)
-    return Threshold(value=_halfway(thresholds, point), reason=f"{reason} on {len(labels)} validation images")
+    point, reason = _operating_point(tp / (tp + fn), tn / (tn + fp), policy, where)
+    return Threshold(value=_halfway(thresholds, point), reason=f"{reason} on {len(labels)} {where} images")
 
 
-def _operating_point(sens: Float64, spec: Float64, policy: ThresholdPolicy) -> tuple[int, str]:
+def _operating_point(sens: Float64, spec: Float64, policy: ThresholdPolicy, where: str) -> tuple[int, str]:
     """Index of the chosen point, thresholds descending, and the reason."""
     if policy.kind == "youden":
         j = np.round(sens + spec - 1, 12)
@@ -72,7 +72,7 @@ def _operating_point(sens: Float64, spec: Float64, policy: ThresholdPolicy) -> t
     if not len(allowed):
         raise ModelError(
             "THRESHOLD_UNREACHABLE",
-            f"no threshold reaches a {kind} of {wanted:g} on the validation images",
+            f"no threshold reaches a {kind} of {wanted:g} on the {where} images",
             "lower the value, or take another policy",
         )
     point = int(allowed[0] if kind == "sensitivity" else allowed[-1])

@@ -14,6 +14,8 @@ from medray.tasks.head import Output
 from medray.tasks.task import Task
 from medray.types import Float32, Int64
 
+_FEWEST = 2
+
 TABLE_ROWS = 1 << 16
 """Rows of a table that are read together."""
 
@@ -32,6 +34,13 @@ def require_all_classes(counts: Int64) -> None:
     if not counts.all():
         found = ", ".join(map(str, counts))
         raise ModelError("MODEL_SINGLE_CLASS", f"the classes have {found} training samples", "training needs some of each")
+
+
+def require_several(train: Samples) -> None:
+    """Raise ModelError MODEL_TOO_FEW_SAMPLES unless there are two samples to learn without labels from."""
+    if len(train) < _FEWEST:
+        message = f"{len(train)} training images to learn from"
+        raise ModelError("MODEL_TOO_FEW_SAMPLES", message, "give more images, or learn from all of them")
 
 
 def require_features(x: Float32, expected: int) -> None:

@@ -217,6 +217,16 @@ class SaliencyModel(Protocol):
 
 
 @runtime_checkable
+class Watching(Protocol):
+    """Parameters of a fit that may stop, or choose what it keeps, by the validation split."""
+
+    @property
+    def watches(self) -> bool:
+        """Whether it does: then figures on that split are not those of unseen images."""
+        ...
+
+
+@runtime_checkable
 class Sized(Protocol):
     """Parameters of a network that takes images of certain sizes only."""
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from medray.errors import ModelError
-from medray.models.checks import require_features, table_bytes, table_scores
+from medray.models.checks import require_features, require_several, table_bytes, table_scores
 from medray.models.family import FitContext, FitData, InputKind, Parallelism, SearchSpace
 from medray.models.skops_file import load_estimator, save_estimator
 from medray.models.trees import TREE, require_sound
@@ -31,7 +30,6 @@ TRUSTED = (
     "sklearn.tree._classes.ExtraTreeRegressor",
 )
 """The types in a saved model."""
-_FEWEST = 2
 
 
 class IsolationParams(Spec):
@@ -86,9 +84,7 @@ class Isolation:
 
     def fit(self, data: FitData, task: Task, params: IsolationParams, context: FitContext) -> IsolationModel:
         """Grow the trees, without labels. Raises ModelError MODEL_TOO_FEW_SAMPLES, MODEL_TABLE_TOO_LARGE."""
-        if len(data.train) < _FEWEST:
-            message = f"{len(data.train)} training images to learn from"
-            raise ModelError("MODEL_TOO_FEW_SAMPLES", message, "give more images, or learn from all of them")
+        require_several(data.train)
         x, _ = data.train.table(table_bytes(params.max_table_gib), self.name)
         model = IsolationModel(_pipeline(params, len(x), context).fit(x))
         context.report(1, table_scores(task, data.valid, model.predict), model.save)

@@ -12,6 +12,8 @@ from pydantic import Field
 from medray.errors import BundleError, ModelError
 from medray.models.checks import class_counts, require_all_classes, require_features, table_bytes, table_scores
 from medray.models.family import FitContext, FitData, InputKind, Parallelism, SearchSpace
+from medray.models.scaled import TRUSTED as scaled_types
+from medray.models.scaled import scaled
 from medray.models.skops_file import load_estimator, save_estimator
 from medray.spec import Spec
 from medray.tasks.head import HeadKind, Output
@@ -25,13 +27,12 @@ if TYPE_CHECKING:
 Kernel = Literal["linear", "poly", "rbf"]
 
 TRUSTED = (
-    "numpy.dtype",
+    *scaled_types,
     "sklearn.calibration.CalibratedClassifierCV",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
-    "sklearn.impute._base.SimpleImputer",
-    "sklearn.pipeline.Pipeline",
-    "sklearn.preprocessing._data.StandardScaler",
+    "sklearn.feature_selection._univariate_selection.SelectKBest",
+    "sklearn.feature_selection._univariate_selection.f_classif",
     "sklearn.svm._classes.SVC",
 )
 """The types in a saved model."""
@@ -44,6 +45,9 @@ class SvmParams(Spec):
     C: float = Field(default=2.0, gt=0, le=1e6, description="cost of a violated margin")
     gamma: float = Field(default=0.5, gt=0, le=1e3, description="kernel coefficient, in multiples of 1 / features")
     degree: int = Field(default=3, ge=1, le=6, description="degree of the polynomial kernel")
+    select: int | None = Field(
+        default=None, ge=1, description="features kept, those that tell the classes apart best by the F test; default: all"
+    )
     balance: bool = Field(default=True, description="weigh the classes inversely to their frequency")
     folds: int = Field(
         default=5, ge=2, le=20, description="most folds of the calibration, each of whole patients; a column fold gives others"
@@ -57,6 +61,7 @@ SEARCH_SPACE: SearchSpace = {
     "kernel": {"choice": ["linear", "poly", "rbf"]},
     "C": {"log": [0.01, 100]},
     "gamma": {"log": [0.05, 10]},
+    "select": {"choice": [None, 50, 100, 200]},
 }
 
 
@@ -171,20 +176,18 @@ def _folds(x: Float32, y: Int64, groups: Int64, classes: int, most: int, seed: i
 
 
 def _pipeline(params: SvmParams, features: int) -> Pipeline:
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    from sklearn.feature_selection import SelectKBest, f_classif
     from sklearn.svm import SVC
 
+    kept = min(params.select or features, features)
     machine = SVC(
         C=params.C,
         kernel=params.kernel,
-        gamma=params.gamma / features,
+        gamma=params.gamma / kept,
         degree=params.degree,
         class_weight="balanced" if params.balance else None,
     )
-    impute = SimpleImputer(strategy="median", keep_empty_features=True)
-    return make_pipeline(impute, StandardScaler(), machine)
+    return scaled(machine) if kept == features else scaled(SelectKBest(f_classif, k=kept), machine)
 
 
 SVM = Svm()

@@ -46,6 +46,11 @@ class XgbParams(Spec):
         description="largest table of features, float32, that a worker holds; larger ones are read from its disk",
     )
 
+    @property
+    def watches(self) -> bool:
+        """See :class:`medray.models.family.Watching`."""
+        return self.early_stopping_rounds > 0
+
 
 SEARCH_SPACE: SearchSpace = {
     "learning_rate": {"log": [0.01, 0.2]},
@@ -168,6 +173,7 @@ def _settings(train: Samples, head: Head, params: XgbParams, context: FitContext
         "nthread": context.threads,
         "seed": context.seed,
         "seed_per_iteration": True,
+        "verbosity": 0,
     }
     if head.kind == "labels":
         _require_labels(train)

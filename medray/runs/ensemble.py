@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from medray.bundles.combiner import Combiner, check_combiner, fit_combiner
-from medray.bundles.ensemble import ENSEMBLE, MEMBERS
 from medray.bundles.manifest import Manifest, read_manifest
 from medray.bundles.registry import recorded
 from medray.data import store, tables
@@ -19,9 +18,11 @@ from medray.distributed.session import ClusterSpec
 from medray.errors import ConfigError, RunError
 from medray.evaluation.thresholds import ThresholdPolicy
 from medray.progress import Progress, counting
+from medray.runs.draft import Run, Settings, combined, environment
 from medray.runs.executor import Executor, executing
+from medray.runs.held_out import score_held_out
 from medray.runs.promotion import PromoteSpec, promote_best
-from medray.runs.publish import Draft, Run, Settings, TrainResult, environment, publish, score_held_out
+from medray.runs.publish import TrainResult, publish
 from medray.runs.resources import Resources
 from medray.runs.samples import labelled_samples, require_sides, sample_columns, write_samples
 from medray.runs.split import SPLIT, cautions_of, counts_of, split_csv
@@ -81,7 +82,7 @@ def ensemble(config: EnsembleConfig, progress: Progress | None = None) -> TrainR
         provenance["members"] = known
         warnings = cautions_of(task, samples, config.labels.split)
         run = Run(config.output, run_uri, settings, kept, provenance, counts_of(task, samples), warnings)
-        drafts = {str(config.combine): _draft(run, config, members, combiner)}
+        drafts = {str(config.combine): combined(run, f"{config.name}-{config.combine}", uris, combiner)}
         write_samples(kept, run_uri)
         scores = score_held_out(executor, run, drafts, progress)
         result = publish(run, drafts, scores, summary)
@@ -107,19 +108,6 @@ def _run_name(config: EnsembleConfig, fingerprints: Sequence[str], samples: pa.T
     decides = config.model_dump(mode="json", exclude={"output", "catalog", "members", "cluster", "resources", "promote"})
     data = tables.table_digest(samples.select(sample_columns(samples)))
     return f"{config.name}-{fingerprint([decides, list(fingerprints), data])}"
-
-
-def _draft(run: Run, config: EnsembleConfig, members: Mapping[str, str], combiner: Combiner) -> Draft:
-    """The bundle of the ensemble but for its decision."""
-    manifest = Manifest(
-        name=f"{config.name}-{config.combine}",
-        task=run.settings.task,
-        family=ENSEMBLE,
-        params=combiner.model_dump(mode="json"),
-        input=None,
-        provenance={**run.provenance, "seed": config.seed, "images": run.images()},
-    )
-    return Draft(manifest, {f"{MEMBERS}/{number}": uri for number, uri in members.items()})
 
 
 def _answers(

@@ -25,7 +25,8 @@ from medray.runs.labelled import labelled
 from medray.runs.score import key_for, object_rows, score, working_folder
 from medray.runs.summary import Summary
 from medray.tasks.cautions import of_cohort, of_model
-from medray.tasks.task import Figures, Judged, Task
+from medray.tasks.decision import Figures, Judged
+from medray.tasks.task import Task
 from medray.types import State
 
 

@@ -16,8 +16,9 @@ from medray.data import store
 from medray.errors import BundleError, RunError
 from medray.progress import Progress
 from medray.runs.comparison import Comparison, compare
+from medray.runs.draft import Run
 from medray.runs.executor import Executor
-from medray.runs.publish import Run, Standing, TrainResult
+from medray.runs.publish import Standing, TrainResult
 from medray.spec import Spec
 
 _logger = logging.getLogger("medray")

@@ -12,7 +12,7 @@ from medray.bundles.bundle import Bundle
 from medray.bundles.inputs import as_image
 from medray.bundles.scorer import Scorer
 from medray.data import store
-from medray.data.splits import SPLITS
+from medray.data.splits import IN_WORDS, SPLITS
 from medray.imaging.op import luminance
 from medray.models.family import SaliencyModel
 from medray.report.data import ModelRow, Reconciliation, ReportData, ReportPart, SampleImage, WorklistRow
@@ -60,7 +60,7 @@ def train_report(result: TrainResult, night: ScreenResult | None = None, others:
 
 
 def _part(result: TrainResult, heading: str) -> ReportPart:
-    task, split = result.task, "test" if result.evaluated_on == "test" else "validation"
+    task, split = result.task, IN_WORDS[result.evaluated_on]
     return ReportPart(
         page=task.page(list(result.judged.values()), result.best, split),
         heading=heading,
@@ -110,7 +110,7 @@ def _facts(result: TrainResult, bundle: Scorer) -> dict[str, str]:
         "fingerprint": bundle.fingerprint,
         "catalog": f"{bundle.manifest.provenance['catalog']} (version {bundle.manifest.provenance['catalog_version']})",
         "images": ", ".join(f"{counts[split]} {split}" for split in SPLITS if counts[split]),
-        "figures from": f"the {result.evaluated_on} split"
+        "figures from": f"the {IN_WORDS[result.evaluated_on]} images"
         + ("" if result.evaluated_on == "test" or not result.task.decides else ", which also chose the threshold"),
         "run": result.run_uri,
     }

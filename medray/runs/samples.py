@@ -24,11 +24,14 @@ SAMPLES = "samples.parquet"
 _NONE: Mapping[str, int] = {}
 
 
-def labelled_samples(catalog_uri: str, task: Task, split: SplitSpec, keep: Sequence[str] = ()) -> tuple[pa.Table, int]:
+def labelled_samples(
+    catalog_uri: str, task: Task, split: SplitSpec, keep: Sequence[str] = (), *, pooled: bool = False
+) -> tuple[pa.Table, int]:
     """Images of the catalog that take part, with target and split, sorted by URI, and the catalog's version.
 
     Args:
         keep: further columns of the labels that go along, see :func:`medray.data.labels.join_labels`.
+        pooled: whether validation images are training images, too, as folds are made of both.
 
     Raises:
         LabelError: what the labels lack for the task.
@@ -48,7 +51,10 @@ def labelled_samples(catalog_uri: str, task: Task, split: SplitSpec, keep: Seque
     if split.file:
         rows = rows.set_column(rows.column_names.index("split"), "split", splits_of(rows, read_labels(split.file), split.file))
     rows = assign_splits(rows, split, task.strata(rows["target"]))
-    require_sides(task, rows)
+    if pooled:
+        sides = pc.if_else(pc.equal(rows["split"], "val"), "train", rows["split"])
+        rows = rows.set_column(rows.column_names.index("split"), "split", sides)
+    require_sides(task, rows, ("train",) if pooled else ("train", "val"))
     return rows.sort_by("uri"), snapshot
 
 

@@ -31,7 +31,8 @@ from medray.runs.resources import Resources
 from medray.runs.score import key_for, object_rows, score, table_bytes
 from medray.runs.summary import Summary
 from medray.spec import Spec
-from medray.tasks.task import Decision, Task
+from medray.tasks.decision import Decision
+from medray.tasks.task import Task
 from medray.types import State
 
 _logger = logging.getLogger("medray")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -99,6 +99,17 @@ class TrainConfig(Spec):
     labels: LabelSpec = LabelSpec()
     inputs: dict[str, InputSpec] = Field(min_length=1)
     models: dict[str, ModelSpec] = Field(min_length=1)
+    folds: int = Field(
+        0,
+        ge=0,
+        le=50,
+        description="0: train on one split, decide on the other; from 2 on: fit each model once a fold of the patients of both, "
+        "and decide on what the fits say of those left out. A column fold of the labels gives the folds themselves",
+    )
+    repeats: int = Field(1, ge=1, le=50, description="how often the folds are drawn anew; answers are the mean of the repeats")
+    publish: Literal["mean", "refit"] = Field(
+        "mean", description="of models fitted in folds: the mean of their answers, or one model fitted to all of the images"
+    )
     threshold: ThresholdPolicy = ThresholdPolicy()
     cluster: ClusterSpec = ClusterSpec()
     resources: Resources = Resources()
@@ -132,6 +143,17 @@ class TrainConfig(Spec):
             if model.input not in self.inputs:
                 raise ValueError(f"models.{name}.input is {model.input!r}, but inputs has {', '.join(self.inputs)}")
             model.check(name, self.inputs[model.input], self.task)
+        self._check_folds()
         if not self.task.decides and "threshold" in self.model_fields_set:
             raise ValueError(f"threshold: the task {self.task.kind} takes none; remove it")
         return self
+
+    def _check_folds(self) -> None:
+        if self.folds == 1:
+            raise ValueError("folds: 1 leaves nothing to learn from; give at least 2, or 0 for one split")
+        if not self.folds:
+            if given := sorted({"repeats", "publish"} & self.model_fields_set):
+                raise ValueError(f"{given[0]} is of models that are fitted in folds; set folds, too")
+            return
+        if self.task.head.kind == "map" and (self.publish == "mean" or self.repeats > 1):
+            raise ValueError(f"publish: answers of a {self.task.kind} have no mean; set publish to refit, and repeats to 1")

@@ -14,8 +14,9 @@ from medray.distributed.tune import Trial, sweep
 from medray.errors import ConfigError, ModelError
 from medray.progress import Progress, counting
 from medray.runs.executor import executing
+from medray.runs.fitting import fit_job
 from medray.runs.samples import labelled_samples, write_samples
-from medray.runs.train import fit_job, prepare, run_name
+from medray.runs.train import prepare, run_name
 from medray.runs.train_config import TrainConfig
 from medray.spec import fingerprint
 

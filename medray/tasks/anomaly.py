@@ -20,10 +20,11 @@ from medray.evaluation.paired import auroc_difference
 from medray.evaluation.thresholds import Threshold, ThresholdPolicy, choose_threshold
 from medray.tasks.classes import Value, check_stated, class_numbers, opposites
 from medray.tasks.columns import floats, integers, texts
+from medray.tasks.decision import Decision, Figures, Judged, Monitored
 from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Histogram, Line, Page, Sample, Tile
 from medray.tasks.plots import roc_line, roc_plot
-from medray.tasks.task import Decision, Figures, Judged, Monitored, Task
+from medray.tasks.task import Task
 from medray.tasks.text import interval_text, number
 from medray.types import Bool, Float64, Image, Int64
 
@@ -141,17 +142,17 @@ class Anomaly(Task):
         """``score``."""
         return {"score": floats(rows[SCORE])}
 
-    def decision(self, rows: pa.Table, policy: ThresholdPolicy) -> Decision:
+    def decision(self, rows: pa.Table, policy: ThresholdPolicy, where: str = "validation") -> Decision:
         """The threshold by the policy where labels of both kinds allow it, else the one that the contamination asks for."""
         scores, known = floats(rows[SCORE]), rows.filter(pc.is_valid(rows["target"]))
         if self.comparable(rows["target"]):
-            threshold = choose_threshold(integers(known["target"]), floats(known[SCORE]), policy)
+            threshold = choose_threshold(integers(known["target"]), floats(known[SCORE]), policy, where)
         elif policy.kind == "fixed":
-            threshold = choose_threshold(np.zeros(len(scores)), scores, policy)
+            threshold = choose_threshold(np.zeros(len(scores)), scores, policy, where)
         else:
             value = _at_most(scores, self.contamination)
             share = 100 * float(np.mean(scores >= value))
-            reason = f"flags {share:.3g} % of {len(scores)} validation images, since their labels are not of both kinds"
+            reason = f"flags {share:.3g} % of {len(scores)} {where} images, since their labels are not of both kinds"
             threshold = Threshold(value=value, reason=reason)
         return Decision(thresholds={ANOMALOUS: threshold})
 

@@ -17,13 +17,15 @@ from medray.evaluation.binary import evaluate as metrics_of
 from medray.evaluation.curves import auroc
 from medray.evaluation.intervals import Interval
 from medray.evaluation.paired import auroc_difference
+from medray.evaluation.recalibration import Calibration, calibrate_classes
 from medray.evaluation.thresholds import ThresholdPolicy, choose_threshold
 from medray.tasks.classes import Others, Value, check_stated, is_positive
 from medray.tasks.columns import floats, integers, log_loss, texts
+from medray.tasks.decision import Decision, Figures, Judged, Monitored
 from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Histogram, Matrix, Page, Plot, Sample, Tile
 from medray.tasks.plots import calibration_plot, roc_line, roc_plot
-from medray.tasks.task import Decision, Figures, Judged, Monitored, Task
+from medray.tasks.task import Task
 from medray.tasks.text import interval_note, interval_text, number
 from medray.types import Bool, Float64, Image, Int64
 
@@ -118,9 +120,18 @@ class Binary(Task):
         positive = floats(rows[PROBABILITY])
         return {"probability": np.column_stack([1 - positive, positive])}
 
-    def decision(self, rows: pa.Table, policy: ThresholdPolicy) -> Decision:
+    def columns_of(self, output: Output) -> Mapping[str, Float64]:
+        """``probability`` of a positive."""
+        return {PROBABILITY: output["probability"][:, 1]}
+
+    def calibration(self, rows: pa.Table) -> Calibration:
+        """Of both classes."""
+        return calibrate_classes(self.truth(rows["target"]), self.outputs(rows)["probability"])
+
+    def decision(self, rows: pa.Table, policy: ThresholdPolicy, where: str = "validation") -> Decision:
         """The threshold by the policy."""
-        return Decision(thresholds={POSITIVE: choose_threshold(integers(rows["target"]), floats(rows[PROBABILITY]), policy)})
+        chosen = choose_threshold(integers(rows["target"]), floats(rows[PROBABILITY]), policy, where)
+        return Decision(thresholds={POSITIVE: chosen})
 
     def decided(self, rows: pa.Table, decision: Decision) -> pa.Table:
         """With ``positive``: whether the probability reaches the threshold."""

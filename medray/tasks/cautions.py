@@ -7,7 +7,8 @@ import pyarrow.compute as pc
 
 from medray.evaluation.cautions import Caution, absent, constant, few_patients, no_skill
 from medray.tasks.columns import floats
-from medray.tasks.task import Judged, Task
+from medray.tasks.decision import Judged
+from medray.tasks.task import Task
 
 
 def of_training(task: Task, samples: pa.Table) -> list[Caution]:

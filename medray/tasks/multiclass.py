@@ -16,12 +16,14 @@ from medray.evaluation.intervals import Interval
 from medray.evaluation.multiclass import MulticlassMetrics
 from medray.evaluation.multiclass import evaluate as metrics_of
 from medray.evaluation.paired import auroc_difference
+from medray.evaluation.recalibration import Calibration, calibrate_classes
 from medray.tasks.classes import Value, check_stated, class_numbers
 from medray.tasks.columns import check_names, column_name, integers, log_loss, matrix, mean_of, texts
+from medray.tasks.decision import Decision, Figures, Judged, Monitored
 from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Histogram, Matrix, Page, Plot, Sample, Table, Tile
 from medray.tasks.plots import calibration_plot, roc_line, roc_plot
-from medray.tasks.task import Decision, Figures, Judged, Monitored, Task
+from medray.tasks.task import Task
 from medray.tasks.text import interval_note, interval_text, number
 from medray.types import Bool, Float64, Image, Int64
 
@@ -118,6 +120,14 @@ class Multiclass(Task):
     def outputs(self, rows: pa.Table) -> Output:
         """``probability`` of each class."""
         return {"probability": matrix(rows, self.columns)}
+
+    def columns_of(self, output: Output) -> Mapping[str, Float64]:
+        """``probability_…`` of each class."""
+        return dict(zip(self.columns, output["probability"].T, strict=True))
+
+    def calibration(self, rows: pa.Table) -> Calibration:
+        """Of all classes."""
+        return calibrate_classes(self.truth(rows["target"]), self.outputs(rows)["probability"])
 
     def urgency(self, rows: pa.Table) -> Float64:
         """The expected place of the class among all, from 0 for the first to 1 for the last: Σ k pₖ / (C − 1)."""

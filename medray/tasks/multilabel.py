@@ -17,13 +17,15 @@ from medray.evaluation.intervals import Interval
 from medray.evaluation.multilabel import MultilabelMetrics
 from medray.evaluation.multilabel import evaluate as metrics_of
 from medray.evaluation.paired import auroc_difference
+from medray.evaluation.recalibration import Calibration, calibrate_labels
 from medray.evaluation.thresholds import ThresholdPolicy, choose_threshold
 from medray.tasks.classes import Others, Value, check_stated, is_positive
 from medray.tasks.columns import check_names, column_name, matrix, mean_of, texts
+from medray.tasks.decision import Decision, Figures, Judged, Monitored
 from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Histogram, Page, Plot, Sample, Table, Tile
 from medray.tasks.plots import calibration_plot, roc_line, roc_plot
-from medray.tasks.task import Decision, Figures, Judged, Monitored, Task
+from medray.tasks.task import Task
 from medray.tasks.text import interval_note, interval_text, number
 from medray.types import Bool, Float64, Image, Int64
 
@@ -136,12 +138,20 @@ class Multilabel(Task):
         """``probability`` of each label."""
         return {"probability": matrix(rows, self.columns)}
 
-    def decision(self, rows: pa.Table, policy: ThresholdPolicy) -> Decision:
+    def columns_of(self, output: Output) -> Mapping[str, Float64]:
+        """``probability_…`` of each label."""
+        return dict(zip(self.columns, output["probability"].T, strict=True))
+
+    def calibration(self, rows: pa.Table) -> Calibration:
+        """Of each label."""
+        return calibrate_labels(self.truth(rows["target"]), self.outputs(rows)["probability"])
+
+    def decision(self, rows: pa.Table, policy: ThresholdPolicy, where: str = "validation") -> Decision:
         """A threshold for each label by the policy, on the images where the label is known. Raises what :meth:`require` does."""
-        self.require(rows["target"], "validation")
+        self.require(rows["target"], where)
         truth, table = self.truth(rows["target"]), matrix(rows, self.columns)
         each = zip(self.labels, truth.T, table.T, strict=True)
-        return Decision(thresholds={name: choose_threshold(y[y >= 0], p[y >= 0], policy) for name, y, p in each})
+        return Decision(thresholds={name: choose_threshold(y[y >= 0], p[y >= 0], policy, where) for name, y, p in each})
 
     def decided(self, rows: pa.Table, decision: Decision) -> pa.Table:
         """With ``positive_…`` of each label: whether its probability reaches its threshold."""

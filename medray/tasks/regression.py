@@ -18,9 +18,10 @@ from medray.evaluation.paired import mean_difference
 from medray.evaluation.regression import RegressionMetrics, calibration_curve
 from medray.evaluation.regression import evaluate as metrics_of
 from medray.tasks.columns import floats, is_number, texts
+from medray.tasks.decision import Decision, Figures, Judged, Monitored
 from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Curves, Histogram, Line, Page, Plot, Sample, Scatter, Tile
-from medray.tasks.task import Decision, Figures, Judged, Monitored, Task
+from medray.tasks.task import Task
 from medray.tasks.text import number, quantity, quantity_interval
 from medray.types import Float64, Image, Int64
 

@@ -20,9 +20,10 @@ from medray.evaluation.overlap import evaluate as overlap_metrics
 from medray.evaluation.paired import mean_difference
 from medray.imaging.place import restored
 from medray.tasks.columns import floats, integers, texts
+from medray.tasks.decision import Decision, Figures, Judged, Monitored
 from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Histogram, Page, Plot, Sample, Scatter, Tile
-from medray.tasks.task import Decision, Figures, Judged, Monitored, Task
+from medray.tasks.task import Task
 from medray.tasks.text import interval_text, number
 from medray.types import Bool, Float64, Image, Int64
 

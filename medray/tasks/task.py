@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,58 +16,15 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from medray.data.segmentation import ALL, MaskChoice
-from medray.errors import BundleError, ConfigError
+from medray.errors import ConfigError
 from medray.evaluation.intervals import Interval
-from medray.evaluation.thresholds import Threshold, ThresholdPolicy
+from medray.evaluation.recalibration import Calibration
+from medray.evaluation.thresholds import ThresholdPolicy
 from medray.spec import Spec, canonical_json
+from medray.tasks.decision import Decision, Figures, Judged
 from medray.tasks.head import Answer, Head, Monitor, Output
 from medray.tasks.page import Cell, Page
 from medray.types import Bool, Float64, Image, Int64
-
-
-class Monitored(Spec):
-    """The value of the monitored figure, with its 95 % interval where there is one; None where undefined."""
-
-    figure: str
-    sign: Literal[1, -1]
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-
-
-class Figures(Spec):
-    """Figures of merit of one model on labelled images; each task adds its own."""
-
-    n: int
-    monitor: Monitored
-
-
-class Decision(Spec):
-    """How answers become decisions: thresholds by what they decide, each with its reason. Empty where nothing is decided."""
-
-    thresholds: Mapping[str, Threshold] = Field(default_factory=dict)
-
-    def threshold(self, name: str) -> float:
-        """The value of one threshold; raises BundleError BUNDLE_DECISION where there is none, as in an edited manifest."""
-        if name not in self.thresholds:
-            raise BundleError("BUNDLE_DECISION", f"no threshold says when {name} holds", "publish the bundle again")
-        return self.thresholds[name].value
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One model on the held-out images of a split.
-
-    Attributes:
-        name: of the model.
-        rows: ``target``, ``group`` and the columns of :meth:`Task.fields` (judged), one row an image.
-        figures, decision: what :meth:`Task.evaluate` and :meth:`Task.decision` gave.
-    """
-
-    name: str
-    rows: pa.Table
-    figures: Figures
-    decision: Decision
 
 
 class Task(Spec, ABC):
@@ -208,8 +164,27 @@ class Task(Spec, ABC):
 
     # ---- decisions
 
-    def decision(self, rows: pa.Table, policy: ThresholdPolicy) -> Decision:
-        """Choose how to decide on validation images (``target`` and the answer's columns).
+    def calibration(self, rows: pa.Table) -> Calibration | None:
+        """A map fitted to answers out of fold (``target`` and the answer's columns); None where they are no probabilities."""
+        return None
+
+    def recalibrated(self, rows: pa.Table, calibration: Calibration) -> pa.Table:
+        """The rows with the probabilities of their answers mapped."""
+        columns = self.columns_of({"probability": calibration.apply(self.outputs(rows)["probability"])})
+        for name, values in columns.items():
+            rows = rows.set_column(rows.column_names.index(name), name, pa.array(values))
+        return rows
+
+    def columns_of(self, output: Output) -> Mapping[str, Float64]:
+        """The answer's columns, of the arrays of many images; the inverse of :meth:`outputs`. Raises as that does."""
+        message = f"answers of the task {self.kind} are not made of arrays alone"
+        raise ConfigError("TASK_NO_OUTPUTS", message, "they cannot be calibrated")
+
+    def decision(self, rows: pa.Table, policy: ThresholdPolicy, where: str = "validation") -> Decision:
+        """Choose how to decide, on images that the model has not seen (``target`` and the answer's columns).
+
+        Args:
+            where: what these images are, for the reason: ``validation``, ``out-of-fold``.
 
         Raises:
             ModelError: THRESHOLD_ONE_CLASS, THRESHOLD_UNREACHABLE.

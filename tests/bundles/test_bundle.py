@@ -28,8 +28,8 @@ from medray.imaging.preprocess import PreprocessSpec, preprocess
 from medray.models.family import ArraySamples, FitData, LocalContext
 from medray.models.xgb import XGB, XgbParams
 from medray.tasks.binary import Binary
+from medray.tasks.decision import Decision
 from medray.tasks.head import Output
-from medray.tasks.task import Decision
 from medray.types import Image, State
 
 TWO_CLASSES = Binary(target="malignant")

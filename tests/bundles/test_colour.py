@@ -31,7 +31,7 @@ from medray.models.cnn.params import CnnParams
 from medray.models.family import ArraySamples, FitData, LocalContext
 from medray.runs.score import object_rows
 from medray.tasks.binary import Binary
-from medray.tasks.task import Decision
+from medray.tasks.decision import Decision
 from medray.types import Image, State
 from medray.work.extract import ExtractJob
 from medray.work.prepare import PrepareJob

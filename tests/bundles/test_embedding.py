@@ -34,7 +34,7 @@ from medray.models.cnn.params import CnnParams
 from medray.models.family import ArraySamples, FitData, LocalContext
 from medray.models.xgb import XGB, XgbParams
 from medray.tasks.binary import Binary
-from medray.tasks.task import Decision
+from medray.tasks.decision import Decision
 from medray.types import Header, Image
 
 TWO_CLASSES = Binary(target="malignant")

@@ -23,7 +23,7 @@ from medray.errors import BundleError, MedrayError
 from medray.evaluation.thresholds import Threshold
 from medray.runs.ensemble import EnsembleConfig, ensemble
 from medray.tasks.binary import Binary
-from medray.tasks.task import Decision
+from medray.tasks.decision import Decision
 from medray.work.score import score_job
 
 DECISION = Decision(thresholds={"positive": Threshold(value=0.5, reason="a test")})

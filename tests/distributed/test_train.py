@@ -16,7 +16,7 @@ from medray.data import store
 from medray.distributed.train import Scaling, fit_all
 from medray.errors import MedrayError, ModelError
 from medray.models.table import family_of
-from medray.runs.train import table_uri
+from medray.runs.fitting import table_uri
 from medray.tasks.regression import Regression
 from medray.types import Float32
 from medray.work.fit import FitJob, fit_data

@@ -25,8 +25,9 @@ from medray.models.family import ArraySamples, FitData, LocalContext
 from medray.models.table import family_of
 from medray.tasks.anomaly import Anomaly
 from medray.tasks.binary import Binary
+from medray.tasks.decision import Decision
 from medray.tasks.segmentation import Segmentation
-from medray.tasks.task import Decision, Task
+from medray.tasks.task import Task
 from medray.types import State
 
 PREPROCESS = {"steps": [{"op": "percentile"}, {"op": "resize", "rows": 32, "columns": 32}]}

@@ -22,7 +22,7 @@ from medray.report.html import render_report
 from medray.runs.score import table_bytes
 from medray.runs.screen import worklist
 from medray.tasks.binary import Binary
-from medray.tasks.task import Decision
+from medray.tasks.decision import Decision
 
 FORMULA, SCRIPT, LOG = "=HYPERLINK(A1)", "<script>alert(1)</script>", "x\nERROR: all is lost\x1b[31m"
 PHI = ("Doe^Jane", "MRN-4711", "19610203", "Elm Street 5", "555-0199")

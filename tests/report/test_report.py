@@ -23,8 +23,8 @@ from medray.report.data import ModelRow, Reconciliation, ReportData, ReportPart,
 from medray.report.figures import draw, image_uri, overlay_uri
 from medray.report.html import render_report
 from medray.tasks.binary import Binary, roc_curves
+from medray.tasks.decision import Decision, Judged
 from medray.tasks.page import Matrix, Plot
-from medray.tasks.task import Decision, Judged
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 

@@ -9,10 +9,11 @@ import pyarrow as pa
 from medray.evaluation.thresholds import Threshold
 from medray.runs.screen import worklist
 from medray.tasks.binary import Binary
+from medray.tasks.decision import Decision
 from medray.tasks.multiclass import Multiclass
 from medray.tasks.multilabel import Multilabel
 from medray.tasks.regression import Regression
-from medray.tasks.task import Decision, Task
+from medray.tasks.task import Task
 
 
 def ranked(task: Task, answers: list[tuple[str, list[float | None]]], **thresholds: float) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from medray.imaging.preprocess import PreprocessSpec
 from medray.models.family import ArraySamples, FitData, LocalContext
 from medray.models.xgb import XGB, XgbParams
 from medray.tasks.binary import Binary
-from medray.tasks.task import Decision
+from medray.tasks.decision import Decision
 from medray.types import Image
 
 TASK = Binary(target="bright")

@@ -14,7 +14,7 @@ from medray.errors import LabelError
 from medray.evaluation.thresholds import ThresholdPolicy
 from medray.report.figures import draw
 from medray.tasks.anomaly import Anomaly
-from medray.tasks.task import Judged
+from medray.tasks.decision import Judged
 from medray.types import Image
 
 JUDGED = Anomaly(target="finding", normal=("normal",), anomalous=("benign",))

@@ -10,10 +10,11 @@ from medray.evaluation.thresholds import Threshold
 from medray.tasks.anomaly import Anomaly
 from medray.tasks.binary import Binary
 from medray.tasks.cautions import of_cohort, of_model, of_training
+from medray.tasks.decision import Decision, Judged
 from medray.tasks.multiclass import Multiclass
 from medray.tasks.multilabel import Multilabel
 from medray.tasks.regression import Regression
-from medray.tasks.task import Decision, Judged, Task
+from medray.tasks.task import Task
 
 N = 12
 P = np.linspace(0.1, 0.9, N)

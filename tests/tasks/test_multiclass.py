@@ -10,10 +10,10 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from medray.errors import LabelError
 from medray.evaluation.thresholds import ThresholdPolicy
+from medray.tasks.decision import Judged
 from medray.tasks.multiclass import Multiclass
 from medray.tasks.page import Curves, Histogram, Matrix
 from medray.tasks.table import AnyTask
-from medray.tasks.task import Judged
 from medray.types import Header, Image
 
 TASK = Multiclass(target="finding", classes=("normal", "benign", "BI-RADS 5"))

@@ -10,9 +10,9 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from medray.errors import LabelError
 from medray.evaluation.thresholds import ThresholdPolicy
+from medray.tasks.decision import Judged
 from medray.tasks.multilabel import Multilabel
 from medray.tasks.page import Curves
-from medray.tasks.task import Judged
 from medray.types import Header, Image
 
 TASK = Multilabel(labels=("mass", "pleural effusion", "nodule"))

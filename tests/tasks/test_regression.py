@@ -9,9 +9,9 @@ from sklearn.metrics import mean_absolute_error, r2_score
 
 from medray.errors import LabelError
 from medray.report.figures import draw
+from medray.tasks.decision import Decision, Judged
 from medray.tasks.page import Scatter
 from medray.tasks.regression import Regression
-from medray.tasks.task import Decision, Judged
 from medray.types import Image
 
 AREA = Regression(target="area_mm2", unit="mm²")

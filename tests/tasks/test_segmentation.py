@@ -9,9 +9,9 @@ import pytest
 
 from medray.errors import LabelError
 from medray.imaging.preprocess import PreprocessSpec, preprocess
+from medray.tasks.decision import Decision, Judged
 from medray.tasks.page import Histogram, Scatter
 from medray.tasks.segmentation import Segmentation, decoded, encoded
-from medray.tasks.task import Decision, Judged
 from medray.types import Header, Image
 
 TASK = Segmentation(target="outline")

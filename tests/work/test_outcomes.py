@@ -12,7 +12,7 @@ from medray.data import tables
 from medray.evaluation.thresholds import Threshold
 from medray.runs.summary import summarise
 from medray.tasks.binary import Binary
-from medray.tasks.task import Decision
+from medray.tasks.decision import Decision
 from medray.work.outcome import OUTCOME, OUTCOME_COLUMNS
 from medray.work.table import outcomes
 

@@ -32,3 +32,8 @@ class TrainingParams(Spec):
     )
     validate_every: int = Field(default=1, ge=1, description="epochs between validations (and checkpoints)")
     augment: AugmentSpec = AugmentSpec()
+
+    @property
+    def watches(self) -> bool:
+        """See :class:`medray.models.family.Watching`."""
+        return self.patience > 0 or self.keep == "best"
