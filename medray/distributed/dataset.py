@@ -19,7 +19,6 @@ from medray.work.process import RunBlocks
 from medray.work.shard import CALLS, ShardWriter, named
 
 _RETRIES = 3
-"""Times that a block is tried again whose actor died; without end otherwise."""
 
 
 def on_ray(actors: int | None = None) -> RunBlocks:
@@ -29,6 +28,11 @@ def on_ray(actors: int | None = None) -> RunBlocks:
         actors: size of the actor pool, one CPU each; default: as many as the cluster holds and the inputs keep busy.
     """
     return partial(_run, actors=actors)
+
+
+def _retried() -> dict[str, int]:
+    """How often a block is tried again whose actor died; without end otherwise."""
+    return {"max_task_retries": _RETRIES}
 
 
 def _run(shards: Mapping[str, pa.Table], job: ImageJob, table_uri: str, actors: int | None) -> Iterator[int]:
@@ -57,7 +61,7 @@ def _run(shards: Mapping[str, pa.Table], job: ImageJob, table_uri: str, actors: 
         num_cpus=1,
         num_gpus=min(1, session.gpus() / pool.max_size) if job.gpu else None,
         memory=session.ACTOR_MEMORY_BYTES,
-        max_task_retries=_RETRIES,
+        ray_remote_args_fn=_retried,
     )
     try:
         for batch in results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):

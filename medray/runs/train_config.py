@@ -152,8 +152,8 @@ class TrainConfig(Spec):
         if self.folds == 1:
             raise ValueError("folds: 1 leaves nothing to learn from; give at least 2, or 0 for one split")
         if not self.folds:
-            if given := sorted({"repeats", "publish"} & self.model_fields_set):
-                raise ValueError(f"{given[0]} is of models that are fitted in folds; set folds, too")
+            if self.repeats > 1 or self.publish == "refit":
+                raise ValueError("repeats and publish are of models that are fitted in folds; set folds, too")
             return
         if self.task.head.kind == "map" and (self.publish == "mean" or self.repeats > 1):
             raise ValueError(f"publish: answers of a {self.task.kind} have no mean; set publish to refit, and repeats to 1")

@@ -106,7 +106,10 @@ def test_an_override_does_not_go_through_a_value() -> None:
         ("inputs.image.preprocess.steps.1.row=3", "did you mean rows?"),
         ("models.xgb.params.max_depth=99", "models.xgb: params.max_depth: 99 is not from 1 to 16"),
         ("seed=-1", "seed: -1 is not from 0 to 2147483647"),
-        ("models.xgb.family=xgboost", "there is no model family 'xgboost'; use one of xgb, svm, forest, isolation, cnn, unet"),
+        (
+            "models.xgb.family=xgboost",
+            "there is no model family 'xgboost'; use one of xgb, svm, forest, logistic, isolation, lof, ocsvm, cnn, unet",
+        ),
         ("models.xgb.input=tabel", "models.xgb.input is 'tabel', but inputs has table, image"),
         ("models.xgb.input=image", "models.xgb (xgb) takes a table, inputs.image gives a image"),
         ("inputs.image.preprocess.steps.1.op=resiz", "preprocess.steps.1.op: there is no op 'resiz', did you mean resize?"),

@@ -192,7 +192,7 @@ def test_runs_in_folds_on_the_same_patients_are_compared(folded: Train, out: str
     ("settings", "said"),
     [
         ({"folds": 1}, "folds: 1 leaves nothing to learn from"),
-        ({"folds": 0, "repeats": 3}, "repeats is of models that are fitted in folds"),
+        ({"folds": 0, "repeats": 3}, "repeats and publish are of models that are fitted in folds"),
     ],
 )
 def test_settings_that_make_no_sense(settings: dict[str, Any], said: str, folded: Train) -> None:
