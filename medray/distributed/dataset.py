@@ -5,6 +5,7 @@ The actors read the bytes themselves and write their results as Parquet shards u
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from functools import partial
 
@@ -52,17 +53,18 @@ def _run(shards: Mapping[str, pa.Table], job: ImageJob, table_uri: str, actors: 
         max_tasks_in_flight_per_actor=CALLS,
         enable_true_multi_threading=True,
     )
-    results = ray.data.from_arrow(blocks).map_batches(
-        ShardWriter,
-        fn_constructor_args=(job, table_uri),
-        batch_size=None,
-        batch_format="pyarrow",
-        compute=pool,
-        num_cpus=1,
-        num_gpus=min(1, session.gpus() / pool.max_size) if job.gpu else None,
-        memory=session.ACTOR_MEMORY_BYTES,
-        ray_remote_args_fn=_retried,
-    )
+    with warnings.catch_warnings(category=DeprecationWarning, action="ignore"):  # no other parameter says how often to try again
+        results = ray.data.from_arrow(blocks).map_batches(
+            ShardWriter,
+            fn_constructor_args=(job, table_uri),
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=pool,
+            num_cpus=1,
+            num_gpus=min(1, session.gpus() / pool.max_size) if job.gpu else None,
+            memory=session.ACTOR_MEMORY_BYTES,
+            ray_remote_args_fn=_retried,
+        )
     try:
         for batch in results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             yield int(pc.sum(batch["done"]).as_py())
