@@ -264,6 +264,22 @@ class ModelFamily(Protocol):
         ...
 
 
+@runtime_checkable
+class Starting(Protocol):
+    """A family whose fits may begin with weights from elsewhere."""
+
+    def start(self, params: Any, shape: tuple[int, ...], task: Task) -> str:
+        """What a fit takes of such weights, in words; "" where it takes none. Asked before anything is fitted.
+
+        Args:
+            shape: of one input.
+
+        Raises:
+            BundleError: WEIGHTS_FORMAT, WEIGHTS_MISFIT; StoreError.
+        """
+        ...
+
+
 @dataclass
 class LocalContext:
     """A FitContext for one process without Ray: tests, notebooks.
