@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from medray.distributed.train import fit_all as fit_on_ray
-from medray.models.family import Starting
+from medray.models.abilities import Starting
 from medray.models.table import family_of
 from medray.runs.executor import Executor
 from medray.work.context import OnStep

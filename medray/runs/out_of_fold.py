@@ -18,7 +18,7 @@ from medray.data import store, tables
 from medray.data.folds import FOLD
 from medray.data.splits import divide
 from medray.errors import LabelError
-from medray.models.family import Watching
+from medray.models.abilities import Watching
 from medray.models.table import family_of
 from medray.progress import Progress, counting
 from medray.runs.draft import Draft, Run, combined

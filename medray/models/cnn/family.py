@@ -43,7 +43,7 @@ class CnnFamily:
         return fit(data, task, CnnParams.model_validate(params), context)
 
     def start(self, params: Any, shape: tuple[int, ...], task: Task) -> str:
-        """See :class:`medray.models.family.Starting`."""
+        """See :class:`medray.models.abilities.Starting`."""
         found = CnnParams.model_validate(params)
         if found.start is None:
             return ""

@@ -63,9 +63,9 @@ class CnnParams(TrainingParams):
 
     @property
     def side_multiple(self) -> int:
-        """See :class:`medray.models.family.Sized`."""
+        """See :class:`medray.models.abilities.Sized`."""
         return _VIT_PATCH if self.network == "vit" else 1
 
     def takes(self, shape: tuple[int, ...]) -> bool:
-        """See :class:`medray.models.family.Sized`: a vit cuts images into squares, at least four."""
+        """See :class:`medray.models.abilities.Sized`: a vit cuts images into squares, at least four."""
         return self.network != "vit" or all(side % _VIT_PATCH == 0 and side >= 2 * _VIT_PATCH for side in shape[-2:])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError
@@ -21,6 +20,9 @@ _WRAPPED = ("state_dict", "model_state_dict", "model", "network")
 """Keys under which training scripts keep the weights among other things."""
 
 _PREFIXES = ("module.", "backbone.", "encoder.")
+_REFUSED = torch.serialization.pickle.UnpicklingError  # type: ignore[attr-defined]
+"""What PyTorch raises of a file that holds more than tensors."""
+
 _SAVE = "save `model.state_dict()`, or a .safetensors file"
 _COUNT = "num_batches_tracked"
 _ZERO = "downsample.0.bias"
@@ -62,7 +64,7 @@ def read_weights(uri: str) -> dict[str, Tensor]:
     data = store.read(uri)
     try:
         found = load(data) if uri.endswith(".safetensors") else torch.load(io.BytesIO(data), "cpu", weights_only=True)
-    except (SafetensorError, UnpicklingError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+    except (SafetensorError, _REFUSED, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
         message = f"{uri} is no file of safetensors, and no state dict that holds tensors alone ({type(error).__name__})"
         raise BundleError("WEIGHTS_FORMAT", message, _SAVE) from error
     for name in _WRAPPED:

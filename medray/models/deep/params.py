@@ -41,5 +41,5 @@ class TrainingParams(Spec):
 
     @property
     def watches(self) -> bool:
-        """See :class:`medray.models.family.Watching`."""
+        """See :class:`medray.models.abilities.Watching`."""
         return self.patience > 0 or self.keep == "best"
