@@ -18,7 +18,8 @@ from medray.bundles.manifest import MANIFEST, Manifest, parse_manifest, read_man
 from medray.bundles.scorer import Scorer, Seen, checked
 from medray.data import store
 from medray.errors import BundleError, ConfigError, Excluded, InputError, ModelError, each
-from medray.models.family import Model, ModelFamily, NetworkModel
+from medray.models.abilities import NetworkModel
+from medray.models.family import Model, ModelFamily
 from medray.models.table import family_of
 from medray.spec import canonical_json
 from medray.tasks.head import Output

@@ -19,7 +19,7 @@ from medray.errors import BundleError, ConfigError, Excluded, InputError
 from medray.features.family import Extracted, Feature, explained
 from medray.imaging.op import luminance
 from medray.imaging.preprocess import PreprocessSpec, preprocess
-from medray.models.family import EmbeddingModel
+from medray.models.abilities import EmbeddingModel
 from medray.source import source_fingerprint
 from medray.spec import Spec, fingerprint
 from medray.types import Float32, Image

@@ -9,14 +9,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medray.models.deep.batches import as_batch, exact_kernels, padded_batches, torch_threads
+from medray.models.deep.batches import RowwiseLinear, as_batch, exact_kernels, padded_batches, torch_threads
 from medray.models.deep.params import BATCH
 from medray.types import Float32, Float64
 
 
 def last_layers(network: nn.Module) -> dict[str, nn.Linear]:
-    """The fully connected layers by name: the last layer of each network in it."""
-    return {name: module for name, module in network.named_modules() if isinstance(module, nn.Linear)}
+    """The last layer of each network in it, by name: what computes row by row, where there is such, else the fully connected."""
+    linear = {name: module for name, module in network.named_modules() if isinstance(module, nn.Linear)}
+    return {name: module for name, module in linear.items() if isinstance(module, RowwiseLinear)} or linear
+
+
+def batch_size(network: nn.Module) -> int:
+    """How many images pass through a network at once, on the device where it is."""
+    return 1 if getattr(network, "alone", False) else BATCH[next(network.parameters()).device.type]
 
 
 def activations(network: nn.Module, x: Float32) -> Float64:
@@ -37,7 +43,7 @@ def activations(network: nn.Module, x: Float32) -> Float64:
     empty = np.empty((0, sum(layer.in_features for layer in layers)))
     with torch_threads(1), torch.inference_mode(), exact_kernels():
         batches = [
-            _inputs(network, layers, as_batch(part, device))[:count] for part, count in padded_batches(x, BATCH[device.type])
+            _inputs(network, layers, as_batch(part, device))[:count] for part, count in padded_batches(x, batch_size(network))
         ]
     return np.concatenate([empty, *batches])
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
@@ -14,7 +14,7 @@ from medray.errors import ModelError
 from medray.spec import Spec
 from medray.tasks.head import HeadKind, Output
 from medray.tasks.task import Task
-from medray.types import Float32, Float64, Int64
+from medray.types import Float32, Int64
 
 InputKind = Literal["table", "image"]
 Parallelism = Literal["torch", "xgboost", "single"]
@@ -178,65 +178,6 @@ class Model(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write the model's files (no pickle) into an existing empty folder."""
-        ...
-
-
-@runtime_checkable
-class NetworkModel(Protocol):
-    """A model that may compute on a GPU."""
-
-    def move(self, device: str) -> None:
-        """Compute on "cpu" or "cuda" from now on."""
-        ...
-
-
-@runtime_checkable
-class EmbeddingModel(Protocol):
-    """A model whose network also gives its penultimate-layer activations.
-
-    Attributes:
-        shape: of one image: rows and columns, of several channels (channels, rows, columns).
-        embedding_size: activations of an image.
-    """
-
-    shape: tuple[int, ...]
-    embedding_size: int
-
-    def embed(self, x: Float32, device: str = "cpu") -> Float64:
-        """float64 (n, embedding_size) for float32 (n, rows, columns); rows do not depend on their neighbours in the batch."""
-        ...
-
-
-@runtime_checkable
-class SaliencyModel(Protocol):
-    """A model that shows where it looks."""
-
-    def saliency(self, x: Float32) -> Float32:
-        """float32 (rows, columns) in [0, 1] for one image."""
-        ...
-
-
-@runtime_checkable
-class Watching(Protocol):
-    """Parameters of a fit that may stop, or choose what it keeps, by the validation split."""
-
-    @property
-    def watches(self) -> bool:
-        """Whether it does: then figures on that split are not those of unseen images."""
-        ...
-
-
-@runtime_checkable
-class Sized(Protocol):
-    """Parameters of a network that takes images of certain sizes only."""
-
-    @property
-    def side_multiple(self) -> int:
-        """What rows and columns must be multiples of."""
-        ...
-
-    def takes(self, shape: tuple[int, ...]) -> bool:
-        """Whether it takes images of this shape, (…, rows, columns)."""
         ...
 
 

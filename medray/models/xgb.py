@@ -48,7 +48,7 @@ class XgbParams(Spec):
 
     @property
     def watches(self) -> bool:
-        """See :class:`medray.models.family.Watching`."""
+        """See :class:`medray.models.abilities.Watching`."""
         return self.early_stopping_rounds > 0
 
 

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from medray.bundles.registry import root_of
-from medray.data import store
+from medray.data import store, tables
 from medray.data.folds import FOLD
 
 ANSWERS = "out_of_fold.parquet"
@@ -16,6 +16,16 @@ ANSWERS = "out_of_fold.parquet"
 each model, each name after the model's and a dot."""
 
 REPEAT = "repeat"
+
+
+def keep_answers(run_uri: str, answers: pa.Table) -> None:
+    """Write the table of a run.
+
+    Args:
+        answers: its columns, and others of the samples, which are left out.
+    """
+    kept = answers.drop_columns([name for name in ("patient_key", "split") if name in answers.column_names])
+    store.write(store.join(run_uri, ANSWERS), tables.parquet_bytes(kept))
 
 
 def mean_of_repeats(answers: pa.Table) -> pa.Table:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from medray.bundles.manifest import read_manifest
 from medray.data import store
+from medray.data.splits import OUT_OF_FOLD
 from medray.errors import RunError
 from medray.progress import Count, Progress, counting
 from medray.runs.draft import Draft, Run
@@ -20,7 +21,8 @@ from medray.types import State
 from medray.work.score import score_job
 from medray.work.table import outcomes
 
-_KNOWN = ("uri", "patient_key", "target", "group", "split")
+KNOWN = ("uri", "patient_key", "target", "group", "split")
+"""The columns of a sample that stand beside its answers."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Scores:
         """The images of a split with the answer's columns of one model."""
         rows = self.rows.filter(pc.equal(self.rows["split"], split))
         own = self._own(model)
-        return rows.select([*_KNOWN, *own]).rename_columns([*_KNOWN, *own.values()])
+        return rows.select([*KNOWN, *own]).rename_columns([*KNOWN, *own.values()])
 
     def mapped(self, model: str, answers: Callable[[pa.Table], pa.Table]) -> Scores:
         """With other answers of one model: what ``answers`` makes of its columns."""
@@ -90,7 +92,23 @@ def answers_for(
     table = outcomes(samples, scores_uri, ["uri", "state", *answers])
     if table["uri"].to_pylist() != samples["uri"].to_pylist() or set(table["state"].to_pylist()) - {State.SCORED.value}:
         raise RunError("RUN_NOT_SCORED", "some held-out images could not be scored", "run again with --debug")
-    rows = samples.select(_KNOWN)
+    rows = samples.select(KNOWN)
     for name in answers:
         rows = rows.append_column(name, table[name])
     return rows
+
+
+def with_test(executor: Executor, run: Run, drafts: Mapping[str, Draft], answers: pa.Table, progress: Progress | None) -> Scores:
+    """Answers out of fold (the columns of a :class:`Scores`), with those for test images, which are of what is published.
+
+    Raises:
+        RunError: RUN_NOT_SCORED.
+    """
+    place = answers.column_names.index("split")
+    answers = answers.set_column(place, "split", pa.array([OUT_OF_FOLD] * len(answers), pa.string()))
+    test = run.samples.filter(pc.equal(run.samples["split"], "test"))
+    if not len(test):
+        return Scores(answers)
+    bundles = {model: write_draft(run, model, one) for model, one in drafts.items()}
+    found = answers_for(executor, run, test, bundles, counting(progress, "evaluate"))
+    return Scores(pa.concat_tables([answers, found.cast(answers.schema)]).sort_by("uri"))

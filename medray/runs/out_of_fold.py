@@ -16,17 +16,17 @@ import pyarrow.compute as pc
 from medray.bundles.combiner import Combiner
 from medray.data import store, tables
 from medray.data.folds import FOLD
-from medray.data.splits import OUT_OF_FOLD, divide
+from medray.data.splits import divide
 from medray.errors import LabelError
-from medray.models.family import Watching
+from medray.models.abilities import Watching
 from medray.models.table import family_of
 from medray.progress import Progress, counting
 from medray.runs.draft import Draft, Run, combined
 from medray.runs.executor import Executor
 from medray.runs.fits import fit_all
 from medray.runs.fitting import draft, fit_job
-from medray.runs.folded_answers import ANSWERS, REPEAT, mean_of_repeats
-from medray.runs.held_out import Scores, answers_for, write_draft
+from medray.runs.folded_answers import REPEAT, keep_answers, mean_of_repeats
+from medray.runs.held_out import Scores, answers_for, with_test, write_draft
 from medray.runs.samples import sample_columns
 from medray.runs.train_config import TrainConfig
 from medray.tasks.task import Task
@@ -114,7 +114,7 @@ def fit_folds(
     fit_all(executor, scaled, len(run.samples), on_step)
     written = {key: write_draft(run, job.model, draft(run, config, key[0], job)) for key, job in jobs.items()}
     answers = pa.concat_tables([_answers(executor, run, config, fold, written, progress) for fold in folds])
-    store.write(store.join(run.uri, ANSWERS), tables.parquet_bytes(answers.drop_columns(["patient_key", "split"])))
+    keep_answers(run.uri, answers)
     drafts = {}
     for model in config.models:
         members = [written[model, fold.name] for fold in folds]
@@ -123,7 +123,7 @@ def fit_folds(
             if model in final
             else combined(run, f"{config.name}-{model}", members, Combiner(), folds=config.folds, repeats=config.repeats)
         )
-    return drafts, _with_test(executor, run, drafts, mean_of_repeats(answers), progress)
+    return drafts, with_test(executor, run, drafts, mean_of_repeats(answers), progress)
 
 
 def _answers(
@@ -136,18 +136,6 @@ def _answers(
     for place, (name, number) in enumerate(((REPEAT, fold.repeat), (FOLD, fold.number))):
         found = found.add_column(place, name, pa.array([number] * len(found), pa.int64()))
     return found
-
-
-def _with_test(executor: Executor, run: Run, drafts: dict[str, Draft], answers: pa.Table, progress: Progress | None) -> Scores:
-    """With the answers for test images, which are those of what is published."""
-    place = answers.column_names.index("split")
-    answers = answers.set_column(place, "split", pa.array([OUT_OF_FOLD] * len(answers), pa.string()))
-    test = run.samples.filter(pc.equal(run.samples["split"], "test"))
-    if not len(test):
-        return Scores(answers)
-    bundles = {model: write_draft(run, model, one) for model, one in drafts.items()}
-    found = answers_for(executor, run, test, bundles, counting(progress, "evaluate"))
-    return Scores(pa.concat_tables([answers, found.cast(answers.schema)]).sort_by("uri"))
 
 
 def _job(run: Run, config: TrainConfig, model: str, fold: Fold) -> FitJob:

@@ -14,7 +14,7 @@ from medray.bundles.scorer import Scorer
 from medray.data import store
 from medray.data.splits import IN_WORDS, SPLITS
 from medray.imaging.op import luminance
-from medray.models.family import SaliencyModel
+from medray.models.abilities import SaliencyModel
 from medray.report.data import ModelRow, Reconciliation, ReportData, ReportPart, SampleImage, WorklistRow
 from medray.report.html import render_report
 from medray.runs.publish import TrainResult

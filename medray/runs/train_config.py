@@ -14,7 +14,7 @@ from medray.distributed.session import ClusterSpec
 from medray.distributed.tune import TuneSpec
 from medray.evaluation.thresholds import ThresholdPolicy
 from medray.explain import explain
-from medray.models.family import Sized
+from medray.models.abilities import Sized
 from medray.models.table import FAMILIES
 from medray.runs.promotion import PromoteSpec
 from medray.runs.resources import Resources

@@ -138,6 +138,10 @@ class Anomaly(Task):
         """The score."""
         return {SCORE: float(output["score"])}
 
+    def columns_of(self, output: Output) -> Mapping[str, Float64]:
+        """``score``."""
+        return {SCORE: output["score"]}
+
     def outputs(self, rows: pa.Table) -> Output:
         """``score``."""
         return {"score": floats(rows[SCORE])}

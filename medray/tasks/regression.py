@@ -93,6 +93,10 @@ class Regression(Task):
         """The value."""
         return {PREDICTED: float(output["value"])}
 
+    def columns_of(self, output: Output) -> Mapping[str, Float64]:
+        """``predicted``."""
+        return {PREDICTED: output["value"]}
+
     def outputs(self, rows: pa.Table) -> Output:
         """``predicted``."""
         return {"value": floats(rows[PREDICTED])}

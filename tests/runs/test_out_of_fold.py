@@ -20,17 +20,20 @@ from task_cases import BINARY
 
 from medray.bundles import registry
 from medray.bundles.bundle import open_bundle
+from medray.bundles.combiner import Combiner, combine
 from medray.bundles.ensemble import Ensemble
 from medray.bundles.inputs import as_image
 from medray.bundles.scorer import Scorer
 from medray.cataloguing.ingest import ingest
 from medray.data import store
 from medray.errors import InputError, LabelError
+from medray.runs.ensemble import EnsembleConfig, ensemble
 from medray.runs.folded_answers import ANSWERS
 from medray.runs.learnt import learnt_by
 from medray.runs.publish import TrainResult
 from medray.runs.train import train
 from medray.runs.train_config import TrainConfig
+from medray.tasks.head import Head
 
 Train = Callable[..., TrainResult]
 QUICK = {"xgb": {"family": "xgb", "input": "table", "params": {"rounds": 20}}}
@@ -186,6 +189,36 @@ def test_runs_in_folds_on_the_same_patients_are_compared(folded: Train, out: str
     assert better.standing.promoted, better.standing.why
     assert registry.champion(out).figures["left_out_patients"] == 0
     assert "out-of-fold images" in registry.champion(out).reason
+
+
+TWO = {**QUICK, "forest": {"family": "forest", "input": "table", "params": {"n_estimators": 20}}}
+
+
+@pytest.mark.parametrize("how", ["mean", "weighted", "stacked"])
+def test_ensembles_of_folds_are_fitted_and_decided_out_of_fold(how: str, folded: Train, out: str, catalogued: str) -> None:
+    found = folded(TWO)
+    raw = {"output": out, "catalog": catalogued, "members": [one.uri for one in found.bundles.values()], "combine": how}
+    settings = {"labels": {"split": NO_TEST}, "cluster": {"executor": "local"}}
+    both = ensemble(EnsembleConfig.model_validate({**raw, **settings}))
+    bundle = both.bundles[how]
+    assert (both.evaluated_on, bundle.manifest.metrics["oof"]["n"]) == ("oof", 120)
+    rows = [found.scores.of(model, "oof")["probability"].to_numpy() for model in TWO]
+    params = Combiner.model_validate(bundle.manifest.params)
+    said = combine(Head("classes", 2), [{"probability": np.column_stack([1 - p, p])} for p in rows], params)["probability"]
+    calibration = bundle.manifest.decision.calibration
+    assert calibration is not None
+    np.testing.assert_allclose(both.scores.of(how, "oof")["probability"].to_numpy(), calibration.apply(said)[:, 1])
+    assert len(table(f"{both.run_uri}/{ANSWERS}")) == 120
+    again = ensemble(EnsembleConfig.model_validate({**raw, **settings}))
+    assert again.bundles[how].fingerprint == bundle.fingerprint
+
+
+def test_an_ensemble_is_not_judged_on_what_a_member_has_learnt(folded: Train, out: str, catalogued: str) -> None:
+    once, folds = folded(folds=0), folded()
+    members = [one.bundles["xgb"].uri for one in (once, folds)]
+    raw = {"output": out, "catalog": catalogued, "members": members, "labels": {"split": NO_TEST}}
+    with pytest.raises(LabelError, match=r"ENSEMBLE_LEARNT: .* has learnt from patients of \d+ of \d+ images"):
+        ensemble(EnsembleConfig.model_validate(raw))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Model family ``cnn``: a convolutional network (MONAI), trained from scratch on images of one size.
+"""Model family ``cnn``: a convolutional network (MONAI), trained on images of one size.
 
 This file imports no torch; the network, its training and its inference are in ``network``, ``train`` and ``model``.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from medray.models.cnn.model import CnnModel
 
 _SEARCH_SPACE: SearchSpace = {
-    "network": {"choice": ["resnet10", "resnet18", "densenet-small"]},
+    "network": {"choice": ["plain", "resnet10", "resnet18", "densenet-small", "convnext"]},
     "width": {"choice": [8, 16, 24, 32]},
     "learning_rate": {"log": [3e-4, 6e-3]},
     "weight_decay": {"log": [1e-3, 0.5]},
@@ -41,6 +41,15 @@ class CnnFamily:
         from medray.models.cnn.train import fit
 
         return fit(data, task, CnnParams.model_validate(params), context)
+
+    def start(self, params: Any, shape: tuple[int, ...], task: Task) -> str:
+        """See :class:`medray.models.abilities.Starting`."""
+        found = CnnParams.model_validate(params)
+        if found.start is None:
+            return ""
+        from medray.models.cnn.train import matched
+
+        return f"{found.start.weights}: {matched(found, shape, task.head.size)}"
 
     def load(self, folder: Path) -> CnnModel:
         """Read a saved model; raises BundleError when its files are missing or contradict each other."""

@@ -52,7 +52,10 @@ def loss_of(head: Head, train: Samples, params: CnnParams, context: FitContext) 
 
 
 def _classes(head: Head, train: Samples, params: CnnParams, context: FitContext) -> tuple[Loss, Scale]:
-    """Cross entropy with label smoothing; classes weigh between as they occur and all alike."""
+    """Cross entropy with label smoothing; classes weigh between as they occur and all alike.
+
+    With ``focal`` it counts less where the class is told well (Lin et al., ICCV 2017).
+    """
     counts = class_counts(train.y, head.size)
     require_all_classes(counts)
     frequency = counts / counts.sum()
@@ -60,7 +63,10 @@ def _classes(head: Head, train: Samples, params: CnnParams, context: FitContext)
     weights = torch.from_numpy(balance / (balance @ frequency)).to(torch.device(context.device), torch.float32)
 
     def loss(logits: Tensor, y: Tensor) -> Tensor:
-        return weights[y] * functional.cross_entropy(logits, y, reduction="none", label_smoothing=params.label_smoothing)
+        found = functional.cross_entropy(logits, y, reduction="none", label_smoothing=params.label_smoothing)
+        if params.focal:
+            found = found * (1 - logits.softmax(dim=1)[torch.arange(len(y)), y]) ** params.focal
+        return weights[y] * found
 
     return loss, Scale()
 
@@ -72,6 +78,8 @@ def _labels(head: Head, train: Samples, params: CnnParams, context: FitContext) 
         known = ~torch.isnan(y)
         wanted = torch.nan_to_num(y) * (1 - params.label_smoothing) + params.label_smoothing / 2
         each = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * known
+        if params.focal:
+            each = each * (torch.nan_to_num(y) - logits.sigmoid()).abs() ** params.focal
         return each.sum(dim=1) / known.sum(dim=1).clamp(min=1)
 
     return loss, Scale()

@@ -15,12 +15,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from medray.errors import BundleError, ModelError
-from medray.models.activations import activations, last_layers
+from medray.models.activations import activations, batch_size, last_layers
 from medray.models.cnn.heads import Scale, output_of
 from medray.models.cnn.network import CnnNetwork, build_network
 from medray.models.cnn.params import CnnParams
 from medray.models.deep.batches import as_batch, channels_of, exact_kernels, padded_batches, torch_threads
-from medray.models.deep.params import BATCH
 from medray.models.deep.weights import check_weights
 from medray.spec import canonical_json
 from medray.tasks.head import Head, Output
@@ -123,7 +122,7 @@ def outputs(network: CnnNetwork, x: Float32, head: Head, scale: Scale) -> Output
     Images pass in padded batches of one size and on one thread, because kernels are chosen by the batch size and by the
     number of threads, and differ in the last bits.
     """
-    size = BATCH[next(network.parameters()).device.type]
+    size = batch_size(network)
     network.eval()
     with torch_threads(1), exact_kernels():
         batches = [_batch_output(network, batch, count, head, scale) for batch, count in padded_batches(x, size)]

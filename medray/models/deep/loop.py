@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from medray.errors import ModelError
@@ -48,12 +49,16 @@ class Learner:
         batch: (training samples, random numbers) → what goes in and its targets, augmented, on the device.
         loss: (what the network gives, targets) → loss of a group of samples.
         output: (network, float32 (n, …) images) → the arrays of the head; for no images, too.
+        before_epoch: (network, epoch from 0 on) → what of it learns from now on is set.
+        rates: network → parameter's name → share of the learning rate, where it is not all of it.
     """
 
     build: Callable[[], nn.Module]
-    batch: Callable[[Batch, np.random.Generator], Tensors]
-    loss: Callable[[Tensor, Tensor], Tensor]
+    batch: Callable[[Batch, np.random.Generator], tuple[Tensor, Any]]
+    loss: Callable[[Tensor, Any], Tensor]
     output: Callable[[Any, Float32], Output]
+    before_epoch: Callable[[nn.Module, int], None] = lambda network, epoch: None
+    rates: Callable[[nn.Module], Mapping[str, float]] = lambda network: {}
 
 
 def fitted_weights(learner: Learner, data: FitData, task: Task, params: TrainingParams, context: FitContext) -> dict[str, Tensor]:
@@ -81,10 +86,16 @@ def learning_rate(params: TrainingParams, progress: float) -> float:
     return params.learning_rate * (1 + math.cos(math.pi * fall)) / 2
 
 
-def _optimizer(network: nn.Module, params: TrainingParams) -> torch.optim.Optimizer:
-    weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
-    groups = [{"params": weights, "weight_decay": params.weight_decay}, {"params": others, "weight_decay": 0.0}]
+def _optimizer(network: nn.Module, params: TrainingParams, rates: Mapping[str, float]) -> torch.optim.Optimizer:
+    """Weights decay, biases and scales do not; each rate has groups of its own."""
+    groups = []
+    for rate in sorted({rates.get(name, 1.0) for name, _ in network.named_parameters()}, reverse=True):
+        own = [parameter for name, parameter in network.named_parameters() if rates.get(name, 1.0) == rate]
+        weights, others = [one for one in own if one.ndim > 1], [one for one in own if one.ndim <= 1]
+        groups += [{"params": weights, "weight_decay": params.weight_decay, "rate": rate}]
+        groups += [{"params": others, "weight_decay": 0.0, "rate": rate}]
+    if params.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=params.learning_rate, momentum=params.momentum, nesterov=params.momentum > 0)
     return torch.optim.AdamW(groups, lr=params.learning_rate, fused=True)
 
 
@@ -107,7 +118,7 @@ class _Loop:
         """A fresh network, or one that goes on from the newest checkpoint."""
         network = self.learner.build().to(self.context.device)
         average = copy.deepcopy(network)
-        training = Training(network, average, _optimizer(network, self.params))
+        training = Training(network, average, _optimizer(network, self.params, self.learner.rates(network)))
         folder = self.context.checkpoint()
         if folder is not None:
             load_training(folder, training, _identity(self.params, self.context))
@@ -137,6 +148,8 @@ class _Loop:
     def _train(self, training: Training, network: nn.Module) -> float:
         """One pass; returns the mean loss."""
         network.train()
+        self.learner.before_epoch(network, training.epoch)
+        _keep_statistics(network)
         gradient, follow = Gradient(network, self.context), _Follower(training.average, network)
         order = np.random.default_rng([self.context.seed, training.epoch]).permutation(len(self.data.train))
         batches = np.resize(order, self.steps * self.params.batch_size).reshape(self.steps, -1)
@@ -164,12 +177,18 @@ class _Loop:
         rng = np.random.default_rng(place)
         _seed(int(rng.integers(2**63)), self.context.device)
         x, y = self.learner.batch(next(read), rng)
-        return self.learner.loss(network(x), y)
+        half = self.params.precision == "bfloat16"
+        with torch.autocast(torch.device(self.context.device).type, torch.bfloat16, enabled=half):
+            found = network(x)
+        return self.learner.loss(found.float(), y)
 
     def _step(self, training: Training, done: int) -> None:
+        if self.params.l1:
+            _add_l1(training.network, self.params.l1)
         nn.utils.clip_grad_norm_(training.network.parameters(), self.params.clip_norm)
         for group in training.optimizer.param_groups:
-            group["lr"] = learning_rate(self.params, (done + 1) / (self.params.epochs * self.steps + 1))
+            rate = learning_rate(self.params, (done + 1) / (self.params.epochs * self.steps + 1))
+            group["lr"] = rate * group["rate"]
         training.optimizer.step()
 
     def _validate(self, training: Training) -> dict[str, float]:
@@ -195,6 +214,21 @@ class _Follower:
         get_ema_multi_avg_fn(decay)(means, values, None)  # type: ignore[no-untyped-call]
         for mean, value in self._copied:
             mean.copy_(value)
+
+
+def _keep_statistics(network: nn.Module) -> None:
+    """Batch statistics of layers that do not learn stay as they are."""
+    for module in network.modules():
+        if isinstance(module, _BatchNorm) and module.weight is not None and not module.weight.requires_grad:
+            module.eval()
+
+
+@torch.no_grad()
+def _add_l1(network: nn.Module, share: float) -> None:
+    """Add the gradient of the sum of the absolute weights."""
+    for parameter in network.parameters():
+        if parameter.ndim > 1 and parameter.grad is not None:
+            parameter.grad.add_(parameter.sign(), alpha=share)
 
 
 def _state(network: nn.Module) -> list[Tensor]:

@@ -23,7 +23,13 @@ class TrainingParams(Spec):
     )
     learning_rate: float = Field(default=4e-3, gt=0, le=1, description="peak of the schedule")
     warmup: float = Field(default=0.15, ge=0, le=0.9, description="share of the steps in which the learning rate rises")
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="AdamW, or SGD with Nesterov's momentum")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(default=0.3, ge=0, le=10)
+    l1: float = Field(default=0.0, ge=0, le=1, description="penalty on absolute values of the weights")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of products and convolutions while training; answers are always computed in float32"
+    )
     clip_norm: float = Field(default=5.0, gt=0, description="largest norm of the gradient")
     average_decay: float = Field(default=0.99, ge=0, lt=1, description="decay of the running mean of the weights; 0: none")
     patience: int = Field(default=0, ge=0, description="epochs without a better monitored figure before the fit stops; 0: never")
@@ -35,5 +41,5 @@ class TrainingParams(Spec):
 
     @property
     def watches(self) -> bool:
-        """See :class:`medray.models.family.Watching`."""
+        """See :class:`medray.models.abilities.Watching`."""
         return self.patience > 0 or self.keep == "best"

@@ -35,10 +35,13 @@ class Gradient:
     def __init__(self, network: nn.Module, context: FitContext) -> None:
         self._context = context
         parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        self._norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+        norms = (module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats)
+        self._norms = [norm for norm in norms if norm.training]
         self._row = torch.zeros(sum(one.numel() for one in parameters), device=context.device)
         self._sizes = [len(self._row), 1, *(norm.num_features for norm in self._norms for _ in range(2))]
         places = torch.split(self._row, [one.numel() for one in parameters])
+        for parameter in network.parameters():
+            parameter.grad = None
         for parameter, place in zip(parameters, places, strict=True):
             parameter.grad = place.as_strided(parameter.shape, parameter.stride())  # in the layout of the weights
 
