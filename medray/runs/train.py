@@ -55,7 +55,7 @@ def train(config: TrainConfig, progress: Progress | None = None, on_step: OnStep
             settings=Settings(config.task, config.threshold, config.seed, config.resources.actors),
             samples=kept,
             provenance=provenance,
-            split=counts_of(config.task, samples),
+            split=[one for one in counts_of(config.task, samples) if one["split"] != "val" or not config.folds],
             warnings=cautions_of(config.task, samples, config.labels.split),
             decided_on=OUT_OF_FOLD if config.folds else "val",
         )
