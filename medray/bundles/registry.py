@@ -7,7 +7,7 @@ compared with, or taken for, a model of another target. Nothing is overwritten: 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from medray.bundles.manifest import MANIFEST, check_bundle
 from medray.bundles.registry_table import (
@@ -72,9 +72,22 @@ def recorded(bundle_uri: str, output: str | None = None) -> str | None:
     Args:
         output: whose registry is looked into before that of the output that the bundle was published under.
     """
-    uri = store.normalise(bundle_uri)
-    entries = (one for root in (output, root_of(uri)) if root for one in reversed(history(root)))
-    return next((one.fingerprint for one in entries if one.bundle == uri), None)
+    uri, root = store.normalise(bundle_uri), root_of(bundle_uri)
+    if output and (found := _last(history(output), lambda one: one.bundle == uri)):
+        return found
+    if root is None:
+        return None
+    own = history(root)
+    return _last(own, lambda one: one.bundle == uri) or _last(own, lambda one: _place(one.bundle) == _place(uri))
+
+
+def _last(entries: Sequence[Entry], meant: Callable[[Entry], bool]) -> str | None:
+    return next((one.fingerprint for one in reversed(entries) if meant(one)), None)
+
+
+def _place(uri: str) -> str:
+    """``RUN/MODEL`` of a bundle under ``OUTPUT/bundles``: it stays what it is where the output is moved, copied or linked to."""
+    return "/".join(store.normalise(uri).split("/")[-2:])
 
 
 def publish(output: str, bundles: Sequence[Published]) -> None:

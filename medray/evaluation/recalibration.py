@@ -7,10 +7,11 @@ classes, as Platt does, so that few images do not make answers sure.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from medray.spec import Spec
 from medray.types import Float64, Int64
@@ -18,7 +19,8 @@ from medray.types import Float64, Int64
 _SMALLEST = 1e-15
 """Probabilities are kept this far from 0 before their logarithm is taken."""
 
-_SLOPES = (1e-2, 1e2)
+_SLOPES, _OFFSET = (1e-2, 1e2), 1e3
+"""Bounds of the numbers of a map: a map that turned the order of answers round, or that overflowed, would be no calibration."""
 
 
 class Calibration(Spec):
@@ -29,8 +31,8 @@ class Calibration(Spec):
     """
 
     kind: Literal["classes", "labels"]
-    slope: tuple[float, ...]
-    intercept: tuple[float, ...]
+    slope: tuple[Annotated[float, Field(ge=_SLOPES[0], le=_SLOPES[1])], ...]
+    intercept: tuple[Annotated[float, Field(ge=-_OFFSET, le=_OFFSET)], ...]
 
     def apply(self, probability: Float64) -> Float64:
         """The probabilities after the map.
@@ -101,5 +103,5 @@ def _least(loss: object, classes: int) -> NDArray[np.float64]:
     from scipy.optimize import minimize
 
     start = np.append(1.0, np.zeros(classes - 1))
-    bounds = [_SLOPES, *[(None, None)] * (classes - 1)]
+    bounds = [_SLOPES, *[(-_OFFSET, _OFFSET)] * (classes - 1)]
     return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x, dtype=np.float64)

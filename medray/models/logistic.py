@@ -119,16 +119,25 @@ class Logistic:
 
     def load(self, folder: Path) -> LogisticModel:
         """Read a saved model; raises BundleError BUNDLE_MODEL."""
-        from safetensors.numpy import load_file
-
         with foreign(FILE):
-            arrays = load_file(folder / FILE)
+            arrays = _arrays(folder / FILE)
             model = LogisticModel(arrays["median"], arrays["coefficients"], arrays["intercept"])
             shapes = [(model.coefficients.shape[1],), model.coefficients.shape, (len(model.coefficients),)]
             sound = all(array.dtype == np.float64 and np.isfinite(array).all() for array in arrays.values())
         if not sound or [array.shape for array in (model.median, model.coefficients, model.intercept)] != shapes:
             raise BundleError("BUNDLE_MODEL", f"{FILE} holds arrays that do not fit each other", "publish the bundle again")
         return model
+
+
+def _arrays(file: Path) -> dict[str, Any]:
+    """The arrays of a file; raises ValueError, OSError."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(file)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
 
 
 def _unscaled(steps: Mapping[str, Any]) -> LogisticModel:

@@ -105,6 +105,28 @@ def test_by_every_command(uri: str, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "medray: BUNDLE_CHANGED: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("way", ["copied", "renamed", "linked"])
+def test_an_output_that_was_moved_has_its_registry_still(
+    way: str, uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = str(tmp_path / "out" / "bundles" / "r" / "m")
+    shutil.copytree(uri, place)
+    known = read_manifest(place).fingerprint()
+    registry.publish(str(tmp_path / "out"), [registry.Published(place, known, "q", "binary", "t", "r", "m", "xgb", "auroc", 0.9)])
+    edit(place, seal=True)
+    if way == "linked":
+        (tmp_path / "other").symlink_to(tmp_path / "out")
+    elif way == "copied":
+        shutil.copytree(tmp_path / "out", tmp_path / "other")
+    else:
+        (tmp_path / "out").rename(tmp_path / "other")
+    moved = str(tmp_path / "other" / "bundles" / "r" / "m")
+    assert registry.recorded(moved) == known
+    assert registry.recorded(str(tmp_path / "other" / "bundles" / "s" / "m")) is None
+    assert run(["predict", moved, "nowhere", "--out", "scores.csv", "--executor", "local"]) == 1
+    assert "medray: BUNDLE_CHANGED: " in capsys.readouterr().err
+
+
 def test_members_of_an_ensemble_are_those_that_were_recorded(uri: str, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     registry.publish(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from medray.evaluation.recalibration import Calibration, calibrate_classes, calibrate_labels, softmax
 
@@ -63,6 +64,12 @@ def test_every_answer_is_a_probability_and_the_order_of_two_classes_stays(seed: 
     assert ((found >= 0) & (found <= 1)).all()
     if classes == 2:
         assert (np.diff(found[np.argsort(said[:, 1], kind="stable"), 1]) >= -1e-12).all()
+
+
+@pytest.mark.parametrize("wrong", [{"slope": (-1.0,)}, {"slope": (1e300,)}, {"intercept": (0.0, 1e300)}])
+def test_a_map_does_not_turn_answers_round_or_overflow(wrong: dict[str, tuple[float, ...]]) -> None:
+    with pytest.raises(ValidationError):
+        Calibration.model_validate({"kind": "classes", "slope": (1.0,), "intercept": (0.0, 0.0), **wrong})
 
 
 def test_a_map_is_of_one_head() -> None:

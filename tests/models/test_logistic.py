@@ -88,6 +88,15 @@ def test_refuses_what_it_cannot_learn_from() -> None:
         model.predict(DATA.valid.x[:, :4])
 
 
+@pytest.mark.parametrize("content", [b"", b"no tensors", (1 << 63).to_bytes(8, "little") + b"{}", "cut"])
+def test_refuses_broken_files(content: bytes | str, tmp_path: Path) -> None:
+    LOGISTIC.fit(DATA, TWO_CLASSES, PARAMS, LocalContext()).save(tmp_path)
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:40] if isinstance(content, str) else content)
+    with pytest.raises(BundleError, match="BUNDLE_MODEL"):
+        LOGISTIC.load(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["median", "coefficients", "intercept"])
 def test_refuses_arrays_that_do_not_fit(name: str, tmp_path: Path) -> None:
     LOGISTIC.fit(DATA, TWO_CLASSES, PARAMS, LocalContext()).save(tmp_path)
