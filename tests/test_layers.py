@@ -38,6 +38,7 @@ RANK = {
     "cataloguing": 10,
     "runs": 11,
     "cli": 12,
+    "__main__": 13,
 }
 """Layer of each part of medray: a module imports only from its own part and from lower layers."""
 

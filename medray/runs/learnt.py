@@ -49,7 +49,7 @@ class Learnt:
 def learnt_by(uri: str, output: str) -> Learnt | None:
     """What the bundle at ``uri`` has learnt from; None where the samples of a run are neither under ``output`` nor beside it.
 
-    An ensemble has learnt from what its members have; a stacked one from its validation images, too.
+    An ensemble has learnt from what its members have; a stacked or weighted one from its validation images, too.
 
     Raises:
         BundleError: BUNDLE_NOT_FOUND, BUNDLE_FORMAT.
@@ -66,7 +66,7 @@ def _parts(uri: str, roots: Sequence[str | None]) -> Iterable[pa.Table | None]:
     if manifest.family != ENSEMBLE:
         yield _samples(manifest, roots, "train")
         return
-    if manifest.params.get("combine") == "stacked":
+    if manifest.params.get("combine") != "mean":
         yield _samples(manifest, roots, "val")
     number = 0
     made_of = [root_of(member) for member in manifest.provenance.get("members", {})]
