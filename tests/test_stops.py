@@ -174,8 +174,9 @@ def test_a_gcs_that_is_killed_in_mid_extract(extract: list[str], tmp_path: Path)
 
 
 def test_a_gcs_that_hangs_while_ray_starts(extract: list[str], tmp_path: Path) -> None:
+    """Once it has said its port: until then Ray waits for half a minute, and lets no other thread look at it."""
     with started([*extract, "--executor", "ray"], tmp_path / "stderr") as run:
-        run.wait_for(lambda: bool(run.named("gcs/gcs_server")))
+        run.wait_for(lambda: bool(run.named("raylet/raylet")))
         (gcs,) = run.named("gcs/gcs_server")
         os.kill(gcs, signal.SIGSTOP)
         assert_failed(end_of(run), "CLUSTER_START")
@@ -207,15 +208,6 @@ def test_a_gcs_of_a_cluster_that_is_killed(extract: list[str], tmp_path: Path) -
             ended = end_of(run)
     assert_failed(ended, "CLUSTER_LOST")
     assert address in ended.lines[0]
-
-
-def test_workers_that_need_too_much_memory(extract: list[str], tmp_path: Path) -> None:
-    """Ray ends workers where a machine has little memory left, of which this one is said to have none."""
-    with started([*extract, "--executor", "ray"], tmp_path / "stderr", {"RAY_memory_usage_threshold": "0.001"}) as run:
-        run.wait_for(lambda: bool(run.named("raylet/raylet")))
-        ended = end_of(run, 120)
-    assert (ended.code, len(ended.lines), ended.left) == (1, 1, [])
-    assert ended.lines[0].startswith("medray: OUT_OF_MEMORY: ")
 
 
 def test_processes_are_found_whatever_others_are_called() -> None:

@@ -5,7 +5,6 @@ The actors read the bytes themselves and write their results as Parquet shards u
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from functools import partial
 
@@ -19,8 +18,6 @@ from medray.work.job import ImageJob
 from medray.work.process import RunBlocks
 from medray.work.shard import CALLS, ShardWriter, named
 
-_RETRIES = 3
-
 
 def on_ray(actors: int | None = None) -> RunBlocks:
     """Runs blocks in actors of the running session.
@@ -29,11 +26,6 @@ def on_ray(actors: int | None = None) -> RunBlocks:
         actors: size of the actor pool, one CPU each; default: as many as the cluster holds and the inputs keep busy.
     """
     return partial(_run, actors=actors)
-
-
-def _retried() -> dict[str, int]:
-    """How often a block is tried again whose actor died; without end otherwise."""
-    return {"max_task_retries": _RETRIES}
 
 
 def _run(shards: Mapping[str, pa.Table], job: ImageJob, table_uri: str, actors: int | None) -> Iterator[int]:
@@ -53,18 +45,16 @@ def _run(shards: Mapping[str, pa.Table], job: ImageJob, table_uri: str, actors: 
         max_tasks_in_flight_per_actor=CALLS,
         enable_true_multi_threading=True,
     )
-    with warnings.catch_warnings(category=DeprecationWarning, action="ignore"):  # no other parameter says how often to try again
-        results = ray.data.from_arrow(blocks).map_batches(
-            ShardWriter,
-            fn_constructor_args=(job, table_uri),
-            batch_size=None,
-            batch_format="pyarrow",
-            compute=pool,
-            num_cpus=1,
-            num_gpus=min(1, session.gpus() / pool.max_size) if job.gpu else None,
-            memory=session.ACTOR_MEMORY_BYTES,
-            ray_remote_args_fn=_retried,
-        )
+    results = ray.data.from_arrow(blocks).map_batches(
+        ShardWriter,
+        fn_constructor_args=(job, table_uri),
+        batch_size=None,
+        batch_format="pyarrow",
+        compute=pool,
+        num_cpus=1,
+        num_gpus=min(1, session.gpus() / pool.max_size) if job.gpu else None,
+        memory=session.ACTOR_MEMORY_BYTES,
+    )
     try:
         for batch in results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             yield int(pc.sum(batch["done"]).as_py())
