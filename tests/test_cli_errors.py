@@ -13,13 +13,18 @@ import pytest
 from medray.cataloguing.ingest import ingest
 from medray.cli import run
 from medray.data import store
+from medray.data.key_file import the_key
 
 PROGRESS = re.compile(r"^[a-z ]+: \d+/\d+$")
 
 
 @pytest.fixture
 def said(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """``said(*arguments, code=1)`` runs a command that must end with that code; returns its one line."""
+    """``said(*arguments, code=1)`` runs a command that must end with that code; returns its one line.
+
+    The key of pseudonyms is there already: the command that makes it says so in a line of its own.
+    """
+    the_key()
 
     def command(*arguments: str, code: int = 1) -> str:
         capsys.readouterr()
